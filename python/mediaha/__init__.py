@@ -1,0 +1,1 @@
+"""mediaha: calls that outlive their servers."""

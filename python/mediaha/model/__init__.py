@@ -1,0 +1,1 @@
+"""Frozen values and errors that every part of mediaha speaks in. Imports nothing of mediaha's."""

@@ -1,0 +1,76 @@
+"""The site: hosts, what runs on them, domains and their ordered lists. Frozen; the TCA loads and checks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mediaha.model.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How fast faults are noticed and how long things may take. Units are in the names."""
+
+    heartbeat_ms: int = 50
+    silence_ms_max: int = 150
+    hold_down_ms: int = 2000
+    ring_s_max: float = 180.0
+    drain_s_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class MediaServerSpec:
+    """A media server: ours, started on its host, or a foreign one (``managed`` false) that speaks ng."""
+
+    name: str
+    host: str
+    ng: Address
+    interfaces: tuple[str, ...] = ("127.0.0.1",)
+    ports: tuple[int, int] = (30000, 39999)
+    workers: int = 1
+    sessions_max: int = 20000
+    managed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetsSpec:
+    """A NeTS instance and where it listens for SIP over UDP."""
+
+    name: str
+    host: str
+    listen: Address
+    advertised: str | None = None
+    """The host written into Via and Contact; the listening address when None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A partition of the system: callees of ``name`` use these media servers in this order."""
+
+    name: str
+    media: tuple[str, ...]
+    targets: tuple[Address, ...]
+    """Where its calls go, tried in order (N4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that is configured."""
+
+    name: str
+    hosts: tuple[str, ...]
+    media: tuple[MediaServerSpec, ...]
+    nets: tuple[NetsSpec, ...]
+    domains: tuple[Domain, ...]
+    timings: Timings = field(default_factory=Timings)
+
+    def domain(self, name: str) -> Domain | None:
+        """The domain called ``name`` (case-insensitive); the one called ``*`` takes what no other does."""
+        wanted = name.lower()
+        found = None
+        for domain in self.domains:
+            if domain.name.lower() == wanted:
+                return domain
+            if domain.name == "*":
+                found = domain
+        return found

@@ -1,0 +1,1 @@
+//! Does: sockets, threads and timers for the relay, the control port and the failover pool.

@@ -1,0 +1,2 @@
+//! A seeded world that lies to the failover pool: loss, delay, crashes, hangs, partitions. Never ships.
+#![forbid(unsafe_code)]
