@@ -35,9 +35,7 @@ class Address(NamedTuple):
         if not port_text and default_port is not None:
             port_text = str(default_port)
         if not host or not port_text.isascii() or not port_text.isdigit() or int(port_text) > PORT_MAX:
-            raise AddressError(
-                f"{text!r} is not an address; write HOST:PORT, like 127.0.0.1:5060 or [::1]:5060"
-            )
+            raise AddressError(f"{text!r} is not an address; write HOST:PORT, like 127.0.0.1:5060 or [::1]:5060")
         return cls(host, int(port_text))
 
     def __str__(self) -> str:
