@@ -16,6 +16,16 @@ class Timings:
     hold_down_ms: int = 2000
     ring_s_max: float = 180.0
     drain_s_max: float = 30.0
+    hang_s_max: float = 10.0
+    """A media-server process of this host that has been dead to the pool for so long is killed and started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine of the site. ``address`` is what its parts listen on when they name no other; None: they must."""
+
+    name: str
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,11 @@ class MediaServerSpec:
     ports: tuple[int, int] = (30000, 39999)
     workers: int = 1
     sessions_max: int = 20000
+    silence_s_max: float = 60.0
+    """A call of which no packet came for so long is dropped; calls on hold have ``held_s_max``."""
+    held_s_max: float = 3600.0
+    orphan_s_max: float = 180.0
+    """An offer that nobody answered is forgotten after this."""
     managed: bool = True
 
 
@@ -58,7 +73,7 @@ class Site:
     """Everything that is configured."""
 
     name: str
-    hosts: tuple[str, ...]
+    hosts: tuple[Host, ...]
     media: tuple[MediaServerSpec, ...]
     nets: tuple[NetsSpec, ...]
     domains: tuple[Domain, ...]
