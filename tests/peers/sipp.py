@@ -1,0 +1,267 @@
+"""SIPp as caller or callee: scenarios written as steps, run as a process, the outcome read from its own statistics.
+
+A scenario is a list of steps. The party that calls begins with ``invite()``, the party that is called with
+``take_invite()``; after that both use the same steps. Media ports are given with ``-key``, so that a test can
+own the sockets and look at every packet itself.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.ports import free_udp_port
+
+SDP = """\
+v=0
+o=sipp 53655765 {version} IN IP4 [local_ip]
+s=-
+c=IN IP4 [local_ip]
+t=0 0
+m=audio [rtp_port] RTP/AVP 8
+a=rtpmap:8 PCMA/8000
+a={direction}
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A piece of SIPp's scenario XML."""
+
+    xml: str
+
+
+def _send(text: str, attributes: str = "") -> Step:
+    body = text.strip("\n").replace("\n", "\r\n")
+    return Step(f"<send {attributes}><![CDATA[\n{body}\n\n]]></send>")
+
+
+def _body(direction: str | None, version: int = 1) -> str:
+    if direction is None:
+        return "Content-Length: 0\n\n"
+    return "Content-Type: application/sdp\nContent-Length: [len]\n\n" + SDP.format(direction=direction, version=version)
+
+
+def _caller_request(method: str, uri: str, extra: str, to_tag: str = "[peer_tag_param]") -> str:
+    return f"""
+{method} {uri} SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: "caller" <sip:caller@[local_ip]:[local_port]>;tag=[pid]c[call_number]
+To: <sip:[service]@[remote_ip]:[remote_port]>{to_tag}
+Call-ID: [call_id]
+CSeq: [cseq] {method}
+Contact: <sip:caller@[local_ip]:[local_port]>
+Max-Forwards: 70
+{extra}"""
+
+
+def invite(direction: str | None = "sendrecv", headers: str = "") -> Step:
+    """Call the service; without a direction, without an offer."""
+    uri = "sip:[service]@[remote_ip]:[remote_port]"
+    return _send(_caller_request("INVITE", uri, headers + _body(direction), to_tag=""), 'retrans="500"')
+
+
+def request(method: str, direction: str | None = None, version: int = 2) -> Step:
+    """The caller sends a further request inside the dialog."""
+    retrans = "" if method == "ACK" else 'retrans="500"'
+    return _send(_caller_request(method, "[next_url]", _body(direction, version)), retrans)
+
+
+def cancel() -> Step:
+    """The caller gives up while it rings."""
+    return _send(
+        """
+CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-2]
+From: "caller" <sip:caller@[local_ip]:[local_port]>;tag=[pid]c[call_number]
+To: <sip:[service]@[remote_ip]:[remote_port]>
+Call-ID: [call_id]
+CSeq: 1 CANCEL
+Max-Forwards: 70
+Content-Length: 0
+
+"""
+    )
+
+
+def ack_failure() -> Step:
+    """The caller acknowledges a final response that is not 2xx: the same branch as the INVITE."""
+    return _send(
+        """
+ACK sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+[last_Via:]
+From: "caller" <sip:caller@[local_ip]:[local_port]>;tag=[pid]c[call_number]
+[last_To:]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Max-Forwards: 70
+Content-Length: 0
+
+"""
+    )
+
+
+def expect(status: int, optional: bool = False, pattern: str | None = None) -> Step:
+    """Receive a response; ``pattern`` must be found in it."""
+    attributes = f'response="{status}" {"optional=" + chr(34) + "true" + chr(34) if optional else ""}'
+    return Step(f'<recv {attributes} rrs="true">{_search(pattern)}</recv>')
+
+
+def _search(pattern: str | None, more: str = "") -> str:
+    found = ""
+    if pattern is not None:
+        found = f'<ereg regexp="{pattern}" search_in="msg" check_it="true" assign_to="found"/>'
+    return f"<action>{found}{more}</action>" if found or more else ""
+
+
+def provisional() -> list[Step]:
+    """Whatever may come before the final response."""
+    return [expect(status, optional=True) for status in (100, 180, 183)]
+
+
+def take(method: str, optional: bool = False, pattern: str | None = None, timeout_ms: int | None = None) -> Step:
+    """Receive a request."""
+    remember = ""
+    if method == "INVITE":
+        remember = (
+            '<ereg regexp="sip:[^>]*" search_in="hdr" header="Contact:" assign_to="target"/>'
+            '<ereg regexp=".*" search_in="hdr" header="From:" assign_to="peer"/>'
+        )
+    elif method == "ACK":
+        remember = '<ereg regexp=".*" search_in="hdr" header="To:" assign_to="self"/>'
+    attributes = f'request="{method}"'
+    if optional:
+        attributes += ' optional="true"'
+    if timeout_ms is not None:
+        attributes += f' timeout="{timeout_ms}"'
+    return Step(f"<recv {attributes}>{_search(pattern, remember)}</recv>")
+
+
+def respond(status: int, reason: str, direction: str | None = None, version: int = 1, headers: str = "") -> Step:
+    """Answer the request that came last; an answer to an INVITE is sent again until it is acknowledged."""
+    first_tag = "" if status == 100 else ";tag=[pid]s[call_number]"
+    text = f"""
+SIP/2.0 {status} {reason}
+[last_Via:]
+[last_From:]
+[last_To:]{first_tag}
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:sipp@[local_ip]:[local_port]>
+{headers}{_body(direction, version)}"""
+    return _send(text, 'retrans="500"' if status >= 200 and direction else "")
+
+
+def respond_in_dialog(status: int, reason: str, direction: str | None = None, version: int = 2) -> Step:
+    """Answer a request inside the dialog, whose To has its tag already."""
+    text = f"""
+SIP/2.0 {status} {reason}
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:sipp@[local_ip]:[local_port]>
+{_body(direction, version)}"""
+    return _send(text, 'retrans="500"' if direction else "")
+
+
+def callee_request(method: str, direction: str | None = None, cseq: int = 1, version: int = 2) -> Step:
+    """The called party sends a request inside the dialog."""
+    retrans = "" if method == "ACK" else 'retrans="500"'
+    return _send(
+        f"""
+{method} [$target] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From:[$self]
+To:[$peer]
+Call-ID: [call_id]
+CSeq: {cseq} {method}
+Contact: <sip:sipp@[local_ip]:[local_port]>
+Max-Forwards: 70
+{_body(direction, version)}""",
+        retrans,
+    )
+
+
+def pause(milliseconds: int) -> Step:
+    """Let the call go on."""
+    return Step(f'<pause milliseconds="{milliseconds}"/>')
+
+
+def to_xml(steps: Iterable[Step | list[Step]]) -> str:
+    """The scenario file."""
+    flat = [step for part in steps for step in (part if isinstance(part, list) else [part])]
+    body = "\n".join(step.xml for step in flat)
+    names = [name for name in ("found", "target", "peer", "self") if f'assign_to="{name}"' in body]
+    reference = f'<Reference variables="{",".join(names)}"/>' if names else ""
+    return f'<?xml version="1.0" encoding="ISO-8859-1"?>\n<scenario name="steps">\n{body}\n{reference}\n</scenario>\n'
+
+
+class Sipp:
+    """One running SIPp. Give it time with ``wait``; it raises with SIPp's own words when a call failed."""
+
+    def __init__(
+        self,
+        steps: Iterable[Step | list[Step]],
+        folder: Path,
+        name: str,
+        *,
+        remote: str | None = None,
+        port: int | None = None,
+        calls: int = 1,
+        rate: int = 10,
+        rtp_port: int = 6000,
+        service: str = "desk",
+        extra: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.port = port or free_udp_port()
+        self.folder = folder
+        scenario = folder / f"{name}.xml"
+        scenario.write_text(to_xml(steps))
+        command = ["sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(self.port), "-m", str(calls)]
+        command += ["-r", str(rate), "-s", service, "-key", "rtp_port", str(rtp_port), "-nostdin"]
+        command += ["-trace_err", "-error_file", str(folder / f"{name}.errors"), "-trace_msg"]
+        command += ["-message_file", str(folder / f"{name}.messages"), "-recv_timeout", "20000", *extra]
+        if remote is not None:
+            command.append(remote)
+        self._output = (folder / f"{name}.screen").open("wb")
+        self._process = subprocess.Popen(
+            command, stdout=self._output, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "TERM": "dumb"}
+        )
+
+    def wait(self, timeout: float = 40) -> None:
+        """Wait until all calls are over; every one must have gone as the scenario says."""
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            raise AssertionError(f"{self.name} did not end within {timeout} s\n{self._told()}") from None
+        assert status == 0, f"{self.name}: SIPp says {status}\n{self._told()}"
+
+    def stop(self) -> None:
+        """End it whatever it is doing."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+
+    def messages(self) -> str:
+        """Every message it sent and received, as SIPp writes them down."""
+        path = self.folder / f"{self.name}.messages"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _told(self) -> str:
+        errors = self.folder / f"{self.name}.errors"
+        told = errors.read_text(errors="replace")[-3000:] if errors.exists() else ""
+        return f"{told}\n{self.messages()[-4000:]}"
+
+    def __enter__(self) -> Sipp:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
