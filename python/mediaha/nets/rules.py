@@ -1,0 +1,53 @@
+"""What NeTS says about itself and how long it waits: the arguments of every decision that are not the call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mediaha.model.site import Timings
+
+ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+"""Methods that NeTS takes; written into Allow."""
+
+KNOWN_ELSEWHERE = frozenset({"NOTIFY", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE"})
+"""Methods that NeTS knows but does not take: 405; whatever else is unknown: 501 (RFC 3261 section 8.2.1, 21.5.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take (seconds), and how many of a thing there may be."""
+
+    calls_max: int = 10_000
+    ring_s_max: float = 180.0
+    """From the first ringing to the answer; then the callee is cancelled and the caller gets 480."""
+    target_s_max: float = 4.0
+    """Without any response a target is passed over for the next one, if there is a next one (N4)."""
+    request_s_max: float = 32.0
+    """64 * T1: for an ACK, for a final response to our own INVITE inside a dialog, and after CANCEL."""
+    stranded_s_max: float = 30.0
+    """How long a call without media is kept while the pool looks for a server."""
+    glare_max: int = 8
+    """So many refusals with 491 or 500 in a row end the call."""
+    passing_max: int = 16
+    """INFO and MESSAGE on their way through a call at once; more get 500 with Retry-After."""
+    retry_after_s: int = 5
+    """Told to callers when NeTS cannot take a call now."""
+    story_entries_max: int = 200
+    stories_max: int = 2_000
+    """Calls that have ended and can still be explained; the oldest is forgotten first."""
+
+    @classmethod
+    def of(cls, timings: Timings) -> Limits:
+        """The limits that a site's timings set; the rest as they are here."""
+        return cls(ring_s_max=timings.ring_s_max)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a decision needs besides the call and the time."""
+
+    contact: str
+    """The URI of NeTS that goes into Contact: ``sip:nets@192.0.2.1:5060``."""
+    host: str
+    """The advertised host, for the o= line of what NeTS sends: an IP address or a name."""
+    limits: Limits = field(default_factory=Limits)
