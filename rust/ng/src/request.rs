@@ -202,7 +202,7 @@ impl Request {
                 }
             }
             Self::Query(query) => {
-                set_call(&mut body, &query.call_id, query.from_tag.as_ref(), query.to_tag.as_ref())
+                set_call(&mut body, &query.call_id, query.from_tag.as_ref(), query.to_tag.as_ref());
             }
             Self::List { limit } => body.set("limit", *limit),
             Self::Ping | Self::Statistics | Self::Unsupported(_) => {}
