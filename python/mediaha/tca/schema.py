@@ -1,0 +1,80 @@
+"""What may stand in a site file, as msgspec structures: one per kind of table.
+
+These are the file's words and types only. What the words mean together (a media server that no one defined, two
+parts on one port) is checked in ``checking``, and the result is ``mediaha.model.site.Site``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+"""Names of hosts and parts; they appear in logs, on command lines and in statistics."""
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
+
+
+class HostTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[[hosts]]``: a machine."""
+
+    name: Name
+    address: str | None = None
+
+
+class MediaTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[[media]]``: a media server, ours or a foreign one (``managed = false``)."""
+
+    name: Name
+    host: str | None = None
+    ng: str | None = None
+    interfaces: list[str] | None = None
+    ports: str = "30000-39999"
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    sessions_max: Count = 20000
+    silence_s_max: Seconds = 60.0
+    held_s_max: Seconds = 3600.0
+    orphan_s_max: Seconds = 180.0
+    managed: bool = True
+
+
+class NetsTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[[nets]]``: a NeTS instance."""
+
+    name: Name
+    host: str
+    listen: str | None = None
+    advertised: str | None = None
+
+
+class DomainTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[[domains]]``: a partition of the system with its ordered media servers and its targets."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    media: list[str]
+    targets: list[str]
+
+
+class TimingsTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[timings]``: how fast faults are noticed and how long things may take."""
+
+    heartbeat_ms: Annotated[int, Meta(ge=5, le=60_000)] = 50
+    silence_ms_max: Annotated[int, Meta(ge=10, le=600_000)] = 150
+    hold_down_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 2000
+    ring_s_max: Seconds = 180.0
+    drain_s_max: Annotated[float, Meta(ge=0, le=24 * 3600)] = 30.0
+    hang_s_max: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+
+
+class SiteTable(msgspec.Struct, kw_only=True, frozen=True):
+    """The whole file. The lists are tables of their own kinds, read one by one so that each mistake is found."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)] = "site"
+    hosts: tuple[HostTable, ...] = ()
+    media: tuple[MediaTable, ...] = ()
+    nets: tuple[NetsTable, ...] = ()
+    domains: tuple[DomainTable, ...] = ()
+    timings: TimingsTable = TimingsTable()
