@@ -66,8 +66,7 @@ class _Reader:
         self._advance(1)
         for length in range(1, len(keys) + 1):
             self._note(self._resolved(keys[:length]), line)
-        table = self._resolved(keys)
-        return table
+        return self._resolved(keys)
 
     def _pair(self, table: KeyPath) -> None:
         line = self.line
