@@ -42,7 +42,9 @@ def _send(text: str, attributes: str = "") -> Step:
 def _body(direction: str | None, version: int = 1) -> str:
     if direction is None:
         return "Content-Length: 0\n\n"
-    return "Content-Type: application/sdp\nContent-Length: [len]\n\n" + SDP.format(direction=direction, version=version)
+    return "Content-Type: application/sdp\nContent-Length: [len]\n\n" + SDP.format(
+        direction=direction, version=version
+    )
 
 
 def _caller_request(method: str, uri: str, extra: str, to_tag: str = "[peer_tag_param]") -> str:

@@ -1,0 +1,1 @@
+"""mediaha against programs that others wrote."""
