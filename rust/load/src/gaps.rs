@@ -91,7 +91,9 @@ mod tests {
 
     fn watch_that_heard(times: &[u64]) -> GapWatch {
         let mut watch = GapWatch::new(Duration::from_millis(50));
-        times.iter().for_each(|millis| watch.heard(at(*millis)));
+        for millis in times {
+            watch.heard(at(*millis));
+        }
         watch
     }
 

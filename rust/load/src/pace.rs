@@ -29,10 +29,11 @@ impl Wheel {
             // Nobody has turned the idle wheel, and that is no lateness.
             self.due = self.due.max(now);
         }
-        if !self.slots.iter().any(|slot| slot.contains(&endpoint)) {
-            if let Some(slot) = self.slots.iter_mut().min_by_key(|slot| slot.len()) {
-                slot.push(endpoint);
-            }
+        if self.slots.iter().any(|slot| slot.contains(&endpoint)) {
+            return;
+        }
+        if let Some(slot) = self.slots.iter_mut().min_by_key(|slot| slot.len()) {
+            slot.push(endpoint);
         }
     }
 
@@ -93,7 +94,9 @@ mod tests {
     #[test]
     fn each_endpoint_sends_once_a_packet_time_at_a_phase_of_its_own() {
         let mut wheel = Wheel::new(PACKET_TIME, Time::ZERO);
-        (0..40).for_each(|endpoint| wheel.add(endpoint, Time::ZERO));
+        for endpoint in 0..40 {
+            wheel.add(endpoint, Time::ZERO);
+        }
         let sent = sent_between(&mut wheel, 0, 60);
         assert_eq!(sent.len(), 120);
         for endpoint in 0..40 {
@@ -126,7 +129,9 @@ mod tests {
     #[test]
     fn a_short_stall_is_caught_up_and_a_long_one_is_not() {
         let mut wheel = Wheel::new(PACKET_TIME, Time::ZERO);
-        (0..40).for_each(|endpoint| wheel.add(endpoint, Time::ZERO));
+        for endpoint in 0..40 {
+            wheel.add(endpoint, Time::ZERO);
+        }
         let mut taken = 0;
         while let Some(endpoints) = wheel.turn(Time::from_millis(10)) {
             taken += endpoints.len();

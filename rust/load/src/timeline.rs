@@ -100,7 +100,9 @@ mod tests {
 
     fn timeline(counted: &[u64]) -> Timeline {
         let mut timeline = Timeline::new(Duration::from_millis(20), Duration::from_millis(200));
-        counted.iter().for_each(|millis| timeline.count(at(*millis)));
+        for millis in counted {
+            timeline.count(at(*millis));
+        }
         timeline
     }
 
