@@ -1,0 +1,81 @@
+"""What the transaction layer tells its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mediaha.model.address import Address
+from mediaha.sip.message import Request, Response
+
+
+class ServerKey(NamedTuple):
+    """Names a server transaction (RFC 3261 section 17.2.3)."""
+
+    branch: str
+    sent_by: str
+    method: str
+
+
+class ClientKey(NamedTuple):
+    """Names a client transaction (RFC 3261 section 17.1.3)."""
+
+    branch: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A new request. It is answered with ``respond(transaction, …)``; INVITE gets its 100 by itself after 200 ms."""
+
+    request: Request
+    transaction: ServerKey
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The ACK of a 2xx that we sent. ``transaction`` is the INVITE's; each is told once."""
+
+    request: Request
+    transaction: ServerKey
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A CANCEL for an INVITE that has no final response yet. It has been answered; answer the INVITE with 487."""
+
+    request: Request
+    transaction: ServerKey
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """No ACK came for our 2xx in 64*T1: the session should be ended with BYE (section 13.3.1.4)."""
+
+    transaction: ServerKey
+
+
+ServerEvent = Incoming | Acknowledged | Cancelled | Unacknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """No (final) response came in time; treat it as a 408. For an INVITE also: it was cancelled and nobody said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The transport failed, by ICMP or at our end; treat it as a 503, and try the next target at once."""
+
+    why: str
+
+
+ClientEvent = Response | TimedOut | Unreachable
+"""Responses arrive in order, provisional ones each time they are received. After a final one (for an INVITE: below
+200 or above 299) nothing follows. After a 2xx of an INVITE only a 2xx of another branch may follow."""
+
+OnClientEvent = Callable[[ClientEvent], None]

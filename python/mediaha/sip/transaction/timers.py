@@ -1,0 +1,28 @@
+"""The timers of RFC 3261 table 4, and RFC 6026's L and M."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Durations in seconds. A shorter ``t1`` suits a local network; all else follows from it as the RFC has it."""
+
+    t1: float = 0.5
+    """Round-trip estimate: the first retransmission (A, E, G)."""
+    t2: float = 4.0
+    """Longest interval of retransmissions, except of INVITE requests."""
+    t4: float = 5.0
+    """How long a message stays in the network (I, K)."""
+    trying: float = 0.2
+    """After this an unanswered INVITE is answered with 100 (section 17.2.1)."""
+    d: float = 32.0
+    """How long a client absorbs repeated final responses of a refused INVITE."""
+    reliable: bool = False
+    """Over TCP nothing is retransmitted but 2xx, and nothing has to be absorbed (D, I, J, K are zero)."""
+
+    @property
+    def transaction(self) -> float:
+        """64*T1: timers B, F, H, J, L and M."""
+        return 64 * self.t1
