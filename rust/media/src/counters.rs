@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use mediaha_time::Time;
 
 use crate::plan::Side;
+use crate::sequence::Sequence;
 
 /// Why a packet was not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,11 +123,11 @@ impl Shared {
         add(&self.rtcp_bytes, bytes as u64);
     }
 
-    pub(crate) fn sequence(&self, ssrc: u32, ssrc_changes: u64, lost: u64, jitter_ns: u64) {
-        self.ssrc.store(u64::from(ssrc) + 1, Relaxed);
-        self.ssrc_changes.store(ssrc_changes, Relaxed);
-        self.lost.store(lost, Relaxed);
-        self.jitter_ns.store(jitter_ns, Relaxed);
+    pub(crate) fn sequence(&self, sequence: &Sequence) {
+        self.ssrc.store(sequence.ssrc().map_or(0, |ssrc| u64::from(ssrc) + 1), Relaxed);
+        self.ssrc_changes.store(sequence.ssrc_changes(), Relaxed);
+        self.lost.store(sequence.lost(), Relaxed);
+        self.jitter_ns.store(sequence.jitter_ns(), Relaxed);
     }
 
     pub(crate) fn drop(&self, cause: Cause) {

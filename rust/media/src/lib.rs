@@ -12,7 +12,11 @@ mod controller;
 mod counters;
 mod datapath;
 mod interface;
+mod latch;
 mod plan;
+pub mod rtcp;
+pub mod rtp;
+mod sequence;
 mod stream;
 
 pub use self::clocks::Clocks;
@@ -20,5 +24,7 @@ pub use self::controller::{Controller, ControllerConfig, Expired, ExpiryReason, 
 pub use self::counters::{Cause, SideCounters, StreamCounters};
 pub use self::datapath::{Datapath, Load, PortsExhausted};
 pub use self::interface::{DEFAULT_NAME, Interface, InterfaceError};
+pub use self::latch::{ALIVE, Latch, WINDOW};
 pub use self::plan::{Component, PortPair, Side, SidePlan, StreamId, StreamPlan};
+pub use self::sequence::Sequence;
 pub use self::stream::{Stream, Verdict};

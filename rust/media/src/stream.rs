@@ -6,7 +6,10 @@ use std::sync::Arc;
 use mediaha_time::Time;
 
 use crate::counters::{Cause, StreamCounters};
-use crate::plan::{Component, Side, StreamPlan};
+use crate::latch::Latch;
+use crate::plan::{Component, Side, SidePlan, StreamPlan};
+use crate::sequence::Sequence;
+use crate::{rtcp, rtp};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,20 +31,36 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Stream {
     plan: StreamPlan,
+    parties: [Party; 2],
     counters: Arc<StreamCounters>,
+}
+
+/// What has been learnt about one party. Latches are indexed by [`Component::index`].
+#[derive(Debug)]
+struct Party {
+    latches: [Latch; 2],
+    sequence: Sequence,
+}
+
+/// What a packet is, by its header.
+enum Kind {
+    Rtp(rtp::Header),
+    Rtcp,
 }
 
 impl Stream {
     /// A stream that has heard nobody yet; its learning windows open at `now`.
     #[must_use]
     pub fn new(plan: StreamPlan, counters: Arc<StreamCounters>, now: Time) -> Self {
-        let _ = now;
-        Self { plan, counters }
+        let parties = plan.sides.map(|side| Party::new(&side, now));
+        Self { plan, parties, counters }
     }
 
     /// Takes a changed plan. Latches and counters are kept; a side that says `reopen` may be learnt anew.
     pub fn replan(&mut self, plan: StreamPlan, now: Time) {
-        let _ = now;
+        for (party, side) in self.parties.iter_mut().zip(&plan.sides) {
+            party.replan(side, now);
+        }
         self.plan = plan;
     }
 
@@ -54,21 +73,204 @@ impl Stream {
         source: SocketAddr,
         now: Time,
     ) -> Verdict {
-        let _ = (&self.counters, side, component, bytes, source, now);
-        Verdict::Drop(Cause::Malformed)
+        let Some(kind) = kind_untrusted(self.plan.side(side), component, bytes) else {
+            return self.drop(side, Cause::Malformed);
+        };
+        let party = &mut self.parties[side.index()];
+        if !party.latches[component.index()].hears(source, now) {
+            return self.drop(side, Cause::Stranger);
+        }
+        let counters = self.counters.side(side);
+        counters.heard(now);
+        if let Kind::Rtp(header) = &kind {
+            party.sequence.arrived(header, self.plan.clocks.hertz(header.payload_type), now);
+            counters.sequence(&party.sequence);
+        }
+        let (outgoing, to) = self.way_to(side.other(), &kind);
+        let Some(to) = to else { return self.drop(side, Cause::Unaddressed) };
+        match kind {
+            Kind::Rtp(_) => self.counters.side(side).rtp(bytes.len()),
+            Kind::Rtcp => self.counters.side(side).rtcp(bytes.len()),
+        }
+        Verdict::Forward { from: self.plan.side(side.other()).local(outgoing), component: outgoing, to }
     }
 
     /// The only source that is still believed at this port until the next [`Stream::replan`]; a socket may be
     /// connected to it. `None` while another one could be learnt.
     #[must_use]
     pub fn only_source(&self, side: Side, component: Component, now: Time) -> Option<SocketAddr> {
-        let _ = (side, component, now);
-        None
+        self.parties[side.index()].latches[component.index()].only_source(now)
     }
 
     /// What this stream is doing.
     #[must_use]
     pub fn plan(&self) -> &StreamPlan {
         &self.plan
+    }
+
+    /// The port to send from, and the address to send to; none while the party's is not known.
+    fn way_to(&self, side: Side, kind: &Kind) -> (Component, Option<SocketAddr>) {
+        let separate = matches!(kind, Kind::Rtcp) && !self.plan.side(side).rtcp_mux;
+        let component = if separate { Component::Rtcp } else { Component::Rtp };
+        let to = self.parties[side.index()].latches[component.index()].target();
+        // A socket of one address family cannot send to the other.
+        let family = self.plan.side(side).local(component).is_ipv4();
+        (component, to.filter(|to| to.is_ipv4() == family))
+    }
+
+    fn drop(&self, side: Side, cause: Cause) -> Verdict {
+        self.counters.side(side).drop(cause);
+        Verdict::Drop(cause)
+    }
+}
+
+impl Party {
+    fn new(plan: &SidePlan, now: Time) -> Self {
+        let latch = |component| Latch::new(plan.remote(component), plan.strict_source, now);
+        Self { latches: [latch(Component::Rtp), latch(Component::Rtcp)], sequence: Sequence::default() }
+    }
+
+    fn replan(&mut self, plan: &SidePlan, now: Time) {
+        for (latch, component) in self.latches.iter_mut().zip([Component::Rtp, Component::Rtcp]) {
+            latch.replan(plan.remote(component), plan.strict_source, plan.reopen, now);
+        }
+    }
+}
+
+/// What arrived, as far as forwarding needs to know; `None` for neither RTP nor RTCP.
+fn kind_untrusted(plan: &SidePlan, component: Component, bytes: &[u8]) -> Option<Kind> {
+    let rtcp = component == Component::Rtcp || (plan.rtcp_mux && rtp::is_rtcp(bytes));
+    if rtcp {
+        rtcp::header_untrusted(bytes).ok().map(|_| Kind::Rtcp)
+    } else {
+        rtp::header_untrusted(bytes).ok().map(Kind::Rtp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clocks::Clocks;
+    use crate::plan::PortPair;
+
+    const RTP: [u8; 14] = [0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 5, b'h', b'i'];
+    const RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 5];
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn side(local: &str, rtcp: &str, remote: Option<&str>) -> SidePlan {
+        SidePlan {
+            local: PortPair { rtp: at(local), rtcp: at(rtcp) },
+            remote: remote.map(at),
+            remote_rtcp: remote.map(at).map(|it| SocketAddr::new(it.ip(), it.port() + 1)),
+            rtcp_mux: false,
+            strict_source: false,
+            reopen: true,
+        }
+    }
+
+    fn plan() -> StreamPlan {
+        StreamPlan {
+            sides: [
+                side("10.0.0.1:30000", "10.0.0.1:30001", Some("198.51.100.1:4000")),
+                side("10.0.0.1:30002", "10.0.0.1:30003", Some("198.51.100.2:5000")),
+            ],
+            clocks: Clocks::default(),
+        }
+    }
+
+    fn stream(plan: StreamPlan) -> (Stream, Arc<StreamCounters>) {
+        let counters = Arc::new(StreamCounters::default());
+        (Stream::new(plan, Arc::clone(&counters), Time::ZERO), counters)
+    }
+
+    #[test]
+    fn audio_and_reports_go_to_where_the_other_party_said() {
+        let (mut stream, counters) = stream(plan());
+        let source = at("198.51.100.1:4000");
+        assert_eq!(
+            stream.packet(Side::A, Component::Rtp, &RTP, source, Time::ZERO),
+            Verdict::Forward {
+                from: at("10.0.0.1:30002"),
+                component: Component::Rtp,
+                to: at("198.51.100.2:5000")
+            }
+        );
+        assert_eq!(
+            stream.packet(Side::A, Component::Rtcp, &RTCP, at("198.51.100.1:4001"), Time::ZERO),
+            Verdict::Forward {
+                from: at("10.0.0.1:30003"),
+                component: Component::Rtcp,
+                to: at("198.51.100.2:5001")
+            }
+        );
+        let [a, b] = counters.snapshot();
+        assert_eq!((a.packets, a.bytes, a.rtcp_packets, a.rtcp_bytes), (1, 14, 1, 8));
+        assert_eq!((a.ssrc, a.last_seen), (Some(5), Some(Time::ZERO)));
+        assert_eq!(b, crate::SideCounters::default());
+    }
+
+    #[test]
+    fn a_stranger_is_counted_and_hears_nothing() {
+        let (mut stream, counters) = stream(plan());
+        let later = Time::from_millis(3_001);
+        let stranger = at("203.0.113.66:666");
+        assert_eq!(stream.packet(Side::A, Component::Rtp, &RTP, stranger, later), Verdict::Drop(Cause::Stranger));
+        assert_eq!(counters.snapshot()[0].dropped(Cause::Stranger), 1);
+        assert_eq!(counters.snapshot()[0].last_seen, None, "a stranger does not keep a call alive");
+        let to_a = stream.packet(Side::B, Component::Rtp, &RTP, at("198.51.100.2:5000"), later);
+        assert!(matches!(to_a, Verdict::Forward { to, .. } if to == at("198.51.100.1:4000")));
+    }
+
+    #[test]
+    fn what_is_no_rtp_cannot_latch() {
+        let (mut stream, counters) = stream(plan());
+        let stranger = at("203.0.113.66:666");
+        for bytes in [&b""[..], &[0x80; 11], &[0x16; 40]] {
+            let verdict = stream.packet(Side::A, Component::Rtp, bytes, stranger, Time::ZERO);
+            assert_eq!(verdict, Verdict::Drop(Cause::Malformed));
+        }
+        assert_eq!(
+            stream.packet(Side::A, Component::Rtcp, &RTP, stranger, Time::ZERO),
+            Verdict::Drop(Cause::Malformed)
+        );
+        assert_eq!(counters.snapshot()[0].dropped(Cause::Malformed), 4);
+    }
+
+    #[test]
+    fn a_multiplexing_party_talks_to_one_with_two_ports() {
+        let mut plan = plan();
+        plan.sides[0].rtcp_mux = true;
+        let (mut stream, _) = stream(plan);
+        let report = stream.packet(Side::A, Component::Rtp, &RTCP, at("198.51.100.1:4000"), Time::ZERO);
+        assert!(matches!(report, Verdict::Forward { component: Component::Rtcp, to, .. } if to.port() == 5001));
+        let back = stream.packet(Side::B, Component::Rtcp, &RTCP, at("198.51.100.2:5001"), Time::ZERO);
+        assert!(matches!(back, Verdict::Forward { component: Component::Rtp, to, .. } if to.port() == 4000));
+    }
+
+    #[test]
+    fn early_audio_waits_for_an_address_and_is_counted() {
+        let mut unanswered = plan();
+        unanswered.sides[1].remote = None;
+        unanswered.sides[1].remote_rtcp = None;
+        let (mut stream, counters) = stream(unanswered);
+        let source = at("198.51.100.1:4000");
+        let early = stream.packet(Side::A, Component::Rtp, &RTP, source, Time::ZERO);
+        assert_eq!(early, Verdict::Drop(Cause::Unaddressed));
+        assert_eq!(counters.snapshot()[0].dropped(Cause::Unaddressed), 1);
+        stream.replan(plan(), Time::from_millis(900));
+        let heard = stream.packet(Side::A, Component::Rtp, &RTP, source, Time::from_millis(901));
+        assert!(matches!(heard, Verdict::Forward { .. }));
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_cannot_be_sent_to() {
+        let mut mixed = plan();
+        mixed.sides[1].remote = Some(at("[2001:db8::2]:5000"));
+        let (mut stream, _) = stream(mixed);
+        let verdict = stream.packet(Side::A, Component::Rtp, &RTP, at("198.51.100.1:4000"), Time::ZERO);
+        assert_eq!(verdict, Verdict::Drop(Cause::Unaddressed));
     }
 }
