@@ -3,4 +3,5 @@
 //! [`sys`] is the kernel's door and holds all of the project's `unsafe`.
 #![deny(unsafe_code)]
 
+pub mod pool;
 pub mod sys;

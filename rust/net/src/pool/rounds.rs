@@ -1,0 +1,156 @@
+//! The thread's work, round after round: wait, hear, decide, send, tell.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mediaha_failover::{Command, Event, Input, Output, Pool, ServerId};
+use mediaha_ng::{Datagram, datagram_untrusted, reply_untrusted};
+use mediaha_time::Time;
+
+use super::cookie;
+use super::runtime::Shared;
+use super::spill::Spill;
+use super::wires::{Signal, Wires};
+use crate::sys::{Epoll, Events, monotonic, precise_timers};
+
+/// The bell's place in epoll; servers have those of their ids, which are smaller.
+pub(super) const BELL: u64 = u64::MAX;
+const EVENTS_PER_WAIT: usize = 64;
+/// No more are taken in one round, so that a flood of commands does not delay the watching.
+const COMMANDS_PER_ROUND_MAX: usize = 1024;
+/// How old the list that `servers()` shows may be while the pool is awake.
+const VIEW_AGE_MAX: Duration = Duration::from_millis(20);
+
+pub(super) struct Rounds {
+    pool: Pool,
+    epoll: Epoll,
+    shared: Arc<Shared>,
+    wires: Wires,
+    spill: Spill,
+    viewed_at: Time,
+    illegible: u64,
+}
+
+impl Rounds {
+    pub(super) fn new(pool: Pool, epoll: Epoll, shared: Arc<Shared>) -> Self {
+        let (wires, spill) = (Wires::new(), Spill::default());
+        Self { pool, epoll, shared, wires, spill, viewed_at: Time::ZERO, illegible: 0 }
+    }
+
+    /// Works until told to end.
+    pub(super) fn run(mut self) {
+        // Without it timers ring up to 50 µs late, which is all that is lost.
+        let _ = precise_timers();
+        let mut events = Events::new(EVENTS_PER_WAIT);
+        self.take_commands();
+        self.round();
+        while !self.shared.ending.load(Ordering::Acquire) {
+            let timeout = self.pool.wake_at().map(|due| due.since(monotonic()));
+            if self.epoll.wait(&mut events, timeout).is_err() {
+                return;
+            }
+            // Replies come first: after a stall of this thread they prove that the servers were there all along.
+            for ready in events.iter() {
+                match u16::try_from(ready.token) {
+                    Ok(id) => self.hear(ServerId(id)),
+                    Err(_) => self.take_commands(),
+                }
+            }
+            self.round();
+        }
+    }
+
+    /// Lets time pass, and does what the pool wants done.
+    fn round(&mut self) {
+        let now = monotonic();
+        if self.pool.wake_at().is_some_and(|due| due <= now) {
+            self.pool.handle(Input::Tick, now);
+        }
+        self.carry_out();
+        for server in self.wires.flush(&self.epoll) {
+            self.pool.handle(Input::Unreachable { server }, monotonic());
+        }
+        // What follows from an unreachable server is sent in this round, too.
+        self.carry_out();
+        self.wires.flush(&self.epoll);
+        self.tell();
+        if now.since(self.viewed_at) >= VIEW_AGE_MAX {
+            self.view(now);
+        }
+    }
+
+    fn take_commands(&mut self) {
+        self.shared.commands_bell.drain();
+        for _ in 0..COMMANDS_PER_ROUND_MAX {
+            let Some(command) = self.shared.commands.pop() else { return };
+            let servers_change = matches!(command, Command::Servers(_));
+            self.pool.handle(Input::Command(command), monotonic());
+            if servers_change {
+                self.view(monotonic());
+            }
+        }
+        self.shared.commands_bell.ring();
+    }
+
+    fn hear(&mut self, server: ServerId) {
+        let (pool, illegible) = (&mut self.pool, &mut self.illegible);
+        self.wires.receive(server, |signal| {
+            let input = match signal {
+                Signal::Unreachable => Some(Input::Unreachable { server }),
+                Signal::Datagram(bytes) => reply_from_untrusted(server, bytes),
+            };
+            match input {
+                Some(input) => pool.handle(input, monotonic()),
+                None => *illegible += 1,
+            }
+        });
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.pool.next_output() {
+            match output {
+                Output::Send { server, cookie, request } => {
+                    let datagram = Datagram::asking(cookie::to_text(cookie), &request);
+                    self.wires.push(server, datagram.to_bytes());
+                }
+                Output::Event(event) => {
+                    if matches!(event, Event::ServerState { .. }) {
+                        self.viewed_at = Time::ZERO;
+                    }
+                    self.spill.push(event);
+                }
+            }
+        }
+    }
+
+    /// Moves events into the queue as far as there is room. Nobody else puts any in.
+    fn tell(&mut self) {
+        if self.spill.is_empty() {
+            return;
+        }
+        // Said before looking for room: who makes room after that look then knows to wake this thread.
+        self.shared.spilled.store(true, Ordering::SeqCst);
+        while !self.shared.events.is_full() {
+            let Some(event) = self.spill.pop() else { break };
+            // There is room, as was just seen.
+            let _ = self.shared.events.push(event);
+        }
+        self.shared.spilled.store(!self.spill.is_empty(), Ordering::SeqCst);
+        self.shared.events_bell.ring();
+    }
+
+    fn view(&mut self, now: Time) {
+        let servers = self.pool.servers();
+        self.wires.connect(&servers, &self.epoll);
+        self.shared.show(servers, self.wires.dropped(), self.illegible);
+        self.viewed_at = now;
+    }
+}
+
+fn reply_from_untrusted(server: ServerId, bytes: &[u8]) -> Option<Input> {
+    let datagram = datagram_untrusted(bytes).ok()?;
+    let cookie = cookie::from_text_untrusted(&datagram.cookie)?;
+    let reply = reply_untrusted(&datagram.body).ok()?;
+    Some(Input::Reply { server, cookie, reply })
+}
