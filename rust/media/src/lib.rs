@@ -16,6 +16,7 @@ mod latch;
 mod plan;
 pub mod rtcp;
 pub mod rtp;
+pub mod sdp;
 mod sequence;
 mod stream;
 

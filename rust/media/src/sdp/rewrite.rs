@@ -1,0 +1,234 @@
+//! The same SDP with the relay in the place of its author.
+
+use std::net::IpAddr;
+
+use super::attribute::{Attribute, PayloadAttribute};
+use super::description::{Description, MediaSection};
+use super::line;
+use super::payload::static_encoding;
+
+/// Where the relay wants to receive one stream: what it advertises, not what it has bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The advertised address.
+    pub address: IpAddr,
+    /// The port for RTP.
+    pub rtp: u16,
+    /// The port for RTCP; the same as `rtp` when nothing but multiplexing is possible.
+    pub rtcp: u16,
+    /// Whether `a=rtcp-mux` is written.
+    pub rtcp_mux: bool,
+}
+
+/// What is rewritten besides ports and the addresses of streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RewriteOptions {
+    /// The address in `o=`.
+    pub replace_origin: bool,
+    /// The session's `c=`, even where no stream depends on it.
+    pub replace_session_connection: bool,
+    /// What is written for `a=rtcp`.
+    pub rtcp_attribute: RtcpAttribute,
+    /// The address for lines that belong to no placed stream; the first placement's when `None`.
+    pub address: Option<IpAddr>,
+}
+
+/// The form of `a=rtcp` (RFC 3605).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RtcpAttribute {
+    /// `a=rtcp:30001`
+    #[default]
+    Port,
+    /// `a=rtcp:30001 IN IP4 192.0.2.1`
+    Full,
+    /// None.
+    Absent,
+}
+
+/// Writes the SDP anew. `placements` are those of [`Description::media`], in order; a relayed stream without one is
+/// refused (port 0), for passing it through would lead the media past the relay.
+#[must_use]
+pub fn rewrite(description: &Description, placements: &[Option<Placement>], options: &RewriteOptions) -> Vec<u8> {
+    let sections = description.media().iter().enumerate();
+    let sections: Vec<_> = sections
+        .map(|(index, section)| {
+            let placement = placements.get(index).copied().flatten();
+            (section, placement.filter(|_| section.relayed && !section.disabled))
+        })
+        .collect();
+    let rewriter = Rewriter::new(description, &sections, options);
+    let mut lines = rewriter.session();
+    for (section, placement) in sections {
+        match placement {
+            Some(placement) => lines.extend(rewriter.placed(section, placement)),
+            None if section.relayed => lines.extend(rewriter.refused(section)),
+            None => lines.extend(rewriter.untouched(section)),
+        }
+    }
+    let mut text = Vec::with_capacity(1024);
+    for line in lines {
+        text.extend_from_slice(&line);
+        text.extend_from_slice(description.ending().as_bytes());
+    }
+    text
+}
+
+struct Rewriter<'a> {
+    description: &'a Description,
+    options: &'a RewriteOptions,
+    /// The address for lines that belong to no placed stream.
+    address: Option<IpAddr>,
+    /// The session's `c=` line, if it has one: as it was, and as it will be.
+    connection: Option<(&'a [u8], Vec<u8>)>,
+}
+
+impl<'a> Rewriter<'a> {
+    fn new(
+        description: &'a Description,
+        sections: &[(&MediaSection, Option<Placement>)],
+        options: &'a RewriteOptions,
+    ) -> Self {
+        let placed =
+            || sections.iter().filter_map(|(section, placement)| Some((section, placement.as_ref()?.address)));
+        let address = options.address.or_else(|| placed().next().map(|(_, address)| address));
+        let dependent = placed().find(|(section, _)| !section.own_address).map(|(_, address)| address);
+        let wanted = dependent.or(address.filter(|_| options.replace_session_connection));
+        let old = description.session_lines().find(|line| line.starts_with(b"c="));
+        let connection = old.map(|old| (old, replaced_connection(old, wanted)));
+        Self { description, options, address, connection }
+    }
+
+    fn session(&self) -> Vec<Vec<u8>> {
+        let lines = self.description.session_lines();
+        lines.filter(|line| !is_dropped_from_session(line)).map(|line| self.session_line(line)).collect()
+    }
+
+    fn session_line(&self, text: &[u8]) -> Vec<u8> {
+        match (&text[..2], &self.connection, self.address) {
+            (b"c=", Some((_, new)), _) => new.clone(),
+            (b"o=", _, Some(address)) if self.options.replace_origin => replaced_origin(text, address),
+            _ => text.to_vec(),
+        }
+    }
+
+    /// A stream that goes through the relay.
+    fn placed(&self, section: &MediaSection, placement: Placement) -> Vec<Vec<u8>> {
+        let mut lines = self.kept_lines(section, placement.rtp, Some(placement.address));
+        if !section.own_address {
+            let needed = connection_line(placement.address);
+            // Hold by the unspecified address stays in the session's line and needs no other.
+            let held = section.address.is_some_and(|address| address.is_unspecified());
+            if !held && self.connection.as_ref().is_none_or(|(_, new)| *new != needed) {
+                lines.push(needed);
+            }
+        }
+        lines.extend(missing_rtpmaps(&lines, section));
+        lines.push(format!("a={}", section.direction.text()).into_bytes());
+        lines.extend(rtcp_attribute(placement, self.options.rtcp_attribute));
+        if placement.rtcp_mux {
+            lines.push(b"a=rtcp-mux".to_vec());
+        }
+        in_order(lines, section)
+    }
+
+    /// A stream that is refused or has ended; what concerns its media is left out.
+    fn refused(&self, section: &MediaSection) -> Vec<Vec<u8>> {
+        let mut lines = self.kept_lines(section, 0, self.address);
+        lines.retain(|line| !matches!(Attribute::of(line), Some(Attribute::Payload(..) | Attribute::Ptime)));
+        in_order(lines, section)
+    }
+
+    /// A stream that is none of the relay's business. If it depended on the session's `c=`, it gets it as its own.
+    fn untouched(&self, section: &MediaSection) -> Vec<Vec<u8>> {
+        let mut lines: Vec<_> = self.description.section_lines(section).map(<[u8]>::to_vec).collect();
+        let depends = !section.own_address && !section.disabled;
+        if let Some((old, _)) = self.connection.as_ref().filter(|(old, new)| depends && old != new) {
+            let place = lines.iter().take_while(|line| matches!(line[0], b'm' | b'i')).count();
+            lines.insert(place, old.to_vec());
+        }
+        lines
+    }
+
+    /// The section's lines with port and address replaced, without those that are written anew or not at all.
+    fn kept_lines(&self, section: &MediaSection, port: u16, address: Option<IpAddr>) -> Vec<Vec<u8>> {
+        let lines = self.description.section_lines(section).filter(|line| !is_dropped_from_section(line));
+        lines
+            .map(|line| match &line[..2] {
+                b"m=" => media_line(section, port),
+                b"c=" => replaced_connection(line, address),
+                _ => line.to_vec(),
+            })
+            .collect()
+    }
+}
+
+/// `m=`, `i=`, `c=` and whatever else is no attribute first (RFC 8866 section 5), then the attributes.
+fn in_order(mut lines: Vec<Vec<u8>>, section: &MediaSection) -> Vec<Vec<u8>> {
+    lines.sort_by_cached_key(|line| match Attribute::of(line) {
+        Some(attribute) => (4, attribute.rank(&section.formats)),
+        None => (b"mic".iter().position(|letter| *letter == line[0]).unwrap_or(3), (0, 0, 0)),
+    });
+    lines
+}
+
+fn is_dropped_from_session(text: &[u8]) -> bool {
+    matches!(Attribute::of(text), Some(Attribute::Direction(_) | Attribute::Ice | Attribute::Bundle))
+}
+
+fn is_dropped_from_section(text: &[u8]) -> bool {
+    let attribute = Attribute::of(text);
+    let written_anew =
+        matches!(attribute, Some(Attribute::Direction(_) | Attribute::Rtcp(_) | Attribute::RtcpMux));
+    written_anew || matches!(attribute, Some(Attribute::Ice))
+}
+
+fn media_line(section: &MediaSection, port: u16) -> Vec<u8> {
+    let mut text = [b"m=", section.kind.as_slice(), b" ", port.to_string().as_bytes(), b" "].concat();
+    text.extend_from_slice(&section.protocol);
+    for format in &section.formats {
+        text.push(b' ');
+        text.extend_from_slice(format);
+    }
+    text
+}
+
+fn connection_line(address: IpAddr) -> Vec<u8> {
+    format!("c=IN {}", line::family_and_address(address)).into_bytes()
+}
+
+/// The `c=` line with `address` in it; as it was without one, or when it says "on hold" by the unspecified address.
+fn replaced_connection(text: &[u8], address: Option<IpAddr>) -> Vec<u8> {
+    let held = line::connection_untrusted(&text[2..]).is_some_and(|address| address.is_unspecified());
+    address.filter(|_| !held).map_or_else(|| text.to_vec(), connection_line)
+}
+
+fn replaced_origin(text: &[u8], address: IpAddr) -> Vec<u8> {
+    line::origin_without_address(text)
+        .map_or_else(|| text.to_vec(), |kept| [kept, b" ", line::family_and_address(address).as_bytes()].concat())
+}
+
+/// `a=rtpmap` for the static payload types whose author left it out.
+fn missing_rtpmaps(lines: &[Vec<u8>], section: &MediaSection) -> Vec<Vec<u8>> {
+    let mapped: Vec<&[u8]> = lines
+        .iter()
+        .filter_map(|line| match Attribute::of(line) {
+            Some(Attribute::Payload(PayloadAttribute::Rtpmap, payload)) => Some(payload),
+            _ => None,
+        })
+        .collect();
+    let missing = section.formats.iter().filter(|format| !mapped.contains(&format.as_slice()));
+    missing
+        .filter_map(|format| {
+            Some([b"a=rtpmap:", format.as_slice(), b" ", static_encoding(format)?.as_bytes()].concat())
+        })
+        .collect()
+}
+
+fn rtcp_attribute(placement: Placement, form: RtcpAttribute) -> Option<Vec<u8>> {
+    let address = line::family_and_address(placement.address);
+    match form {
+        RtcpAttribute::Port => Some(format!("a=rtcp:{}", placement.rtcp).into_bytes()),
+        RtcpAttribute::Full => Some(format!("a=rtcp:{} IN {address}", placement.rtcp).into_bytes()),
+        RtcpAttribute::Absent => None,
+    }
+}
