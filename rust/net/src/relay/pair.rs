@@ -1,0 +1,49 @@
+//! The two sockets of one side of a stream.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mediaha_media::{Component, PortPair};
+
+use crate::sys::udp::{Options, UdpSocket};
+
+/// Bytes of receive queue to ask for. The kernel doubles it and charges some 770 bytes for a packet of G.711, 2300 for one of
+/// video: room for 80 or 28. A flow that is further behind than that is better off without its oldest packets.
+const RECEIVE_BUFFER: usize = 32 * 1024;
+
+/// A bound RTP socket and its RTCP socket, one port above.
+#[derive(Debug)]
+pub(crate) struct SocketPair {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    ports: PortPair,
+}
+
+impl SocketPair {
+    /// Binds both ports, or neither.
+    ///
+    /// # Errors
+    /// The kernel's, see [`UdpSocket::bind`].
+    pub(crate) fn bind(address: IpAddr, rtp: u16) -> io::Result<Self> {
+        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), ..Options::default() };
+        let ports = PortPair { rtp: SocketAddr::new(address, rtp), rtcp: SocketAddr::new(address, rtp | 1) };
+        Ok(Self {
+            rtp: UdpSocket::bind(ports.rtp, &options)?,
+            rtcp: UdpSocket::bind(ports.rtcp, &options)?,
+            ports,
+        })
+    }
+
+    /// Where both are bound.
+    pub(crate) fn ports(&self) -> PortPair {
+        self.ports
+    }
+
+    /// One of them.
+    pub(crate) fn socket(&self, component: Component) -> &UdpSocket {
+        match component {
+            Component::Rtp => &self.rtp,
+            Component::Rtcp => &self.rtcp,
+        }
+    }
+}

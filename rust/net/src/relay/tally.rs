@@ -1,0 +1,61 @@
+//! What a worker counts about itself, beside what is counted of each stream.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use mediaha_time::Duration;
+
+/// Written by one worker, read by control at any time. On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Tally {
+    pub(crate) wakeups: Counter,
+    pub(crate) received: Counter,
+    pub(crate) sent: Counter,
+    pub(crate) unsent: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) busy_ns: Counter,
+}
+
+/// A number with one writer: a load and a store are enough, a locked instruction would buy nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What one worker has counted since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TallySnapshot {
+    /// How often it looked for packets.
+    pub wakeups: u64,
+    /// Packets it read.
+    pub received: u64,
+    /// Packets it sent.
+    pub sent: u64,
+    /// Packets that the kernel did not take: its queue was full, or there was no route.
+    pub unsent: u64,
+    /// Notices that a party's port is closed.
+    pub refused: u64,
+    /// Time it was not waiting for packets.
+    pub busy: Duration,
+}
+
+impl Tally {
+    pub(crate) fn snapshot(&self) -> TallySnapshot {
+        TallySnapshot {
+            wakeups: self.wakeups.read(),
+            received: self.received.read(),
+            sent: self.sent.read(),
+            unsent: self.unsent.read(),
+            refused: self.refused.read(),
+            busy: Duration::from_nanos(self.busy_ns.read()),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A worker thread: waits for packets, forwards them, does what control says in between.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use mediaha_time::{Duration, Time};
+use serde_json::json;
+
+use super::flow::DATAGRAM_MAX;
+use super::mailbox::{Command, Mailbox};
+use super::pace::Pace;
+use super::table::Table;
+use super::tally::Tally;
+use crate::record::{Level, Record, Records};
+use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers};
+
+/// How many sockets one look may report.
+const EVENTS_MAX: usize = 256;
+/// How many commands are carried out before packets are looked for again.
+const COMMANDS_MAX: usize = 64;
+/// How often streams are looked through for sockets to connect.
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
+/// The token of the mailbox's bell; no stream gets it.
+const BELL: u64 = u64::MAX;
+
+/// What one thread owns.
+pub(crate) struct Worker {
+    epoll: Epoll,
+    events: Events,
+    buffer: Box<[u8]>,
+    table: Table,
+    pace: Pace,
+    mailbox: Arc<Mailbox>,
+    tally: Arc<Tally>,
+    records: Records,
+    settle_at: Time,
+}
+
+impl Worker {
+    /// A worker without streams, that lets packets gather for at most `coalesce`.
+    ///
+    /// # Errors
+    /// The kernel's, when the process has no file descriptor left.
+    pub(crate) fn new(
+        mailbox: Arc<Mailbox>,
+        tally: Arc<Tally>,
+        records: Records,
+        coalesce: Duration,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.add(&mailbox.bell, BELL, Trigger::Level)?;
+        Ok(Self {
+            epoll,
+            events: Events::new(EVENTS_MAX),
+            buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
+            table: Table::default(),
+            pace: Pace::new(coalesce, monotonic()),
+            mailbox,
+            tally,
+            records,
+            settle_at: Time::FAR,
+        })
+    }
+
+    /// Works until the mailbox says stop.
+    ///
+    /// # Panics
+    /// If the kernel refuses to wait: without that nothing can be relayed, and whoever runs this thread must know.
+    pub(crate) fn run(mut self) {
+        // Without it a pause is 50 µs longer than asked for; nothing depends on it.
+        let _ = precise_timers();
+        let mut idle_since = monotonic();
+        while !self.mailbox.is_stopping() {
+            let timeout = (!self.table.is_settled()).then(|| self.settle_at.since(idle_since));
+            self.epoll.wait(&mut self.events, timeout).expect("epoll waits");
+            let woken_at = monotonic();
+            let found = self.look(woken_at);
+            self.settle(woken_at);
+            idle_since = monotonic();
+            self.tally.wakeups.add(1);
+            self.tally.busy_ns.add(u64::try_from(idle_since.since(woken_at).as_nanos()).unwrap_or(0));
+            let pause = self.pace.after(found, !self.events.is_full(), idle_since);
+            if !pause.is_zero() {
+                thread::sleep(pause);
+            }
+        }
+    }
+
+    /// Forwards what the last wait has found; returns how many packets that were.
+    fn look(&mut self, now: Time) -> usize {
+        let mut found = 0;
+        let mut rung = false;
+        for ready in self.events.iter() {
+            if ready.token == BELL {
+                rung = true;
+            } else if self.table.forward_one(ready.token, &mut self.buffer, now, &self.tally) {
+                found += 1;
+            }
+        }
+        // Only after the packets: a command may give the place of a stream, and so its token, to another one.
+        if rung {
+            self.obey(now);
+        }
+        found
+    }
+
+    fn obey(&mut self, now: Time) {
+        self.mailbox.bell.drain();
+        for _ in 0..COMMANDS_MAX {
+            match self.mailbox.take() {
+                Some(Command::Install(install)) => self.install(*install, now),
+                Some(Command::Remove(stream)) => self.table.remove(stream, &self.epoll),
+                None => return,
+            }
+        }
+        self.mailbox.bell.ring();
+    }
+
+    fn install(&mut self, install: super::mailbox::Install, now: Time) {
+        if self.table.is_settled() {
+            self.settle_at = now + SETTLE_EVERY;
+        }
+        let ports = install.plan.sides.map(|side| side.local.rtp.to_string());
+        if let Err(error) = self.table.install(install, &self.epoll) {
+            let facts = json!({ "ports": ports, "error": error.to_string() });
+            self.records.push(Record::now(Level::Error, "ports_unwatched", facts));
+        }
+    }
+
+    fn settle(&mut self, now: Time) {
+        if now >= self.settle_at {
+            self.table.settle(now);
+            self.settle_at = if self.table.is_settled() { Time::FAR } else { now + SETTLE_EVERY };
+        }
+    }
+}
