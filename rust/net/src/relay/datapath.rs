@@ -26,6 +26,11 @@ use crate::sys::monotonic;
 /// How often it is said that ports or descriptors have run out.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// How many calls of [`SocketsDatapath::sample`] a worker may sleep through, though it is woken at each.
+const MISSED_MAX: u32 = 4;
+/// How long closing waits for a worker to end. One that is stuck is left behind: it must not keep the others from ending.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What a relay is made of.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
@@ -70,7 +75,9 @@ struct Employed {
     tally: Arc<Tally>,
     thread: Option<JoinHandle<()>>,
     streams: usize,
-    busy_before: Duration,
+    before: TallySnapshot,
+    /// How many samples in a row have found that it did not wake up.
+    missed: u32,
 }
 
 impl SocketsDatapath {
@@ -101,17 +108,21 @@ impl SocketsDatapath {
         self.crew.iter().map(|employed| employed.tally.snapshot()).collect()
     }
 
-    /// Measures how busy the workers were since the last call; [`Datapath::load`] tells it until the next one.
+    /// Measures how busy the workers were since the last call, which [`Datapath::load`] tells until the next one, and sees
+    /// whether they work at all. To be called every half a second or so.
     pub fn sample(&mut self, now: Time) {
         let elapsed = now.since(self.sampled).as_nanos().max(1);
-        let busiest = self.crew.iter_mut().map(|employed| {
-            let busy = employed.tally.snapshot().busy;
-            let spent = busy.saturating_sub(employed.busy_before);
-            employed.busy_before = busy;
-            u32::try_from(spent.as_nanos() * 1000 / elapsed).unwrap_or(1000).min(1000)
-        });
-        self.busy_permille = busiest.max().unwrap_or(0);
         self.sampled = now;
+        self.busy_permille = 0;
+        for (number, employed) in self.crew.iter_mut().enumerate() {
+            let spent = employed.look_after();
+            let permille = u32::try_from(spent.as_nanos() * 1000 / elapsed).unwrap_or(1000).min(1000);
+            self.busy_permille = self.busy_permille.max(permille);
+            // Counted in looks, not in time: when the whole process was stopped for a while, the worker is not to blame.
+            if employed.missed > MISSED_MAX {
+                self.failure.report(format!("relay worker {number} does not wake up"));
+            }
+        }
     }
 
     /// Tells a worker, or ends the server if it does not listen.
@@ -127,6 +138,17 @@ impl SocketsDatapath {
             self.silent_until = now + COMPLAIN_EVERY;
             self.records.push(Record::now(Level::Warning, event, facts));
         }
+    }
+}
+
+impl Employed {
+    /// Wakes the worker, and sees whether it woke up since this was done last; returns for how long it was busy since.
+    fn look_after(&mut self) -> Duration {
+        let tally = self.tally.snapshot();
+        let before = std::mem::replace(&mut self.before, tally);
+        self.missed = if tally.wakeups == before.wakeups { self.missed + 1 } else { 0 };
+        self.mailbox.bell.ring();
+        tally.busy.saturating_sub(before.busy)
     }
 }
 
@@ -210,8 +232,12 @@ impl Datapath for SocketsDatapath {
 impl Drop for SocketsDatapath {
     fn drop(&mut self) {
         self.crew.iter().for_each(|employed| employed.mailbox.stop());
-        for employed in &mut self.crew {
-            if let Some(thread) = employed.thread.take() {
+        let give_up_at = monotonic() + FAREWELL;
+        for thread in self.crew.iter_mut().filter_map(|employed| employed.thread.take()) {
+            while !thread.is_finished() && monotonic() < give_up_at {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
                 // A panic of the worker has been reported by the worker's thread itself.
                 let _ = thread.join();
             }
@@ -229,5 +255,5 @@ fn employ(number: usize, config: &RelayConfig, records: &Records, failure: &Fail
             failure.report(format!("relay worker {number} panicked"));
         }
     })?;
-    Ok(Employed { mailbox, tally, thread: Some(thread), streams: 0, busy_before: Duration::ZERO })
+    Ok(Employed { mailbox, tally, thread: Some(thread), streams: 0, before: TallySnapshot::default(), missed: 0 })
 }

@@ -1,0 +1,141 @@
+//! A media server: a control port that speaks `ng`, and a relay behind it.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mediaha_net::{MediaServer, MediaServerConfig};
+//!
+//! let config = MediaServerConfig::new("127.0.0.1:2223".parse()?, vec!["127.0.0.1".parse()?], 30_000..=39_999);
+//! let server = MediaServer::start(config)?;
+//! println!("ng on {}", server.listen_ng());
+//! for record in server.records().take() {
+//!     println!("{} {}", record.event, record.fields_json());
+//! }
+//! server.close();
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod control;
+mod orders;
+mod statistics;
+
+pub use config::{MediaServerConfig, StartError};
+
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use control::Control;
+use orders::{Order, Orders};
+
+use crate::failure::Failure;
+use crate::record::{Level, Record, Records};
+
+/// A running media server. Dropping it closes it.
+#[derive(Debug)]
+pub struct MediaServer {
+    listen_ng: SocketAddr,
+    orders: Arc<Orders>,
+    records: Records,
+    failure: Failure,
+    control: Option<JoinHandle<()>>,
+}
+
+/// The server has been closed, or has failed; see [`MediaServer::failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the media server has stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+impl MediaServer {
+    /// Binds the control port, and starts the control thread and the workers. It answers from here on.
+    ///
+    /// # Errors
+    /// Each names what was asked for and why it cannot be had.
+    pub fn start(config: MediaServerConfig) -> Result<Self, StartError> {
+        config.check()?;
+        let records = Records::new().map_err(StartError::Resources)?;
+        let failure = Failure::new().map_err(StartError::Resources)?;
+        let orders = Arc::new(Orders::new().map_err(StartError::Resources)?);
+        let control = Control::start(config, Arc::clone(&orders), records.clone(), failure.clone())?;
+        let listen_ng = control.listen_ng();
+        let (last_words, doomed) = (records.clone(), failure.clone());
+        let thread = thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| control.run())).is_err() {
+                    doomed.report("control panicked".to_owned());
+                }
+                // By now the control port is closed and the workers have ended: clients find it unreachable, and move the calls.
+                if let Some(why) = doomed.why() {
+                    let facts = serde_json::json!({ "why": why });
+                    last_words.push(Record::now(Level::Error, "media_server_failed", facts));
+                }
+            })
+            .map_err(StartError::Resources)?;
+        Ok(Self { listen_ng, orders, records, failure, control: Some(thread) })
+    }
+
+    /// Where the control port is bound.
+    #[must_use]
+    pub fn listen_ng(&self) -> SocketAddr {
+        self.listen_ng
+    }
+
+    /// Refuses new calls, or takes them again. Calls that are there go on either way.
+    pub fn drain(&self, draining: bool) {
+        self.orders.drain(draining);
+    }
+
+    /// Calls, streams, packets, refusals, and the work of each worker, as a JSON object. Waits for control to come round.
+    ///
+    /// # Errors
+    /// It has stopped.
+    pub fn statistics_json(&self) -> Result<String, Stopped> {
+        let (reply, statistics) = std::sync::mpsc::sync_channel(1);
+        self.orders.give(Order::Statistics(reply));
+        statistics.recv().map_err(|_| Stopped)
+    }
+
+    /// What the threads have to say. The last one of a server that failed is `media_server_failed`, at level error: its
+    /// control port is closed by then, it relays no more, and the process should end, to be started anew.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// A descriptor that is readable while records wait. It belongs to the server.
+    #[must_use]
+    pub fn records_fd(&self) -> RawFd {
+        self.records.as_raw_fd()
+    }
+
+    /// Why it has stopped by itself, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.why()
+    }
+
+    /// Stops relaying, gives the ports back and joins the threads. Calls that are there are lost.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for MediaServer {
+    fn drop(&mut self) {
+        self.orders.stop();
+        if let Some(control) = self.control.take() {
+            // Its panics are caught, so that this cannot fail.
+            let _ = control.join();
+        }
+    }
+}
