@@ -1,8 +1,8 @@
 """What Rust does for mediaha: the media server, the failover pool, and an RTP load generator.
 
 Nothing here calls back into Python. What happens on a Rust thread waits in a queue; ``fileno()`` becomes readable
-when something waits, and one call takes everything at once. Every time is in seconds of ``time.monotonic()``, every
-address is text (``127.0.0.1:5060``, ``[::1]:5060``), every SDP is bytes.
+when something waits, and one call takes it all. Every time is in seconds of ``time.monotonic()``, every address is
+text (``127.0.0.1:5060``, ``[::1]:5060``), every SDP is bytes.
 
 The trio faces are ``mediaha.media``, ``mediaha.failover`` and ``mediaha.load``; nothing else should import this.
 """
@@ -16,7 +16,7 @@ class StartError(MediahaError):
     """A socket could not be bound or a thread not be started; the text names the address and the cause."""
 
 class QueueFull(MediahaError):
-    """The thread has not taken what it was sent before. Nothing was queued; try again later, or refuse the call."""
+    """The thread has not taken what it was sent before. Nothing was queued; try again, or refuse the call."""
 
 class BadArgument(MediahaError):
     """An argument is not what its description asks for: an address, an interface, a server's name."""
@@ -57,8 +57,8 @@ class MediaServer:
     ) -> MediaServer:
         """Bind the control port and start the threads.
 
-        ``interfaces`` are ``ADDRESS``, ``NAME/ADDRESS`` or ``NAME/ADDRESS!ADVERTISED``; ``ports`` the first and last
-        port for RTP. Port 0 in ``listen_ng`` takes a free one. Raises StartError, BadArgument.
+        ``interfaces`` are ``ADDRESS``, ``NAME/ADDRESS`` or ``NAME/ADDRESS!ADVERTISED``; ``ports`` the first and
+        last port for RTP. Port 0 in ``listen_ng`` takes a free one. Raises StartError, BadArgument.
         """
 
     @property
@@ -275,7 +275,15 @@ class Pool:
         """Say that a server is known to be dead (its process exited); it is acted on at once."""
 
     def servers(self) -> list[ServerView]:
-        """The servers in the order of the configuration, as of the thread's last round."""
+        """The servers in the order of the configuration, as the thread last saw them, some 50 ms ago at most."""
+
+    @property
+    def requests_dropped(self) -> int:
+        """Requests that the kernel did not take: full queues, no way to the server."""
+
+    @property
+    def replies_illegible(self) -> int:
+        """Datagrams from servers that were no replies."""
 
     def close(self) -> None:
         """Stop watching and join the thread. Calls stay where they are. A second call does nothing."""
@@ -350,19 +358,23 @@ class Load:
         """Start the threads. Gaps of at least ``gap_ms_min`` are remembered, the newest 64 of each endpoint."""
 
     def open(self, address: str = "127.0.0.1") -> tuple[int, str]:
-        """Bind a socket on a free even port; gives the endpoint and where it listens. Raises StartError, Closed."""
+        """Bind a socket on a free port; gives the endpoint and where it listens. Raises StartError, Closed."""
 
     def pair(self, a: int, b: int) -> None:
-        """Let ``a`` expect the packets of ``b`` and ``b`` those of ``a``. Raises BadArgument, QueueFull, Closed."""
+        """Let ``a`` expect the packets of ``b`` and ``b`` those of ``a``. Raises BadArgument, Closed."""
 
     def aim(self, endpoint: int, remote: str) -> None:
-        """Send the endpoint's packets to ``remote`` from now on. Raises BadArgument, QueueFull, Closed."""
+        """Send the endpoint's packets to ``remote`` from now on. Raises BadArgument, Closed."""
 
     def start(self, endpoint: int) -> None:
         """Begin to send, once aimed."""
 
     def stop(self, endpoint: int) -> None:
         """Send no more and watch for gaps no more; late packets are still counted."""
+
+    @property
+    def lateness_ms_max(self) -> float:
+        """How late a packet was sent at worst: that much of a gap may be the generator's own."""
 
     def shut(self, endpoint: int) -> None:
         """Close the endpoint's socket; what it has heard stays in the totals."""
@@ -371,7 +383,7 @@ class Load:
         """What the endpoint has heard; without one, the sum of all."""
 
     def gaps(self, *, longer_than_ms: float = 0.0, after: float = 0.0) -> list[Gap]:
-        """Gaps that lasted longer and ended, or have not ended, after the moment ``after``; by endpoint and time."""
+        """Gaps that lasted longer and ended, or have not ended, after the moment ``after``; by endpoint."""
 
     def timeline(self, last_s: float | None = None) -> tuple[float, float, list[int]]:
         """When the first bucket began, how many seconds a bucket is long, and packets heard right in each."""

@@ -56,6 +56,6 @@ class MediaPool:
 
 @asynccontextmanager
 async def open_pool(servers: Sequence[MediaServerSpec], timings: Timings) -> AsyncIterator[MediaPool]:
-    """Watch ``servers`` while the block lasts. Raises ``mediaha.model.errors.MediahaError`` when that cannot begin."""
+    """Watch ``servers`` while the block lasts. Raises MediahaError when that cannot begin."""
     raise NotImplementedError
     yield MediaPool()

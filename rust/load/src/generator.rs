@@ -190,12 +190,12 @@ impl Load {
         gaps
     }
 
-    /// Packets heard right in each bucket since `since`, or since the first packet.
+    /// Packets heard right in each bucket of the `last` so long, or since the first packet.
     #[must_use]
-    pub fn heard(&self, since: Option<Time>) -> Heard {
+    pub fn heard(&self, last: Option<Duration>) -> Heard {
         let now = monotonic();
         let oldest = self.workers.iter().map(|worker| worker.shared.floor().timeline().oldest(now)).min();
-        let since = since.unwrap_or(Time::ZERO).max(oldest.unwrap_or(now));
+        let since = last.map_or(Time::ZERO, |last| now - last).max(oldest.unwrap_or(now));
         let mut heard = Heard { began: since, bucket: Duration::ZERO, packets: Vec::new() };
         for worker in &self.workers {
             let floor = worker.shared.floor();

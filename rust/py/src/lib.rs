@@ -1,5 +1,28 @@
 //! `mediaha._core`: converts between Python and the Rust crates, and does nothing else.
+//!
+//! Its face is `python/mediaha/_core.pyi`, where everything is described. No thread of Rust's ever calls Python: what it
+//! has to say waits in a queue with an eventfd. What may block is done with the interpreter released.
+mod arguments;
+mod errors;
+mod events;
+mod load;
+mod pool;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    use super::{Bound, PyModule, PyResult};
+
+    #[pymodule_export]
+    use super::events::{Anchored, Attempt, Deleted, Moved, Refused, ServerState, ServerView, Stranded};
+    #[pymodule_export]
+    use super::load::{Arrivals, Gap, Load};
+    #[pymodule_export]
+    use super::pool::Pool;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::errors::add_to(module)
+    }
+}

@@ -51,7 +51,7 @@ pub enum Submit {
 /// A running pool. Dropping it ends the thread; calls stay where they are.
 pub struct PoolRuntime {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 pub(super) struct Shared {
@@ -61,7 +61,10 @@ pub(super) struct Shared {
     pub(super) events_bell: EventFd,
     /// Events wait in the thread for room in the queue.
     pub(super) spilled: AtomicBool,
+    /// The thread is to end.
     pub(super) ending: AtomicBool,
+    /// The thread has ended, also after a panic.
+    ended: AtomicBool,
     servers: Mutex<Vec<ServerView>>,
     requests_dropped: AtomicU64,
     replies_illegible: AtomicU64,
@@ -80,6 +83,7 @@ impl PoolRuntime {
             events_bell: EventFd::new()?,
             spilled: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             servers: Mutex::new(Vec::new()),
             requests_dropped: AtomicU64::new(0),
             replies_illegible: AtomicU64::new(0),
@@ -90,8 +94,12 @@ impl PoolRuntime {
         // The queue has room for at least one, and is empty.
         let _ = shared.commands.push(Command::Servers(config.servers));
         let rounds = Rounds::new(Pool::new(config.decisions, seed), epoll, Arc::clone(&shared));
-        let thread = thread::Builder::new().name("pool".into()).spawn(move || rounds.run())?;
-        Ok(Self { shared, thread: Some(thread) })
+        let end = Ended(Arc::clone(&shared));
+        let thread = thread::Builder::new().name("pool".into()).spawn(move || {
+            let _end = end;
+            rounds.run();
+        })?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Gives the pool a command. What became of it comes as an event.
@@ -99,7 +107,7 @@ impl PoolRuntime {
     /// # Errors
     /// When too many are waiting, or the pool is closed.
     pub fn submit(&self, command: Command) -> Result<(), Submit> {
-        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+        if self.shared.ended.load(Ordering::Acquire) {
             return Err(Submit::Closed(PoolClosed));
         }
         self.shared.commands.push(command).map_err(|_| Submit::Full(PoolQueueFull))?;
@@ -145,10 +153,11 @@ impl PoolRuntime {
     }
 
     /// Ends the thread and waits for it. Further calls do nothing.
-    pub fn close(&mut self) {
+    pub fn close(&self) {
         self.shared.ending.store(true, Ordering::Release);
         self.shared.commands_bell.ring();
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             // A panic has been printed by the thread itself.
             let _ = thread.join();
         }
@@ -165,6 +174,15 @@ impl AsRawFd for PoolRuntime {
 impl Drop for PoolRuntime {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Says, when it goes out of scope, that the thread has ended.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
     }
 }
 

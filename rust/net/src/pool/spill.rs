@@ -36,7 +36,7 @@ impl Spill {
 
     /// The oldest event.
     pub(super) fn pop(&mut self) -> Option<Event> {
-        let (age, event) = self.waiting.pop_first()?;
+        let (_, event) = self.waiting.pop_first()?;
         if let Some(subject) = subject(&event) {
             // An outdated notice is not here any more, so this is the newest of its subject.
             self.newest.remove(&subject);
