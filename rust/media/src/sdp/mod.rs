@@ -10,6 +10,8 @@ mod description;
 mod line;
 mod payload;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 pub use self::description::{Description, Direction, MediaSection, description_untrusted};
 pub use self::rewrite::{Placement, RewriteOptions, RtcpAttribute, rewrite};

@@ -92,7 +92,8 @@ impl<'a> Rewriter<'a> {
             || sections.iter().filter_map(|(section, placement)| Some((section, placement.as_ref()?.address)));
         let address = options.address.or_else(|| placed().next().map(|(_, address)| address));
         let dependent = placed().find(|(section, _)| !section.own_address).map(|(_, address)| address);
-        let wanted = dependent.or(address.filter(|_| options.replace_session_connection));
+        let ended = sections.iter().any(|(section, _)| section.relayed && !section.own_address);
+        let wanted = dependent.or(address.filter(|_| ended || options.replace_session_connection));
         let old = description.session_lines().find(|line| line.starts_with(b"c="));
         let connection = old.map(|old| (old, replaced_connection(old, wanted)));
         Self { description, options, address, connection }
