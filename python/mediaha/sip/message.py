@@ -84,6 +84,16 @@ class Headers:
         """A copy with these fields at the end."""
         return Headers.of_fields([*self._fields, *((key_of(name), name, value) for name, value in pairs)])
 
+    def with_first_value(self, name: str, value: str) -> Headers:
+        """A copy in which the first field of this name has another value; the others of its name stay."""
+        key = key_of(name)
+        fields = self._fields.copy()
+        for index, field in enumerate(fields):
+            if field[0] == key:
+                fields[index] = (key, field[1], value)
+                break
+        return Headers.of_fields(fields)
+
     def with_replaced(self, name: str, value: str) -> Headers:
         """A copy in which this field stands where the first of its name stood, or at the end."""
         key = key_of(name)
@@ -243,6 +253,18 @@ class Request(Message):
         """Hops left; 70 when the header is missing, as RFC 2543 peers do."""
         value = self.headers.get("Max-Forwards")
         return MAX_FORWARDS if value is None else int(value)
+
+    def arrived_from(self, host: str, port: int) -> Request:
+        """A copy whose topmost Via says where it really came from (RFC 3581 section 4)."""
+        via = self.via
+        text = via.received_from(host, port)
+        if text is via.text:
+            return self
+        value = self._required("Via").replace(via.text, text, 1)
+        request = self.with_headers(self.headers.with_first_value("Via", value))
+        request._cseq, request._from, request._to = self._cseq, self._from, self._to
+        request._request_uri = self._request_uri
+        return request
 
     def with_headers(self, headers: Headers) -> Request:
         """A copy with other headers."""

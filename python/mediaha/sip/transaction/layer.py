@@ -1,0 +1,130 @@
+"""The transaction layer: datagrams in, datagrams and events out. Decides; `mediaha.sip.endpoint` does.
+
+    receive(datagram, source, now) ─▶ Servers or Clients ─▶ a machine ─▶ Outbox
+    respond / send / send_ack / cancel ─▶ ─────────────────────┘
+    tick(now), at wake_at() ─▶ the machines whose timers have come ─▶ Outbox
+
+After every call the caller empties the outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mediaha.model.address import Address
+from mediaha.sip.message import MessageError, Request, Response
+from mediaha.sip.reading import message_untrusted
+from mediaha.sip.transaction.clients import Clients
+from mediaha.sip.transaction.events import ClientEvent, ClientKey, OnClientEvent, ServerEvent, ServerKey
+from mediaha.sip.transaction.outbox import Counters, Outbox
+from mediaha.sip.transaction.servers import Limits, Servers
+from mediaha.sip.transaction.timers import Timers
+
+KEEPALIVE_MAX = 4
+
+
+class Layer:
+    """The transactions of one transport. ``now`` is seconds of any clock that never goes back."""
+
+    __slots__ = ("_clients", "_out", "_servers", "counters")
+
+    def __init__(
+        self,
+        sent_by: Address,
+        token: Callable[[], str],
+        timers: Timers | None = None,
+        limits: Limits | None = None,
+        transport: str = "UDP",
+    ) -> None:
+        """``sent_by`` is written into Via; ``token`` gives fresh unguessable text (a token of the grammar)."""
+        timers = timers or Timers()
+        limits = limits or Limits()
+        self.counters = Counters()
+        self._out = Outbox()
+        self._servers = Servers(timers, limits, self._out, self.counters)
+        self._clients = Clients(
+            transport,
+            sent_by,
+            timers=timers,
+            token=token,
+            transactions_max=limits.transactions_max,
+            out=self._out,
+            counters=self.counters,
+        )
+
+    def receive(self, datagram: bytes, source: Address, now: float, *, accepting: bool = True) -> None:
+        """A datagram has arrived. Not ``accepting`` refuses requests that are new (503)."""
+        self.counters.received += 1
+        if len(datagram) <= KEEPALIVE_MAX:  # empty lines or zero bytes that keep a NAT binding open (RFC 5626)
+            self.counters.keepalives += 1
+            return
+        try:
+            message = message_untrusted(datagram)
+        except MessageError as error:
+            self.counters.malformed += 1
+            self._servers.refuse(error, source)
+            return
+        if isinstance(message, Request):
+            self._servers.request(message, source, now, accepting=accepting)
+        else:
+            self._clients.response(message, now)
+
+    def respond(self, transaction: ServerKey, response: Response, now: float) -> None:
+        """Answer a request."""
+        self._servers.respond(transaction, response, now)
+
+    def send(self, request: Request, target: Address, on: OnClientEvent, now: float) -> ClientKey:
+        """Start a client transaction; the request has no Via yet. Raises TransactionsFull."""
+        return self._clients.send(request, target, on, now)
+
+    def send_ack(self, ack: Request, target: Address, invite: ClientKey) -> None:
+        """Acknowledge a 2xx."""
+        self._clients.send_ack(ack, target, invite)
+
+    def cancel(self, invite: ClientKey, headers: Iterable[tuple[str, str]], now: float) -> None:
+        """Cancel an INVITE of ours."""
+        self._clients.cancel(invite, headers, now)
+
+    def unreachable(self, target: Address, why: str) -> None:
+        """The transport reports that ``target`` cannot be reached."""
+        self._clients.unreachable(target, why)
+
+    def tick(self, now: float) -> None:
+        """Run the timers that have come."""
+        self._clients.tick(now)
+        self._servers.tick(now)
+
+    def wake_at(self) -> float:
+        """When `tick` is wanted next; infinity when nothing is under way."""
+        return min(self._clients.wake_at(), self._servers.wake_at())
+
+    def outbox(self) -> list[tuple[bytes, Address]]:
+        """Take the datagrams to be sent, in order."""
+        datagrams = self._out.datagrams
+        if datagrams:
+            self._out.datagrams = []
+        return datagrams
+
+    def server_events(self) -> list[ServerEvent]:
+        """Take what happened to requests of others."""
+        events = self._out.server_events
+        if events:
+            self._out.server_events = []
+        return events
+
+    def client_events(self) -> list[tuple[OnClientEvent, ClientEvent]]:
+        """Take what happened to requests of ours, each with the function to call."""
+        events = self._out.client_events
+        if events:
+            self._out.client_events = []
+        return events
+
+    @property
+    def open_clients(self) -> int:
+        """Client transactions in the table."""
+        return len(self._clients)
+
+    @property
+    def open_servers(self) -> int:
+        """Server transactions in the table."""
+        return len(self._servers)

@@ -1,0 +1,43 @@
+"""What the transactions want done: datagrams to send and events to tell, collected until someone takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mediaha.model.address import Address
+from mediaha.sip.transaction.events import ClientEvent, OnClientEvent, ServerEvent
+
+
+class Outbox:
+    """Filled by the machines during one call into the layer, emptied by its caller right after."""
+
+    __slots__ = ("client_events", "datagrams", "server_events")
+
+    def __init__(self) -> None:
+        self.datagrams: list[tuple[bytes, Address]] = []
+        self.server_events: list[ServerEvent] = []
+        self.client_events: list[tuple[OnClientEvent, ClientEvent]] = []
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was received, absorbed and dropped since the start; nothing is dropped without being counted."""
+
+    received: int = 0
+    keepalives: int = 0
+    malformed: int = 0
+    """Unreadable datagrams, answered where possible."""
+    retransmissions: int = 0
+    """Repeated requests and responses that were absorbed."""
+    stray_responses: int = 0
+    stray_acks: int = 0
+    stray_cancels: int = 0
+    late_responses: int = 0
+    """Responses of ours to a transaction that was over."""
+    merged: int = 0
+    """Requests that came twice over different paths: 482."""
+    refused_full: int = 0
+    """Requests answered 503 because the table, or the queue behind it, was full."""
+    forks_dropped: int = 0
+    timeouts: int = 0
+    unreachable: int = 0
