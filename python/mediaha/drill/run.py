@@ -1,0 +1,227 @@
+"""The drill itself: calls are placed, a fault is done to a media server, and what was lost is counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from mediaha.drill.faults import Fault, Victim, check_possible, done_to
+from mediaha.drill.phones import Call, Phones
+from mediaha.drill.report import Report, Spread, Timeline
+from mediaha.drill.site import DrillImpossible, SiteUnderDrill
+from mediaha.load import Load
+from mediaha.ops.status import NodeStatus
+from mediaha.sip.endpoint import open_endpoint
+
+PTIME_MS = 20
+GAP_MS_MIN = 30
+"""Shorter silences between two packets are jitter."""
+FLOW_MS_MAX = 200
+"""An endpoint that was silent for longer at the end hears nothing: its call is lost."""
+END_S_MAX = 35.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done."""
+
+    calls: int = 50
+    fault: Fault = Fault.KILL
+    target: str | None = None
+    """The media server to hurt; the first of the domain's list when None."""
+    rate: float = 50.0
+    """Calls placed a second."""
+    before_s: float = 2.0
+    """Talking before the fault."""
+    resume_s_max: float = 15.0
+    """How long the last stream may take to come back before its call counts as lost."""
+    after_s: float = 1.0
+    """Talking after the last stream came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The report, and what the pictures are made of."""
+
+    report: Report
+    gaps_ms: tuple[float, ...]
+    timeline: Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was observed around the fault, before the calls were ended."""
+
+    victim: Victim
+    fault_at: float
+    """Monotonic, as all times of the load and the pool."""
+    status: NodeStatus
+    gaps: dict[int, tuple[float, float | None]]
+    """By endpoint: the longest gap in ms, and when it ended."""
+    silent: set[int]
+    """Endpoints that hear nothing."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Told what is going on, and how many of how many are done."""
+
+
+async def run(plan: Plan, site: SiteUnderDrill, progress: Progress) -> Outcome:
+    """Do the drill. Raises DrillImpossible, FaultImpossible, NotServing before any harm is done."""
+    victim = await site.victim(plan.target)
+    check_possible(plan.fault, victim)
+    async with _phones(site) as (load, phones):
+        await _place_calls(plan, phones, progress)
+        progress("talking", 0, 1)
+        await trio.sleep(plan.before_s)
+        with ExitStack() as undo:
+            fault_at = time.monotonic()
+            undo.enter_context(done_to(plan.fault, victim))
+            if plan.fault is Fault.DRAIN:
+                await site.tell("drain", server=victim.name)
+            await _wait_until_resumed(plan, load, phones, fault_at, progress)
+            await trio.sleep(plan.after_s)
+            gaps = _gaps(load, phones, fault_at)
+            seen = Seen(victim, fault_at, await site.status(), gaps, _silent(load, phones))
+            timeline = _timeline(load, fault_at, plan)
+            await _end_calls(phones, progress)
+        if plan.fault is Fault.DRAIN:
+            await site.tell("undrain", server=victim.name)
+        return Outcome(_report(plan, load, phones, seen), tuple(gap for gap, _ in gaps.values()), timeline)
+
+
+@asynccontextmanager
+async def _phones(site: SiteUnderDrill) -> AsyncIterator[tuple[Load, Phones]]:
+    async with AsyncExitStack() as stack:
+        load = Load(ptime_ms=PTIME_MS, gap_ms_min=GAP_MS_MIN)
+        stack.callback(load.close)
+        try:
+            callee = await stack.enter_async_context(open_endpoint(site.callees))
+        except OSError as error:
+            raise DrillImpossible(
+                f"the drill answers calls at {site.callees}, but cannot listen there: {error.strerror}; "
+                "end the program that does, or name another target of the domain with --callee"
+            ) from error
+        caller = await stack.enter_async_context(open_endpoint(site.callees._replace(port=0)))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        stack.callback(nursery.cancel_scope.cancel)
+        phones = Phones(load, caller, callee, site.nets, site.domain if site.domain != "*" else "drill.invalid")
+        nursery.start_soon(phones.serve_callers)
+        nursery.start_soon(phones.serve_callees)
+        yield load, phones
+
+
+async def _place_calls(plan: Plan, phones: Phones, progress: Progress) -> None:
+    began = trio.current_time()
+    for number in range(plan.calls):
+        await trio.sleep_until(began + number / plan.rate)
+        phones.invite(phones.prepare(number), trio.current_time())
+        progress("placing calls", number + 1, plan.calls)
+    for call in phones.calls:
+        await call.settled.wait()
+    failed = Counter(call.lost for call in phones.calls if call.lost)
+    if len(phones.calls) == sum(failed.values()):
+        reasons = "; ".join(failed)
+        raise DrillImpossible(f"no call could be placed: {reasons}")
+
+
+async def _wait_until_resumed(plan: Plan, load: Load, phones: Phones, fault_at: float, progress: Progress) -> None:
+    """Until every stream that fell silent is heard again, and for at least a second, since silence takes time."""
+    deadline = fault_at + plan.resume_s_max
+    streams = 2 * len(phones.calls)
+    while (now := time.monotonic()) < deadline:
+        await trio.sleep(0.1)
+        silent = len(_silent(load, phones))
+        progress("waiting for audio", streams - silent, streams)
+        if not silent and now > fault_at + 1.0:
+            return
+
+
+def _silent(load: Load, phones: Phones) -> set[int]:
+    """Endpoints of calls that stand and hear nothing now."""
+    open_gaps = {gap.endpoint for gap in load.gaps(longer_than_ms=FLOW_MS_MAX) if gap.ended is None}
+    standing = {leg.audio for call in phones.calls if call.lost is None for leg in call.legs()}
+    return open_gaps & standing
+
+
+def _gaps(load: Load, phones: Phones, fault_at: float) -> dict[int, tuple[float, float | None]]:
+    """For each stream of a standing call its longest gap after the fault in ms, and when it ended."""
+    longest: dict[int, tuple[float, float | None]] = {
+        leg.audio: (float(PTIME_MS), None) for call in phones.calls if call.lost is None for leg in call.legs()
+    }
+    now = time.monotonic()
+    for gap in load.gaps(after=fault_at):
+        lasted_ms = ((gap.ended or now) - gap.began) * 1000
+        if gap.endpoint in longest and lasted_ms > longest[gap.endpoint][0]:
+            longest[gap.endpoint] = (lasted_ms, gap.ended)
+    return longest
+
+
+def _timeline(load: Load, fault_at: float, plan: Plan) -> Timeline:
+    began, bucket_s, counts = load.timeline(time.monotonic() - fault_at + min(plan.before_s, 2.0))
+    return Timeline(bucket_s, tuple(counts), fault_at - began)
+
+
+async def _end_calls(phones: Phones, progress: Progress) -> None:
+    progress("ending calls", 0, len(phones.calls))
+    for call in phones.calls:
+        phones.end(call)
+    with trio.move_on_after(END_S_MAX):
+        for count, call in enumerate(phones.calls, 1):
+            await call.over.wait()
+            progress("ending calls", count, len(phones.calls))
+
+
+def _report(plan: Plan, load: Load, phones: Phones, seen: Seen) -> Report:
+    for call in phones.calls:
+        _mark_if_lost(call, seen.silent)
+    lost = Counter(call.lost for call in phones.calls if call.lost is not None)
+    total = load.arrivals()
+    interrupted = [ended for gap, ended in seen.gaps.values() if ended is not None and gap > FLOW_MS_MAX / 4]
+    setups = [(c.answered_at - c.invited_at) * 1000 for c in phones.calls if c.answered_at is not None]
+    return Report(
+        calls=len(phones.calls),
+        calls_lost=sum(lost.values()),
+        streams=2 * len(phones.calls),
+        fault=str(plan.fault),
+        target=seen.victim.name,
+        moved_to=_moved_to(seen),
+        gap_ms=Spread.of([gap for gap, _ in seen.gaps.values()]),
+        lost_packets=total.lost,
+        detection_ms=_detection_ms(seen),
+        all_resumed_ms=round((max(interrupted) - seen.fault_at) * 1000, 1)
+        if interrupted and not seen.silent
+        else None,
+        setup_ms=Spread.of(setups),
+        lost_because={reason: count for reason, count in lost.items() if reason},
+        strangers_heard=total.misdirected,
+        corrupt_packets=total.corrupt,
+    )
+
+
+def _mark_if_lost(call: Call, silent: set[int]) -> None:
+    if call.lost is None and any(leg.audio in silent for leg in call.legs()):
+        call.lost = "its audio did not come back"
+
+
+def _moved_to(seen: Seen) -> dict[str, int]:
+    return {
+        server.name: server.calls for server in seen.status.servers if server.name != seen.victim.name and server.calls
+    }
+
+
+def _detection_ms(seen: Seen) -> float | None:
+    """When the pool first held the victim for dead after the fault, by the site's record of changes."""
+    for change in seen.status.changes:
+        if (
+            change.server == seen.victim.name
+            and change.at >= seen.fault_at
+            and change.condition in ("dead", "suspect")
+        ):
+            return round((change.at - seen.fault_at) * 1000, 1)
+    return None

@@ -1,0 +1,125 @@
+"""The site that a drill goes through: one of its own on free ports, or one that runs already."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from mediaha.drill.faults import Victim
+from mediaha.model.address import Address
+from mediaha.model.errors import MediahaError
+from mediaha.ops.asking import NotServing, ask
+from mediaha.ops.status import NodeStatus
+
+START_S_MAX = 30.0
+STOP_S_MAX = 10.0
+LOOPBACK = "127.0.0.1"
+
+
+class DrillImpossible(MediahaError):
+    """The drill cannot begin; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUnderDrill:
+    """Where the calls go in, where they come out, and whom to ask."""
+
+    nets: Address
+    callees: Address
+    """Where the domain's calls go: the drill answers there."""
+    domain: str
+    control: Path | None
+
+    async def status(self) -> NodeStatus:
+        """The site's own view of itself. Raises NotServing."""
+        answer = await trio.to_thread.run_sync(partial(ask, "status", self.control))
+        return msgspec.convert(answer, NodeStatus)
+
+    async def tell(self, verb: str, **arguments: object) -> object:
+        """Give a command over the control socket. Raises NotServing, Declined."""
+        return await trio.to_thread.run_sync(partial(ask, verb, self.control, **arguments))
+
+    async def victim(self, wanted: str | None) -> Victim:
+        """The media server called ``wanted``, or the first of the domain's list."""
+        status = await self.status()
+        listed = status.domains.get(self.domain) or status.domains.get("*") or []
+        if not listed:
+            known = ", ".join(sorted(status.domains)) or "none"
+            raise DrillImpossible(f"the site has no domain {self.domain}; it has {known}. Choose one with --domain")
+        name = wanted or listed[0]
+        for server in status.servers:
+            if server.name == name:
+                return Victim(name, server.pid, Address.parse(server.ng), server.ports)
+        names = ", ".join(server.name for server in status.servers)
+        raise DrillImpossible(f"the site has no media server {name}; it has {names}. Choose one with --target")
+
+
+@asynccontextmanager
+async def own_site(servers: int) -> AsyncIterator[SiteUnderDrill]:
+    """A standalone site as a process of its own, on free ports of loopback; stopped at the end of the block."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mediaha-drill-")))
+        control = folder / "control.sock"
+        nets, callees, *ng = (Address(LOOPBACK, port) for port in free_ports(2 + servers))
+        log = stack.enter_context((folder / "site.log").open("wb"))
+        command = [sys.executable, "-m", "mediaha", "serve", "--listen", str(nets), "--target", str(callees)]
+        command += ["--media", str(servers), "--ng-port", str(ng[0].port), "--control", str(control)]
+        command += ["--log-format", "json", "--log-level", "warning"]
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            await _ready(process, control, trio.Path(folder / "site.log"))
+            yield SiteUnderDrill(nets, callees, "*", control)
+        finally:
+            with trio.CancelScope(shield=True):
+                await _stop(process)
+
+
+async def _ready(process: trio.Process, control: Path, log: trio.Path) -> None:
+    with trio.move_on_after(START_S_MAX):
+        while process.poll() is None:
+            try:
+                status = msgspec.convert(
+                    await trio.to_thread.run_sync(partial(ask, "status", control)),
+                    NodeStatus,
+                )
+            except NotServing:
+                await trio.sleep(0.05)
+                continue
+            if all(server.state == "usable" for server in status.servers):
+                return
+            await trio.sleep(0.05)
+    said = await log.read_text(errors="replace")
+    raise DrillImpossible(f"the drill's own site did not start:\n{said[-2000:]}")
+
+
+async def _stop(process: trio.Process) -> None:
+    for wish in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(wish)
+            with trio.move_on_after(STOP_S_MAX / 4):
+                await process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """A run of consecutive UDP ports on loopback that nobody holds now."""
+    for first in range(15000, 29000, count + 1):
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    sock = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sock.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return list(range(first, first + count))
+    raise DrillImpossible(f"no {count} UDP ports in a row are free on {LOOPBACK} between 15000 and 29000")
