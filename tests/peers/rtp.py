@@ -1,0 +1,73 @@
+"""A bare RTP endpoint: a socket that the test owns, for looking at each packet of a call that SIPp signals."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import time
+
+
+class RtpEndpoint:
+    """Sends numbered packets and remembers what it hears."""
+
+    def __init__(self, ssrc: int, host: str = "127.0.0.1") -> None:
+        self.ssrc = ssrc
+        self._sock = self._bound_even(host)
+        self._sock.setblocking(False)
+        self.port = self._sock.getsockname()[1]
+        self._sequence = 0
+        self.heard: list[tuple[int, int, tuple[str, int]]] = []
+        """SSRC, sequence number and source of each packet."""
+
+    @staticmethod
+    def _bound_even(host: str) -> socket.socket:
+        while True:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind((host, 0))
+            if sock.getsockname()[1] % 2 == 0:
+                return sock
+            sock.close()
+
+    def send(self, remote: tuple[str, int]) -> None:
+        """One packet of G.711."""
+        self._sequence += 1
+        header = struct.pack("!BBHII", 0x80, 8, self._sequence & 0xFFFF, self._sequence * 160, self.ssrc)
+        self._sock.sendto(header + b"\xd5" * 160, remote)
+
+    def listen(self) -> int:
+        """Take what has arrived; gives how many packets have been heard so far."""
+        while True:
+            try:
+                packet, source = self._sock.recvfrom(2048)
+            except BlockingIOError:
+                return len(self.heard)
+            _, _, sequence, _, ssrc = struct.unpack("!BBHII", packet[:12])
+            self.heard.append((ssrc, sequence, source[:2]))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+
+def talk(pairs: list[tuple[RtpEndpoint, tuple[str, int]]], packets: int) -> None:
+    """Let each endpoint send a packet every 20 ms to its remote, listening meanwhile."""
+    began = time.monotonic()
+    for count in range(packets):
+        for endpoint, remote in pairs:
+            endpoint.send(remote)
+            endpoint.listen()
+        time.sleep(max(0.0, began + (count + 1) * 0.02 - time.monotonic()))
+    for endpoint, _ in pairs:
+        endpoint.listen()
+
+
+def audio_addresses(messages: str) -> list[tuple[str, int]]:
+    """The media addresses of every SDP in a SIPp message log, in order, those that SIPp sent itself included."""
+    found = []
+    for part in re.split(r"-{20,}", messages):
+        if (audio := re.search(r"^m=audio (\d+) ", part, re.M)) and (
+            host := re.search(r"^c=IN IP[46] (\S+)", part, re.M)
+        ):
+            found.append((host[1].strip(), int(audio[1])))
+    return found
