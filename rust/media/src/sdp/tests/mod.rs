@@ -1,1 +1,3 @@
 mod golden;
+mod properties;
+mod stories;

@@ -1,0 +1,169 @@
+//! What happens to SDP that rtpengine would treat otherwise, or that is unusable.
+
+use std::net::IpAddr;
+
+use super::super::*;
+
+const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n";
+
+fn placed(rtp: u16) -> Option<Placement> {
+    Some(Placement { address: address("192.0.2.9"), rtp, rtcp: rtp + 1, rtcp_mux: false })
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn parsed(sections: &str) -> Description {
+    description_untrusted(format!("{SESSION}{sections}").as_bytes()).expect("usable SDP")
+}
+
+fn refusal(sections: &str) -> SdpError {
+    description_untrusted(format!("{SESSION}{sections}").as_bytes()).expect_err("unusable SDP")
+}
+
+fn rewritten(sections: &str, placements: &[Option<Placement>]) -> String {
+    String::from_utf8(rewrite(&parsed(sections), placements, &RewriteOptions::default())).expect("UTF-8")
+}
+
+#[test]
+fn a_phone_says_where_it_wants_rtp_and_rtcp() {
+    let sdp =
+        parsed("m=audio 4000 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 0\r\nc=IN IP6 2001:db8::7\r\na=rtcp:5003\r\n");
+    let [first, second] = sdp.media() else { panic!("two sections") };
+    assert_eq!(first.rtp_address(), Some("198.51.100.1:4000".parse().unwrap()));
+    assert_eq!(first.rtcp_address(), Some("198.51.100.1:4001".parse().unwrap()));
+    assert_eq!(second.rtp_address(), Some("[2001:db8::7]:5000".parse().unwrap()));
+    assert_eq!(second.rtcp_address(), Some("[2001:db8::7]:5003".parse().unwrap()));
+}
+
+#[test]
+fn a_phone_on_the_last_port_has_no_port_for_rtcp() {
+    assert_eq!(parsed("m=audio 65535 RTP/AVP 0\r\n").media()[0].rtcp_address(), None);
+}
+
+#[test]
+fn three_ways_to_hold_a_call_are_understood() {
+    for held in ["a=sendonly\r\n", "a=inactive\r\n", "c=IN IP4 0.0.0.0\r\n"] {
+        assert!(parsed(&format!("m=audio 4000 RTP/AVP 0\r\n{held}")).media()[0].held, "{held}");
+    }
+    for not_held in ["a=recvonly\r\n", "a=sendrecv\r\n", ""] {
+        assert!(!parsed(&format!("m=audio 4000 RTP/AVP 0\r\n{not_held}")).media()[0].held, "{not_held}");
+    }
+}
+
+#[test]
+fn a_disabled_stream_needs_no_address() {
+    let sdp = "v=0\r\nm=audio 0 RTP/AVP 0\r\n";
+    let parsed = description_untrusted(sdp.as_bytes()).expect("usable SDP");
+    assert!(parsed.media()[0].disabled);
+    assert_eq!(parsed.media()[0].rtp_address(), None);
+    assert_eq!(rewrite(&parsed, &[placed(30_000)], &RewriteOptions::default()), sdp.as_bytes());
+}
+
+#[test]
+fn a_stream_that_was_given_no_place_is_refused_and_not_passed_by() {
+    let sdp = rewritten(
+        "m=audio 4000 RTP/AVP 0\r\nm=video 5000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
+        &[placed(30_000)],
+    );
+    assert!(sdp.contains("m=audio 30000 RTP/AVP 0\r\n"), "{sdp}");
+    assert!(sdp.ends_with("m=video 0 RTP/AVP 96\r\n"), "{sdp}");
+}
+
+#[test]
+fn messages_keep_the_address_they_had_from_the_session() {
+    let message = "m=message 2855 TCP/MSRP *\r\ni=chat\r\na=path:msrp://198.51.100.1:2855/x;tcp\r\na=sendonly\r\n";
+    let sdp = rewritten(&format!("m=audio 4000 RTP/AVP 0\r\n{message}"), &[placed(30_000), placed(30_002)]);
+    let kept = message.replace("i=chat\r\n", "i=chat\r\nc=IN IP4 198.51.100.1\r\n");
+    assert!(sdp.ends_with(&kept), "{sdp}");
+}
+
+#[test]
+fn a_fax_passes_through_untouched() {
+    let fax = "m=image 4000 udptl t38\r\na=T38FaxVersion:0\r\n";
+    assert_eq!(rewritten(fax, &[None]), format!("{SESSION}{fax}"));
+}
+
+#[test]
+fn keys_for_encryption_pass_through() {
+    let crypto = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
+    let sdp = rewritten(&format!("m=audio 4000 RTP/SAVP 0\r\n{crypto}a=ptime:20\r\n"), &[placed(30_000)]);
+    assert!(sdp.contains(&format!("a=rtcp:30001\r\n{crypto}a=ptime:20\r\n")), "{sdp}");
+}
+
+#[test]
+fn every_trace_of_ice_is_taken_out() {
+    let ice = "a=ice-pacing:50\r\na=end-of-candidates\r\na=remote-candidates:1 198.51.100.1 4000\r\n";
+    let sdp = rewritten(&format!("m=audio 4000 RTP/AVP 0\r\n{ice}"), &[placed(30_000)]);
+    assert!(!sdp.contains("candidate") && !sdp.contains("ice-"), "{sdp}");
+}
+
+#[test]
+fn a_stream_placed_on_another_address_than_the_session_says_so_itself() {
+    let elsewhere = Placement { address: address("2001:db8::9"), rtp: 30_002, rtcp: 30_003, rtcp_mux: false };
+    let sections = "m=audio 4000 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 0\r\ni=second\r\n";
+    let sdp = rewritten(sections, &[placed(30_000), Some(elsewhere)]);
+    assert!(sdp.contains("m=audio 30002 RTP/AVP 0\r\ni=second\r\nc=IN IP6 2001:db8::9\r\n"), "{sdp}");
+}
+
+#[test]
+fn two_ports_for_one_stream_become_one() {
+    assert!(rewritten("m=audio 4000/2 RTP/AVP 0\r\n", &[placed(30_000)]).contains("m=audio 30000 RTP/AVP 0\r\n"));
+}
+
+#[test]
+fn bare_line_feeds_stay_bare() {
+    let sdp = format!("{SESSION}m=audio 4000 RTP/AVP 0\n").replace('\r', "");
+    let parsed = description_untrusted(sdp.as_bytes()).expect("usable SDP");
+    let sdp = String::from_utf8(rewrite(&parsed, &[placed(30_000)], &RewriteOptions::default())).expect("UTF-8");
+    assert!(!sdp.contains('\r') && sdp.ends_with("a=rtcp:30001\n"), "{sdp}");
+}
+
+#[test]
+fn an_ending_that_is_missing_is_added_and_an_empty_line_dropped() {
+    let usual = rewritten("m=audio 4000 RTP/AVP 0\r\na=x\r\n", &[placed(30_000)]);
+    assert_eq!(rewritten("m=audio 4000 RTP/AVP 0\r\na=x", &[placed(30_000)]), usual);
+    assert_eq!(rewritten("\r\nm=audio 4000 RTP/AVP 0\r\na=x\r\n\r\n", &[placed(30_000)]), usual);
+}
+
+#[test]
+fn an_address_nobody_can_send_to_is_the_authors_fault() {
+    for unusable in ["host.example", "224.2.36.42", "224.2.36.42/127", "2001:db8::1", "198.51.100"] {
+        let sections = format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 {unusable}\r\n");
+        assert_eq!(refusal(&sections), SdpError::NoAddress, "{unusable}");
+    }
+}
+
+#[test]
+fn what_is_no_sdp_is_refused() {
+    assert_eq!(refusal(""), SdpError::NoMedia);
+    assert_eq!(refusal("garbage\r\n"), SdpError::NotSdp);
+    assert_eq!(refusal("m=audio 4000\r\n"), SdpError::BadMedia);
+    assert_eq!(refusal("m=audio 70000 RTP/AVP 0\r\n"), SdpError::BadMedia);
+    for text in ["", "\r\n", "x", "o=- 1 1 IN IP4 198.51.100.1\r\nv=0\r\n"] {
+        assert_eq!(description_untrusted(text.as_bytes()), Err(SdpError::NotSdp), "{text:?}");
+    }
+}
+
+#[test]
+fn a_carriage_return_alone_cannot_smuggle_a_line_in() {
+    assert_eq!(refusal("m=audio 4000 RTP/AVP 0\r\na=x\rc=IN IP4 203.0.113.66\r\n"), SdpError::NotSdp);
+}
+
+#[test]
+fn too_much_of_anything_is_refused() {
+    let section = "m=audio 4000 RTP/AVP 0\r\n";
+    assert_eq!(refusal(&section.repeat(SECTIONS_MAX + 1)), SdpError::TooLarge);
+    assert_eq!(refusal(&format!("{section}{}", "a=x\r\n".repeat(LINES_MAX))), SdpError::TooLarge);
+    assert_eq!(refusal(&format!("m=audio 4000 RTP/AVP{}\r\n", " 0".repeat(FORMATS_MAX + 1))), SdpError::TooLarge);
+    assert_eq!(refusal(&format!("{section}a={}\r\n", "x".repeat(SDP_BYTES_MAX))), SdpError::TooLarge);
+}
+
+#[test]
+fn every_refusal_tells_the_pool_whose_fault_it_is() {
+    use SdpError::{BadMedia, NoAddress, NoMedia, NotSdp, TooLarge};
+    for error in [NotSdp, TooLarge, BadMedia, NoAddress, NoMedia] {
+        assert!(mediaha_ng::Reply::error(error.reason()).is_callers_fault(), "{error:?}");
+    }
+}
