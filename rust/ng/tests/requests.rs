@@ -1,0 +1,146 @@
+//! Requests as clients write them, and as the failover pool does.
+
+use std::net::IpAddr;
+
+use mediaha_ng::*;
+
+fn asked(json: &str) -> Result<Request, RequestError> {
+    request_untrusted(&datagram_untrusted(format!("c {json}").as_bytes()).expect("a datagram").body)
+}
+
+fn options(json: &str) -> Options {
+    let offer = format!(r#"{{"command":"offer","call-id":"c","from-tag":"a","sdp":"v=0",{json}}}"#);
+    match asked(&offer) {
+        Ok(Request::Offer(media)) => media.options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_offer_as_kamailio_writes_it() {
+    let asked = asked(
+        r#"{"sdp":"v=0\r\n","ICE":"remove","flags":["trust-address","SIP-source-address","port-latching"],
+            "replace":["origin","session-connection"],"rtcp-mux":["demux"],"transport-protocol":"RTP/AVP",
+            "direction":["pub","priv"],"address-family":"IP6","received-from":["IP4","203.0.113.7"],
+            "call-id":"x@y","via-branch":"z9hG4bK1","from-tag":"a","command":"offer"}"#,
+    );
+    let Ok(Request::Offer(media)) = asked else { panic!("{asked:?}") };
+    assert_eq!((media.call_id.as_slice(), media.from_tag.as_slice()), (&b"x@y"[..], &b"a"[..]));
+    assert_eq!((media.to_tag, media.via_branch), (None, Some(b"z9hG4bK1".to_vec())));
+    let expected = Options {
+        replace_origin: true,
+        replace_session_connection: true,
+        port_latching: true,
+        trust_address: false,
+        rtcp_mux: RtcpMux { demux: true, ..RtcpMux::default() },
+        address_family: Some(AddressFamily::V6),
+        direction: Some((b"pub".to_vec(), b"priv".to_vec())),
+        received_from: Some(IpAddr::from([203, 0, 113, 7])),
+        transport_protocol: Some(b"RTP/AVP".to_vec()),
+        ice: Some(b"remove".to_vec()),
+        ..Options::default()
+    };
+    assert_eq!(media.options, expected);
+}
+
+#[test]
+fn words_may_be_joined_by_spaces_dashes_or_underscores() {
+    for flag in ["strict source", "strict-source", "strict_source", "Strict-Source"] {
+        assert!(options(&format!(r#""flags":["{flag}"]"#)).strict_source, "{flag}");
+        assert!(options(&format!(r#""flags":"{flag}""#)).strict_source || flag.contains(' '), "{flag} as a text");
+    }
+    for replace in ["session connection", "session-connection"] {
+        assert!(options(&format!(r#""replace":["{replace}"]"#)).replace_session_connection, "{replace}");
+        assert!(options(&format!(r#""flags":["replace-{replace}"]"#)).replace_session_connection, "as a flag");
+    }
+    for key in ["received from", "received-from", "received_from"] {
+        let address = options(&format!(r#""{key}":["IP6","2001:db8::7"]"#)).received_from;
+        assert_eq!(address, Some("2001:db8::7".parse().unwrap()), "{key}");
+    }
+}
+
+#[test]
+fn a_flag_nobody_knows_is_kept_for_the_log_and_changes_nothing() {
+    let options = options(r#""flags":["loop-protect","trust-address"]"#);
+    assert_eq!(options, Options { unknown_flags: vec![b"loop-protect".to_vec()], ..Options::default() });
+}
+
+#[test]
+fn a_thousand_flags_nobody_knows_are_not_all_kept() {
+    let flags = vec![r#""x""#; 1_000].join(",");
+    assert!(options(&format!(r#""flags":[{flags}]"#)).unknown_flags.len() < 100);
+}
+
+#[test]
+fn keys_of_the_wrong_kind_are_passed_over() {
+    let nonsense =
+        r#""flags":{"a":[]},"replace":7,"direction":["one"],"received-from":[1,{}],"address-family":"IPX""#;
+    assert_eq!(options(nonsense), Options::default());
+}
+
+#[test]
+fn what_is_missing_is_named_as_rtpengine_names_it() {
+    let reason = |json: &str| asked(json).expect_err("incomplete").reason();
+    assert_eq!(reason(r#"{"x":1}"#), "Dictionary contains no key \"command\"");
+    assert_eq!(reason(r#"{"command":3}"#), "Dictionary contains no key \"command\"");
+    assert_eq!(reason(r#"{"command":"offer","call-id":"c"}"#), "No SDP body in message");
+    assert_eq!(reason(r#"{"command":"offer","sdp":"v=0"}"#), "No call-id in message");
+    assert_eq!(reason(r#"{"command":"offer","sdp":"v=0","call-id":"c"}"#), "No from-tag in message");
+    assert_eq!(reason(r#"{"command":"answer","sdp":"v=0","call-id":"c","from-tag":"a"}"#), "No to-tag in message");
+    assert_eq!(reason(r#"{"command":"delete","from-tag":"a"}"#), "No call-id in message");
+    assert_eq!(reason(r#"{"command":"query"}"#), "No call-id in message");
+    assert_eq!(reason(r#"{"command":"list","limit":-2}"#), "invalid limit, must be >= 0");
+}
+
+#[test]
+fn a_command_nobody_knows_is_not_an_error_of_the_parser() {
+    assert_eq!(asked(r#"{"command":"play media"}"#), Ok(Request::Unsupported(b"play media".to_vec())));
+}
+
+#[test]
+fn a_list_is_limited_without_being_told() {
+    assert_eq!(asked(r#"{"command":"list"}"#), Ok(Request::List { limit: 32 }));
+    assert_eq!(asked(r#"{"command":"list","limit":"5"}"#), Ok(Request::List { limit: 5 }));
+}
+
+#[test]
+fn what_the_pool_asks_is_what_a_server_reads() {
+    let media = Media {
+        call_id: b"call".to_vec(),
+        from_tag: b"a".to_vec(),
+        to_tag: Some(b"b".to_vec()),
+        via_branch: Some(b"z9hG4bK2".to_vec()),
+        sdp: b"v=0\r\n".to_vec(),
+        options: Options {
+            replace_origin: true,
+            strict_source: true,
+            media_handover: true,
+            asymmetric: true,
+            trust_address: false,
+            full_rtcp_attribute: true,
+            supports_load_limit: true,
+            rtcp_mux: RtcpMux { offer: true, accept: true, ..RtcpMux::default() },
+            address_family: Some(AddressFamily::V4),
+            direction: Some((b"one".to_vec(), b"two".to_vec())),
+            received_from: Some("2001:db8::7".parse().unwrap()),
+            media_address: Some("192.0.2.9".parse().unwrap()),
+            unknown_flags: vec![b"loop-protect".to_vec()],
+            ..Options::default()
+        },
+    };
+    let delete = Delete { call_id: b"call".to_vec(), delay_s: Some(0), ..Delete::default() };
+    let query = Query { call_id: b"call".to_vec(), from_tag: Some(b"a".to_vec()), to_tag: None };
+    for request in [
+        Request::Ping,
+        Request::Offer(Media { to_tag: None, ..media.clone() }),
+        Request::Answer(media),
+        Request::Delete(delete),
+        Request::Query(query),
+        Request::List { limit: 7 },
+        Request::Statistics,
+        Request::Unsupported(b"block media".to_vec()),
+    ] {
+        let bytes = Datagram::asking(b"c".to_vec(), &request).to_bytes();
+        assert_eq!(request_untrusted(&datagram_untrusted(&bytes).expect("a datagram").body), Ok(request));
+    }
+}
