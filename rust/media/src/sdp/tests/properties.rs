@@ -41,7 +41,7 @@ fn sdp() -> impl Strategy<Value = String> {
 }
 
 fn joined(lines: &[&str]) -> String {
-    lines.iter().map(|line| format!("{line}\r\n")).collect()
+    lines.iter().fold(String::new(), |text, line| text + line + "\r\n")
 }
 
 fn placements() -> impl Strategy<Value = Vec<Option<Placement>>> {

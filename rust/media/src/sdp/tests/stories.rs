@@ -6,8 +6,8 @@ use super::super::*;
 
 const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n";
 
-fn placed(rtp: u16) -> Option<Placement> {
-    Some(Placement { address: address("192.0.2.9"), rtp, rtcp: rtp + 1, rtcp_mux: false })
+fn placed(rtp: u16) -> Placement {
+    Placement { address: address("192.0.2.9"), rtp, rtcp: rtp + 1, rtcp_mux: false }
 }
 
 fn address(text: &str) -> IpAddr {
@@ -58,14 +58,14 @@ fn a_disabled_stream_needs_no_address() {
     let parsed = description_untrusted(sdp.as_bytes()).expect("usable SDP");
     assert!(parsed.media()[0].disabled);
     assert_eq!(parsed.media()[0].rtp_address(), None);
-    assert_eq!(rewrite(&parsed, &[placed(30_000)], &RewriteOptions::default()), sdp.as_bytes());
+    assert_eq!(rewrite(&parsed, &[Some(placed(30_000))], &RewriteOptions::default()), sdp.as_bytes());
 }
 
 #[test]
 fn a_stream_that_was_given_no_place_is_refused_and_not_passed_by() {
     let sdp = rewritten(
         "m=audio 4000 RTP/AVP 0\r\nm=video 5000 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n",
-        &[placed(30_000)],
+        &[Some(placed(30_000))],
     );
     assert!(sdp.contains("m=audio 30000 RTP/AVP 0\r\n"), "{sdp}");
     assert!(sdp.ends_with("m=video 0 RTP/AVP 96\r\n"), "{sdp}");
@@ -74,7 +74,8 @@ fn a_stream_that_was_given_no_place_is_refused_and_not_passed_by() {
 #[test]
 fn messages_keep_the_address_they_had_from_the_session() {
     let message = "m=message 2855 TCP/MSRP *\r\ni=chat\r\na=path:msrp://198.51.100.1:2855/x;tcp\r\na=sendonly\r\n";
-    let sdp = rewritten(&format!("m=audio 4000 RTP/AVP 0\r\n{message}"), &[placed(30_000), placed(30_002)]);
+    let sdp =
+        rewritten(&format!("m=audio 4000 RTP/AVP 0\r\n{message}"), &[Some(placed(30_000)), Some(placed(30_002))]);
     let kept = message.replace("i=chat\r\n", "i=chat\r\nc=IN IP4 198.51.100.1\r\n");
     assert!(sdp.ends_with(&kept), "{sdp}");
 }
@@ -88,14 +89,14 @@ fn a_fax_passes_through_untouched() {
 #[test]
 fn keys_for_encryption_pass_through() {
     let crypto = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
-    let sdp = rewritten(&format!("m=audio 4000 RTP/SAVP 0\r\n{crypto}a=ptime:20\r\n"), &[placed(30_000)]);
+    let sdp = rewritten(&format!("m=audio 4000 RTP/SAVP 0\r\n{crypto}a=ptime:20\r\n"), &[Some(placed(30_000))]);
     assert!(sdp.contains(&format!("a=rtcp:30001\r\n{crypto}a=ptime:20\r\n")), "{sdp}");
 }
 
 #[test]
 fn every_trace_of_ice_is_taken_out() {
     let ice = "a=ice-pacing:50\r\na=end-of-candidates\r\na=remote-candidates:1 198.51.100.1 4000\r\n";
-    let sdp = rewritten(&format!("m=audio 4000 RTP/AVP 0\r\n{ice}"), &[placed(30_000)]);
+    let sdp = rewritten(&format!("m=audio 4000 RTP/AVP 0\r\n{ice}"), &[Some(placed(30_000))]);
     assert!(!sdp.contains("candidate") && !sdp.contains("ice-"), "{sdp}");
 }
 
@@ -103,28 +104,31 @@ fn every_trace_of_ice_is_taken_out() {
 fn a_stream_placed_on_another_address_than_the_session_says_so_itself() {
     let elsewhere = Placement { address: address("2001:db8::9"), rtp: 30_002, rtcp: 30_003, rtcp_mux: false };
     let sections = "m=audio 4000 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 0\r\ni=second\r\n";
-    let sdp = rewritten(sections, &[placed(30_000), Some(elsewhere)]);
+    let sdp = rewritten(sections, &[Some(placed(30_000)), Some(elsewhere)]);
     assert!(sdp.contains("m=audio 30002 RTP/AVP 0\r\ni=second\r\nc=IN IP6 2001:db8::9\r\n"), "{sdp}");
 }
 
 #[test]
 fn two_ports_for_one_stream_become_one() {
-    assert!(rewritten("m=audio 4000/2 RTP/AVP 0\r\n", &[placed(30_000)]).contains("m=audio 30000 RTP/AVP 0\r\n"));
+    assert!(
+        rewritten("m=audio 4000/2 RTP/AVP 0\r\n", &[Some(placed(30_000))]).contains("m=audio 30000 RTP/AVP 0\r\n")
+    );
 }
 
 #[test]
 fn bare_line_feeds_stay_bare() {
     let sdp = format!("{SESSION}m=audio 4000 RTP/AVP 0\n").replace('\r', "");
     let parsed = description_untrusted(sdp.as_bytes()).expect("usable SDP");
-    let sdp = String::from_utf8(rewrite(&parsed, &[placed(30_000)], &RewriteOptions::default())).expect("UTF-8");
+    let sdp =
+        String::from_utf8(rewrite(&parsed, &[Some(placed(30_000))], &RewriteOptions::default())).expect("UTF-8");
     assert!(!sdp.contains('\r') && sdp.ends_with("a=rtcp:30001\n"), "{sdp}");
 }
 
 #[test]
 fn an_ending_that_is_missing_is_added_and_an_empty_line_dropped() {
-    let usual = rewritten("m=audio 4000 RTP/AVP 0\r\na=x\r\n", &[placed(30_000)]);
-    assert_eq!(rewritten("m=audio 4000 RTP/AVP 0\r\na=x", &[placed(30_000)]), usual);
-    assert_eq!(rewritten("\r\nm=audio 4000 RTP/AVP 0\r\na=x\r\n\r\n", &[placed(30_000)]), usual);
+    let usual = rewritten("m=audio 4000 RTP/AVP 0\r\na=x\r\n", &[Some(placed(30_000))]);
+    assert_eq!(rewritten("m=audio 4000 RTP/AVP 0\r\na=x", &[Some(placed(30_000))]), usual);
+    assert_eq!(rewritten("\r\nm=audio 4000 RTP/AVP 0\r\na=x\r\n\r\n", &[Some(placed(30_000))]), usual);
 }
 
 #[test]
