@@ -71,7 +71,9 @@ proptest! {
         ), 0..12),
     ) {
         let mut body = Dictionary::new().with("command", command);
-        keys.into_iter().for_each(|(key, value)| body.set(key, value));
+        for (key, value) in keys {
+            body.set(key, value);
+        }
         if let Ok(request) = request_untrusted(&body) {
             prop_assert_eq!(request_untrusted(&request.to_dictionary()), Ok(request));
         }
