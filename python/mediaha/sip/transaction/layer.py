@@ -119,6 +119,10 @@ class Layer:
             self._out.client_events = []
         return events
 
+    def has_events(self) -> bool:
+        """Whether events wait to be taken."""
+        return bool(self._out.server_events or self._out.client_events)
+
     @property
     def open_clients(self) -> int:
         """Client transactions in the table."""

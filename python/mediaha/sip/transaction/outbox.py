@@ -41,3 +41,5 @@ class Counters:
     forks_dropped: int = 0
     timeouts: int = 0
     unreachable: int = 0
+    unsent: int = 0
+    """Datagrams that the transport could not take and had no room to keep; retransmission repairs it."""
