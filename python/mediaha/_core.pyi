@@ -12,6 +12,8 @@ from typing import Literal, final
 
 from mediaha.model.errors import MediahaError as MediahaError
 
+__all__: list[str]
+
 class StartError(MediahaError):
     """A socket could not be bound or a thread not be started; the text names the address and the cause."""
 
@@ -54,11 +56,13 @@ class MediaServer:
         silence_timeout_s: float = 60.0,
         held_timeout_s: float = 3600.0,
         orphan_timeout_s: float = 180.0,
+        coalesce_ms: float = 0.5,
     ) -> MediaServer:
         """Bind the control port and start the threads.
 
         ``interfaces`` are ``ADDRESS``, ``NAME/ADDRESS`` or ``NAME/ADDRESS!ADVERTISED``; ``ports`` the first and
-        last port for RTP. Port 0 in ``listen_ng`` takes a free one. Raises StartError, BadArgument.
+        last port for RTP. Port 0 in ``listen_ng`` takes a free one. ``coalesce_ms`` is how long packets may be
+        gathered before they are forwarded, when there are many. Raises StartError, BadArgument.
         """
 
     @property
@@ -74,6 +78,10 @@ class MediaServer:
     @property
     def records_dropped(self) -> int:
         """How many records were dropped since the start because nobody took them."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why the server has stopped by itself, if it has; the process should end then."""
 
     def drain(self, draining: bool = True) -> None:
         """Refuse new calls (or take them again); those that are there go on."""
@@ -352,9 +360,7 @@ class Load:
     those of the endpoint it was paired with.
     """
 
-    def __new__(
-        cls, *, threads: int = 1, ptime_ms: int = 20, gap_ms_min: int = 50, timeline_s: float = 300.0
-    ) -> Load:
+    def __new__(cls, *, threads: int = 1, ptime_ms: int = 20, gap_ms_min: int = 50, timeline_s: float = 300.0) -> Load:
         """Start the threads. Gaps of at least ``gap_ms_min`` are remembered, the newest 64 of each endpoint."""
 
     def open(self, address: str = "127.0.0.1") -> tuple[int, str]:

@@ -5,6 +5,7 @@ tells which calls were moved and how the servers are. The pool itself is a Rust 
 while Python is busy.
 """
 
-from mediaha.failover.pool import MediaPool, Notice, open_pool
+from mediaha.failover.notices import Notice
+from mediaha.failover.pool import MediaPool, open_pool
 
 __all__ = ["MediaPool", "Notice", "open_pool"]

@@ -2,60 +2,244 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 
 import trio
 
-from mediaha.model.media import Anchored, Moved, ServerChanged, ServerView, Stranded
+from mediaha import _core
+from mediaha.failover import values
+from mediaha.failover.notices import Backlog, Notice
+from mediaha.model.media import Anchored, Fault, MediaRefused, ServerView
 from mediaha.model.site import MediaServerSpec, Timings
 
-Notice = Moved | Stranded | ServerChanged
+NOTICES_MAX = 1024
+"""Notices that wait in the channel itself; further ones wait in the backlog, one for each call or server."""
+RETRY_S = 0.005
+
+_Outcome = Anchored | MediaRefused
+
+
+class _Asked:
+    """A request whose event has not come."""
+
+    __slots__ = ("done", "outcome")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.outcome: _Outcome | None = None
+
+    def settle(self, outcome: _Outcome | None) -> None:
+        self.outcome = outcome
+        self.done.set()
 
 
 class MediaPool:
-    """The trio face of ``mediaha._core.Pool``; made by ``open_pool``."""
+    """The trio face of the Rust pool; made by ``open_pool``. All methods are for the thread that trio runs in.
+
+    A task that is cancelled while it waits has still asked: an offer that nobody wants any more is undone with
+    ``delete``.
+    """
+
+    def __init__(self, core: _core.Pool) -> None:
+        self._core = core
+        self._tokens = count(1)
+        self._asked: dict[int, _Asked] = {}
+        self._backlog = Backlog()
+        self._backlog_grew = trio.Event()
+        self._notices_in, self._notices = trio.open_memory_channel[Notice](NOTICES_MAX)
 
     async def offer(
         self, call_id: str, from_tag: str, to_tag: str | None, sdp: bytes, servers: Sequence[str]
     ) -> Anchored:
         """Ask for media: of the first usable of ``servers``, or, for a call that has media, of its server.
 
-        Raises MediaRefused. A task that is cancelled here has still asked: follow up with ``delete``.
+        ``servers`` are names in the order in which they are to be asked. In a later offer of a call they replace
+        its list, unless there are none. Raises MediaRefused.
         """
-        raise NotImplementedError
+        return await self._ask(lambda token: self._core.offer(token, call_id, from_tag, to_tag, sdp, servers))
 
     async def answer(self, call_id: str, from_tag: str, to_tag: str, sdp: bytes) -> Anchored:
-        """Give the answer to the call's last offer. Raises MediaRefused."""
-        raise NotImplementedError
+        """Give what ``to_tag`` answered to the last offer of ``from_tag``. Raises MediaRefused."""
+        return await self._ask(lambda token: self._core.answer(token, call_id, from_tag, to_tag, sdp))
+
+    async def adopt(
+        self,
+        call_id: str,
+        *,
+        from_tag: str,
+        to_tag: str | None,
+        from_sdp: bytes,
+        to_sdp: bytes | None,
+        servers: Sequence[str],
+        current: str | None,
+    ) -> Anchored:
+        """Take over a call that another NeTS placed on ``current``, from what both parties last sent.
+
+        The SDP of the result is empty: when the call had to be created anew, a Moved says so. Raises MediaRefused.
+        """
+        return await self._ask(
+            lambda token: self._core.adopt(token, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current)
+        )
 
     async def delete(self, call_id: str) -> None:
         """End the call's media. A dead server is no error: it is told when it is back."""
-        raise NotImplementedError
+        self._backlog.forget(call_id)
+        while True:
+            token = next(self._tokens)
+            try:
+                self._core.delete(token, call_id)
+            except _core.QueueFull:
+                # A deletion may not get lost, and the queue is emptied within a round of the pool's.
+                await trio.sleep(RETRY_S)
+            except _core.Closed:
+                return
+            else:
+                await self._settled(token)
+                return
 
     def notices(self) -> trio.MemoryReceiveChannel[Notice]:
-        """Calls that were moved or stranded, and servers whose condition changed."""
-        raise NotImplementedError
+        """Calls that were moved or stranded, and servers whose condition changed: one channel, for one reader.
+
+        Nothing that is still true is ever dropped: when the reader is slow, a newer notice about the same call or
+        server takes the place of one that waits beyond the newest thousand, so that memory is bounded by the calls.
+        """
+        return self._notices
 
     def servers(self) -> tuple[ServerView, ...]:
-        """The servers in configured order, as the pool sees them."""
-        raise NotImplementedError
+        """The servers in configured order, as the pool saw them some 50 ms ago at most."""
+        return tuple(values.view(seen) for seen in self._core.servers())
 
     def configure(self, servers: Sequence[MediaServerSpec]) -> None:
-        """Replace the servers; those whose name stays keep their state and their calls."""
-        raise NotImplementedError
+        """Replace the servers; those whose name and address stay keep their state and their calls.
+
+        Raises MediahaError when two have one name or an address is none; nothing has changed then.
+        """
+        self._core.configure(_named(servers))
 
     def drain(self, server: str, draining: bool = True) -> None:
         """Let a server take no new calls, or let it again."""
-        raise NotImplementedError
+        self._core.drain(server, draining)
 
     def died(self, server: str, why: str) -> None:
         """Say that a server's process is gone: its calls move at once."""
-        raise NotImplementedError
+        self._core.died(server, why)
+
+    async def run(self) -> None:
+        """Hand out events until cancelled; ``open_pool`` sees to it."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._empty_backlog)
+            while True:
+                await trio.lowlevel.wait_readable(self._core.fileno())
+                for event in self._core.events():
+                    self._hand_out(event)
+
+    def close(self) -> None:
+        """End the Rust thread and refuse whoever still waits; ``open_pool`` sees to it."""
+        self._core.close()
+        for asked in self._asked.values():
+            asked.settle(_refused_by_closed())
+        self._notices_in.close()
+
+    def _hand_out(
+        self,
+        event: _core.Anchored | _core.Refused | _core.Deleted | _core.Moved | _core.Stranded | _core.ServerState,
+    ) -> None:
+        match event:
+            case _core.Anchored():
+                self._settle(event.token, values.anchored(event))
+            case _core.Refused():
+                self._settle(event.token, values.refused(event))
+            case _core.Deleted():
+                self._settle(event.token, None)
+            case _:
+                self._notify(values.notice(event))
+
+    def _settle(self, token: int, outcome: _Outcome | None) -> None:
+        # Nobody waits under the token when the task was cancelled.
+        if asked := self._asked.get(token):
+            asked.settle(outcome)
+
+    def _notify(self, notice: Notice) -> None:
+        if not self._backlog:
+            try:
+                self._notices_in.send_nowait(notice)
+            except trio.WouldBlock:
+                pass
+            except trio.BrokenResourceError:
+                return  # The reader has closed the channel: it wants to know no more.
+            else:
+                return
+        self._backlog.put(notice)
+        self._backlog_grew.set()
+
+    async def _empty_backlog(self) -> None:
+        while True:
+            await self._backlog_grew.wait()
+            self._backlog_grew = trio.Event()
+            while notice := self._backlog.take():
+                try:
+                    await self._notices_in.send(notice)
+                except trio.BrokenResourceError:
+                    return
+
+    async def _ask(self, submit: Callable[[int], None]) -> Anchored:
+        token = next(self._tokens)
+        try:
+            submit(token)
+        except _core.QueueFull as error:
+            raise MediaRefused(Fault.BUSY, str(error)) from error
+        except _core.BadArgument as error:
+            raise MediaRefused(Fault.CALLER, str(error)) from error
+        except _core.Closed as error:
+            raise _refused_by_closed() from error
+        outcome = await self._settled(token)
+        if isinstance(outcome, Anchored):
+            return outcome
+        raise outcome or _refused_by_closed()
+
+    async def _settled(self, token: int) -> _Outcome | None:
+        asked = self._asked[token] = _Asked()
+        try:
+            await asked.done.wait()
+        finally:
+            del self._asked[token]
+        return asked.outcome
 
 
 @asynccontextmanager
 async def open_pool(servers: Sequence[MediaServerSpec], timings: Timings) -> AsyncIterator[MediaPool]:
-    """Watch ``servers`` while the block lasts. Raises MediahaError when that cannot begin."""
-    raise NotImplementedError
-    yield MediaPool()
+    """Watch ``servers`` while the block lasts. Raises MediahaError when that cannot begin.
+
+    Calls stay on their servers when the block ends. What the block raises comes out as it is.
+    """
+    core = _core.Pool(
+        servers=_named(servers),
+        heartbeat_ms=timings.heartbeat_ms,
+        silence_ms_max=timings.silence_ms_max,
+        hold_down_ms=timings.hold_down_ms,
+    )
+    pool = MediaPool(core)
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.run)
+            try:
+                yield pool
+            except BaseException as error:
+                # Raised again below: inside of the nursery it would come out wrapped into a group.
+                failure = error
+            nursery.cancel_scope.cancel()
+    finally:
+        pool.close()
+    if failure is not None:
+        raise failure
+
+
+def _named(servers: Sequence[MediaServerSpec]) -> list[tuple[str, str]]:
+    return [(server.name, str(server.ng)) for server in servers]
+
+
+def _refused_by_closed() -> MediaRefused:
+    return MediaRefused(Fault.NO_SERVER, "the failover pool is closed")

@@ -6,6 +6,7 @@ mod arguments;
 mod errors;
 mod events;
 mod load;
+mod media;
 mod pool;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ mod _core {
     use super::events::{Anchored, Attempt, Deleted, Moved, Refused, ServerState, ServerView, Stranded};
     #[pymodule_export]
     use super::load::{Arrivals, Gap, Load};
+    #[pymodule_export]
+    use super::media::{MediaServer, Record};
     #[pymodule_export]
     use super::pool::Pool;
 
