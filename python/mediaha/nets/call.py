@@ -1,0 +1,382 @@
+"""A call as one frozen value: both dialogs, what each party last said about its media, who carries it, what is due.
+
+    Placing ──▶ Trying ──▶ Ringing ──▶ Answered ──▶ Ending ──▶ Over
+       └───────────┴──────────┴─────────────────────────▲
+
+``Placing``: the caller's offer is with the failover pool. ``Trying``: the INVITE is with a target. ``Ringing``: a
+target has said so. ``Answered``: the callee has answered; a ``Relay`` carries that answer to the caller, and later
+each party's own re-INVITE to the other. ``Ending``: BYE and CANCEL are on their way. Beside the phase, each leg has
+an ``Exchange`` (whose INVITE is outstanding on it) and the call's media a ``Place``.
+
+A call can be written down and read back (``write_down``, ``read_back``): all of it is values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mediaha.model.address import Address
+from mediaha.sip.dialog import Dialog
+
+FORMAT = 1
+"""Raised when a written call can no longer be read by older code."""
+
+
+class Party(StrEnum):
+    """The two sides of a call. The caller is who sent the first INVITE."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+
+    @property
+    def other(self) -> Party:
+        return Party.CALLEE if self is Party.CALLER else Party.CALLER
+
+
+class Idle(Struct, frozen=True, tag="idle"):
+    """No INVITE is outstanding on the leg."""
+
+
+class Offering(Struct, frozen=True, tag="offering"):
+    """Our re-INVITE is with the party, as client transaction ``ref``."""
+
+    ref: int
+
+
+class AwaitingAck(Struct, frozen=True, tag="awaiting ack"):
+    """Our 2xx in server transaction ``tx`` is with the party, its ACK is awaited until ``until`` (13.3.1.4)."""
+
+    tx: int
+    until: float
+
+
+class Paused(Struct, frozen=True, tag="paused"):
+    """The party has refused our re-INVITE for now (491); we come again at ``until`` (section 14.1)."""
+
+    until: float
+
+
+Exchange: TypeAlias = Idle | Offering | AwaitingAck | Paused
+IDLE = Idle()
+
+
+class Leg(Struct, frozen=True, kw_only=True):
+    """One side of a call: our dialog with a party."""
+
+    tag: str
+    """Our tag in the dialog; the failover pool knows the party by it."""
+    dialog: Dialog | None = None
+    """None until the dialog is confirmed, or, with the caller, until the INVITE was taken."""
+    met: Address | None = None
+    """Where the party was first heard from, or sent to."""
+    sdp: bytes = b""
+    """What the party last committed to: an offer that was answered, or an answer. Empty: nothing yet."""
+    told: bytes = b""
+    """The SDP we last sent to the party, our o= line included."""
+    version: int = 0
+    """The version in that o= line; raised whenever the rest changes (RFC 3264 section 8)."""
+    pending: bytes = b""
+    """The media server's newest SDP for the party that it has not been told yet. Empty: it knows all."""
+    exchange: Exchange = IDLE
+    glares: int = 0
+    """How often in a row it has put our re-INVITE off."""
+
+
+class Invite(Struct, frozen=True, kw_only=True):
+    """What the caller's INVITE said that goes into ours."""
+
+    user: str
+    """The user part of the Request-URI; empty when it has none."""
+    calling: str
+    """From without its tag."""
+    called: str
+    """To without its tag."""
+    max_forwards: int
+    headers: tuple[tuple[str, str], ...]
+    """Those that are passed on, see ``headers.py``."""
+
+
+class Placing(Struct, frozen=True, tag="placing"):
+    """The caller waits in server transaction ``tx`` while the failover pool looks for media."""
+
+    tx: int
+    invite: Invite
+
+
+class Trying(Struct, frozen=True, tag="trying"):
+    """Target number ``target`` has our INVITE and has said nothing that the caller should know."""
+
+    tx: int
+    invite: Invite
+    target: int
+    ref: int
+    until: float
+    """When it has been silent for too long."""
+    heard: bool = False
+    """It has responded in some way, so it is not passed over for the next one."""
+
+
+class Ringing(Struct, frozen=True, tag="ringing"):
+    """A target rings, until ``until`` at the latest."""
+
+    tx: int
+    invite: Invite
+    target: int
+    ref: int
+    until: float
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Of the last provisional response, as it goes to the caller."""
+    early: bytes = b""
+    """The SDP of that response."""
+    early_at: str = ""
+    """The media server that took it; empty while none has."""
+
+
+class Answered(Struct, frozen=True, tag="answered"):
+    """The callee has answered."""
+
+    at: float
+
+
+class Ending(Struct, frozen=True, tag="ending"):
+    """Both parties are being told; at ``until`` the call is over whatever they say."""
+
+    until: float
+
+
+class Over(Struct, frozen=True, tag="over"):
+    """Nothing is outstanding; the call can be forgotten."""
+
+
+Phase: TypeAlias = Placing | Trying | Ringing | Answered | Ending | Over
+
+
+class Nowhere(Struct, frozen=True, tag="nowhere"):
+    """No media server has the call (yet)."""
+
+
+class Serving(Struct, frozen=True, tag="serving"):
+    """``server`` carries the media."""
+
+    server: str
+
+
+class Stranded(Struct, frozen=True, tag="stranded"):
+    """The server died and no other is alive; the call is given up at ``until``."""
+
+    server: str
+    until: float
+
+
+Place: TypeAlias = Nowhere | Serving | Stranded
+
+
+class Step(StrEnum):
+    """How far a relay is: what it waits for."""
+
+    PLACING = "placing"
+    """The pool's word on the offer."""
+    FORWARDING = "forwarding"
+    """The other party's response to our re-INVITE."""
+    ANSWERING = "answering"
+    """The pool's word on the answer."""
+    AWAITING = "awaiting"
+    """The ACK with the answer of the party that asked without an offer."""
+
+
+class Relay(Struct, frozen=True, kw_only=True):
+    """An INVITE or UPDATE of one party that is being carried to the other, and its answer back."""
+
+    by: Party
+    tx: int
+    method: str
+    step: Step
+    delayed: bool = False
+    """The party asked without an offer: then the other party offers, and this one answers in its ACK."""
+    first: bool = False
+    """It is the INVITE that made the call: when it fails the call ends."""
+    offer: bytes = b""
+    answer: bytes = b""
+    """What the parties sent, once they have."""
+    before: bytes = b""
+    """What the other party had been told until now: it is told that again when the relay fails half-way."""
+    ref: int = 0
+    """Our INVITE to the other party, while it is outstanding."""
+    ack_cseq: int = 0
+    """The CSeq of that INVITE while its 2xx waits for our ACK with the answer."""
+
+    @property
+    def replied(self) -> bool:
+        """Whether the party has had its final response: when it asked without an offer, before its answer came."""
+        return self.delayed and self.step in {Step.AWAITING, Step.ANSWERING}
+
+    @property
+    def offerer(self) -> Party:
+        """Whose SDP the pool gets as the offer."""
+        return self.by.other if self.delayed else self.by
+
+
+class Purpose(StrEnum):
+    """Why a client transaction of ours was begun, and so what its response means."""
+
+    SETUP = "setup"
+    MEDIA = "media"
+    """A re-INVITE: a relay's, when the relay waits for it, or else one that tells of moved media."""
+    BYE = "bye"
+    PASSING = "passing"
+    """A request that is passed through; its response goes back in server transaction ``back``."""
+    GIVEN_UP = "given up"
+    """An INVITE that must not make a call any more: a 2xx is acknowledged and ended."""
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """A client transaction of ours without a final response."""
+
+    ref: int
+    party: Party
+    purpose: Purpose
+    until: float | None = None
+    """When we stop waiting; None: the transaction itself times out."""
+    cancelled: bool = False
+    back: int = 0
+
+
+class About(StrEnum):
+    """What the pool was asked for, and so what its word means."""
+
+    OFFER = "offer"
+    EARLY = "early"
+    """An answer in a provisional response."""
+    ANSWER = "answer"
+    ADDRESS = "address"
+    """A party has moved its own end while it was told of ours: the pool gets that as an offer ..."""
+    CONFIRM = "confirm"
+    """... and what the other party last said as the answer to it."""
+    NOTHING = "nothing"
+    """Nobody waits for it any more."""
+
+
+class Ask(Struct, frozen=True):
+    """A question to the failover pool. The first of a call's questions is with the pool, the others wait for it."""
+
+    number: int
+    about: About
+    party: Party
+    """Whose SDP it is."""
+    sdp: bytes
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One call from its INVITE to the last response to BYE."""
+
+    id: str
+    """NeTS's own name for it, and the call-id at the media servers."""
+    seed: str
+    """Tags, Call-IDs and pauses of the call are drawn from it."""
+    placed_at: float
+    """Unix time, for people; every other time is of the monotonic clock."""
+    domain: str
+    servers: tuple[str, ...]
+    targets: tuple[Address, ...]
+    caller: Leg
+    callee: Leg
+    phase: Phase
+    place: Place = Nowhere()
+    offerer: Party = Party.CALLER
+    """Who made the first offer: the failover pool's idea of the caller."""
+    relay: Relay | None = None
+    open: tuple[Open, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    counter: int = 0
+    """The last number given to a transaction or question."""
+
+    def leg(self, party: Party) -> Leg:
+        return self.caller if party is Party.CALLER else self.callee
+
+    def with_leg(self, party: Party, leg: Leg) -> Call:
+        if party is Party.CALLER:
+            return replace(self, caller=leg)
+        return replace(self, callee=leg)
+
+    @property
+    def waiting_tx(self) -> int | None:
+        """The caller's INVITE transaction while it has no final response, None afterwards."""
+        if isinstance(self.phase, Placing | Trying | Ringing):
+            return self.phase.tx
+        if self.relay is not None and self.relay.first and not self.relay.replied:
+            return self.relay.tx
+        return None
+
+
+def draw(seed: str, what: str) -> bytes:
+    """32 bytes that nobody can guess without the seed: the same for the same seed and use."""
+    return hashlib.blake2b(what.encode(), digest_size=32, key=seed.encode()).digest()
+
+
+def name(seed: str, what: str) -> str:
+    """A random-looking token for a tag or a Call-ID: 80 bits (RFC 3261 section 19.3 asks for 32)."""
+    return draw(seed, what)[:10].hex()
+
+
+def wake_at(call: Call) -> float | None:
+    """When the call has to be looked at again even if nothing happens; None: never."""
+    return min(_deadlines(call), default=None)
+
+
+def _deadlines(call: Call) -> Iterator[float]:
+    phase, place = call.phase, call.place
+    if isinstance(phase, Trying | Ringing | Ending) and phase.until is not None:
+        yield phase.until
+    if isinstance(place, Stranded) and isinstance(phase, Placing | Trying | Ringing | Answered):
+        yield place.until
+    for leg in (call.caller, call.callee):
+        if isinstance(leg.exchange, AwaitingAck | Paused):
+            yield leg.exchange.until
+    for item in call.open:
+        if item.until is not None:
+            yield item.until
+
+
+class _Written(Struct):
+    format: int
+    call: Call
+
+
+def write_down(call: Call) -> bytes:
+    """The call as JSON."""
+    return msgspec.json.encode(_Written(FORMAT, call))
+
+
+def read_back(text: bytes) -> Call:
+    """A call from ``write_down``, exactly as it was. Raises msgspec.DecodeError when it is no such text."""
+    written = msgspec.json.decode(text, type=_Written)
+    if written.format != FORMAT:
+        raise msgspec.ValidationError(f"a call of format {written.format}, not {FORMAT}")
+    return written.call
+
+
+def adopted(call: Call) -> Call | None:
+    """The call as another NeTS, with another clock and no transactions, can go on with it; None: it cannot.
+
+    What was outstanding is lost with the old instance's transactions. A party that may have missed its SDP is told
+    again.
+    """
+    if not isinstance(call.phase, Answered) or call.caller.dialog is None or call.callee.dialog is None:
+        return None
+    place = Serving(call.place.server) if isinstance(call.place, Stranded) else call.place
+    return replace(
+        call, caller=_settled(call.caller), callee=_settled(call.callee), relay=None, open=(), asks=(), place=place
+    )
+
+
+def _settled(leg: Leg) -> Leg:
+    unsure = not isinstance(leg.exchange, Idle)
+    return replace(leg, exchange=IDLE, glares=0, pending=leg.pending or (leg.told if unsure else b""))

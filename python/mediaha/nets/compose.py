@@ -1,0 +1,45 @@
+"""The messages NeTS starts of its own, and what it reads from those of others."""
+
+from __future__ import annotations
+
+from mediaha.model.address import Address
+from mediaha.nets.call import Invite
+from mediaha.nets.headers import ALLOW, SDP_TYPE, Pairs, passed_on
+from mediaha.nets.rules import Rules
+from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.uri import Uri
+
+
+def invite_of(request: Request) -> Invite:
+    """What the caller's INVITE says that goes on to the callee."""
+    return Invite(
+        user=request.request_uri.user or "",
+        calling=request.from_.address(),
+        called=request.to.address(),
+        max_forwards=request.max_forwards,
+        headers=passed_on(request),
+    )
+
+
+def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, rules: Rules, body: bytes) -> Request:
+    """The INVITE to a target: the caller's identity and words, everything that names a place is ours.
+
+    The Request-URI names the target, as call managers and phones want to see themselves in it; To says who was called.
+    """
+    uri = str(Uri("sip", invite.user or None, target.host, target.port))
+    fields: Pairs = (
+        ("Max-Forwards", str(invite.max_forwards - 1)),
+        ("From", f"{invite.calling};tag={tag}"),
+        ("To", invite.called),
+        ("Call-ID", call_id),
+        ("CSeq", "1 INVITE"),
+        ("Contact", f"<{rules.contact}>"),
+        ALLOW,
+        *invite.headers,
+    )
+    return Request("INVITE", uri, Headers((*fields, SDP_TYPE) if body else fields), body)
+
+
+def sdp_of(message: Request | Response) -> bytes:
+    """The SDP in a message; empty when it carries none."""
+    return message.body if message.content_type == "application/sdp" else b""

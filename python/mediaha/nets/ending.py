@@ -1,0 +1,136 @@
+"""Ending a call: whoever still waits gets a final response, whoever is connected a BYE, and the media is dropped."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from mediaha.nets.call import (
+    IDLE,
+    Answered,
+    AwaitingAck,
+    Ending,
+    Nowhere,
+    Offering,
+    Open,
+    Over,
+    Party,
+    Purpose,
+    Ringing,
+    Trying,
+)
+from mediaha.nets.events import DropMedia, EndStray, SendCancel
+from mediaha.nets.headers import Pairs, reason_of
+from mediaha.nets.turn import Turn
+from mediaha.sip.message import Request, Response
+
+
+def end(
+    turn: Turn,
+    status: int,
+    why: str,
+    *,
+    text: str | None = None,
+    gone: tuple[Party, ...] = (),
+    headers: Pairs = (),
+    reason: Pairs | None = None,
+) -> None:
+    """End the call. ``status`` is for a caller who still waits, and the cause in the Reason of BYE and CANCEL.
+
+    ``gone`` needs no BYE, because it has sent one or knows no such call. ``reason`` takes the place of that Reason.
+    """
+    call, phase = turn.call, turn.call.phase
+    if isinstance(phase, Ending | Over):
+        return
+    turn.note("ended", why=why, status=status)
+    cause = reason if reason is not None else (reason_of(status, text or why),)
+    waiting = call.waiting_tx
+    if isinstance(phase, Trying | Ringing) and turn.find(phase.ref) is not None:
+        give_up(turn, phase.ref, cause)
+    _answer_waiting(turn, status, text, headers)
+    turn.relay(None)
+    turn.become(Ending(turn.now + 2 * turn.rules.limits.request_s_max))
+    for party in Party:
+        connected = isinstance(phase, Answered) and (party is Party.CALLEE or waiting is None)
+        if connected and party not in gone and turn.leg(party).dialog is not None:
+            say_bye(turn, party, cause)
+        elif not isinstance(turn.leg(party).exchange, AwaitingAck) or party in gone:
+            turn.exchange(party, IDLE)
+    turn.call = replace(turn.call, asks=(), place=Nowhere())
+    turn.effects.append(DropMedia())
+
+
+def give_up(turn: Turn, ref: int, reason: Pairs = ()) -> None:
+    """Cancel an INVITE; if it is answered all the same, the answer is acknowledged and ended."""
+    turn.change(ref, purpose=Purpose.GIVEN_UP, cancelled=True, until=turn.now + 2 * turn.rules.limits.request_s_max)
+    turn.effects.append(SendCancel(ref, reason))
+
+
+def say_bye(turn: Turn, party: Party, reason: Pairs) -> None:
+    """BYE, or as soon as it may be sent: not before the ACK of our 2xx (RFC 3261 section 15)."""
+    if isinstance(turn.leg(party).exchange, AwaitingAck):
+        return
+    turn.exchange(party, IDLE)
+    turn.send(party, "BYE", Purpose.BYE, headers=reason)
+
+
+def acknowledged(turn: Turn, party: Party) -> None:
+    """The ACK that a BYE has waited for is here, or will never come."""
+    if isinstance(turn.leg(party).exchange, AwaitingAck):
+        turn.exchange(party, IDLE)
+        say_bye(turn, party, (reason_of(480, "The call has ended"),))
+
+
+def bye_received(turn: Turn, party: Party, reason: Pairs) -> None:
+    """A party hangs up; the other one is told with the same Reason."""
+    if isinstance(turn.call.phase, Ending):
+        turn.exchange(party, IDLE)
+        return
+    turn.note("hung up", by=str(party))
+    # While the caller has no 2xx yet, its BYE takes the INVITE back (RFC 3261 section 15.1.2).
+    status = 487 if party is Party.CALLER else 480
+    end(turn, status, f"the {party} hung up", gone=(party,), reason=reason)
+
+
+def stray_response(turn: Turn, item: Open | None, ref: int, request: Request, response: Response) -> None:
+    """A response to something that must not make a call any more, or to an INVITE that another branch has answered."""
+    if response.status < 200:
+        return
+    if item is not None:
+        turn.close(ref)
+    if response.status < 300 and request.method == "INVITE":
+        turn.note("ended a late answer", status=response.status)
+        turn.effects.append(EndStray(ref, request, response))
+
+
+def finish(turn: Turn) -> None:
+    """A call that is ending is over once nothing is outstanding."""
+    call = turn.call
+    if not isinstance(call.phase, Ending):
+        return
+    waiting = any(isinstance(leg.exchange, AwaitingAck) for leg in (call.caller, call.callee))
+    if not call.open and not waiting:
+        turn.become(Over())
+
+
+def abandon(turn: Turn) -> None:
+    """The time for ending is up: whoever has not responded by now never will."""
+    turn.note("forgotten", outstanding=len(turn.call.open))
+    turn.call = replace(turn.call, open=())
+    for party in Party:
+        turn.exchange(party, IDLE)
+
+
+def _answer_waiting(turn: Turn, status: int, text: str | None, headers: Pairs) -> None:
+    """Final responses to the requests that the parties wait for, and the ACK that one of them waits for."""
+    call, relay = turn.call, turn.call.relay
+    waiting = call.waiting_tx
+    if waiting is not None:
+        turn.reply(waiting, status, text, tag=call.caller.tag, headers=headers)
+    if relay is None:
+        return
+    if not relay.first and not relay.replied:
+        turn.reply(relay.tx, 487, tag=turn.leg(relay.by).tag)
+    if relay.ack_cseq:
+        turn.ack(relay.by.other, relay.ref, relay.ack_cseq)
+        if isinstance(turn.leg(relay.by.other).exchange, Offering):
+            turn.exchange(relay.by.other, IDLE)

@@ -1,0 +1,187 @@
+"""What can happen to a call, and what a decision about it asks to be done.
+
+``tx`` numbers a server transaction (a request that waits for our response), ``ref`` a client transaction of ours,
+``ask`` a question to the failover pool; the doer keeps what the numbers stand for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mediaha.model.address import Address
+from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
+from mediaha.model.media import Stranded as StrandedNotice
+from mediaha.nets.call import Party
+from mediaha.sip.message import Request, Response
+
+
+@dataclass(slots=True, frozen=True)
+class Received:
+    """A party's request inside its dialog, that has passed the checks every such request must pass."""
+
+    party: Party
+    tx: int
+    request: Request
+
+
+@dataclass(slots=True, frozen=True)
+class Acked:
+    """A party's ACK of our 2xx in server transaction ``tx``. ``sdp``: the answer, when it was us who offered."""
+
+    party: Party
+    tx: int
+    sdp: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class Cancelled:
+    """A party takes its INVITE of server transaction ``tx`` back."""
+
+    tx: int
+    reason: str | None = None
+    """The Reason header of the CANCEL (RFC 3326)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Responded:
+    """A response to ``request``, which we sent."""
+
+    ref: int
+    request: Request
+    response: Response
+
+
+@dataclass(slots=True, frozen=True)
+class Unanswered:
+    """A request of ours got no response in the transaction's time, or could not be sent (``unreachable``)."""
+
+    ref: int
+    unreachable: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class MediaReady:
+    """The pool took the SDP of question ``ask``."""
+
+    ask: int
+    anchored: Anchored
+
+
+@dataclass(slots=True, frozen=True)
+class MediaFailed:
+    """The pool did not take the SDP of question ``ask``."""
+
+    ask: int
+    refused: MediaRefused
+
+
+@dataclass(slots=True, frozen=True)
+class Tick:
+    """It may be time for something."""
+
+
+@dataclass(slots=True, frozen=True)
+class Stop:
+    """The call is to end now, whoever wants that: an operator, the end of a drain."""
+
+    why: str
+
+
+Event: TypeAlias = (
+    Received
+    | Acked
+    | Cancelled
+    | Responded
+    | Unanswered
+    | MediaReady
+    | MediaFailed
+    | Moved
+    | StrandedNotice
+    | Tick
+    | Stop
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Send:
+    """Begin client transaction ``ref``. ``target`` is the next hop; None: what the request's route says."""
+
+    ref: int
+    request: Request
+    target: Address | None
+
+
+@dataclass(slots=True, frozen=True)
+class SendAck:
+    """Acknowledge a 2xx (RFC 3261 section 13.2.2.4)."""
+
+    ref: int
+    request: Request
+    target: Address | None
+
+
+@dataclass(slots=True, frozen=True)
+class SendCancel:
+    """Take back the INVITE of client transaction ``ref``."""
+
+    ref: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class EndStray:
+    """A 2xx that nobody wants any more: acknowledge it, then BYE (RFC 3261 section 13.2.2.4)."""
+
+    ref: int
+    request: Request
+    response: Response
+
+
+@dataclass(slots=True, frozen=True)
+class Reply:
+    """Respond in server transaction ``tx``. The doer copies from the request what a response must copy."""
+
+    tx: int
+    status: int
+    reason: str | None = None
+    to_tag: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(slots=True, frozen=True)
+class OfferMedia:
+    """Ask the pool for media for what ``from_tag`` offers."""
+
+    ask: int
+    from_tag: str
+    to_tag: str | None
+    sdp: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class AnswerMedia:
+    """Tell the pool what ``to_tag`` answered to ``from_tag``'s offer."""
+
+    ask: int
+    from_tag: str
+    to_tag: str
+    sdp: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class DropMedia:
+    """The call needs no media any more."""
+
+
+@dataclass(slots=True, frozen=True)
+class Note:
+    """A decision, for the call's story and the log."""
+
+    what: str
+    facts: dict[str, object]
+    story: tuple[Attempt, ...] = ()
+
+
+Effect: TypeAlias = Send | SendAck | SendCancel | EndStray | Reply | OfferMedia | AnswerMedia | DropMedia | Note

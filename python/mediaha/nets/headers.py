@@ -1,0 +1,73 @@
+"""Which headers go from one leg to the other, and which refusals mean what.
+
+The topology behind NeTS is hidden by an allow list: whatever is not named here stays on its leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mediaha.nets.rules import ALLOWED
+from mediaha.sip.fields import quoted
+from mediaha.sip.message import Message
+
+END_TO_END = frozenset(
+    {
+        "accept-language",
+        "alert-info",
+        "answer-mode",
+        "call-info",
+        "diversion",
+        "error-info",
+        "geolocation",
+        "history-info",
+        "in-reply-to",
+        "organization",
+        "p-asserted-identity",
+        "p-early-media",
+        "p-preferred-identity",
+        "priority",
+        "privacy",
+        "reason",
+        "resource-priority",
+        "subject",
+        "user-to-user",
+        "warning",
+    }
+)
+"""Passed on in requests and responses alike."""
+
+OF_REFUSALS = frozenset({"accept", "accept-encoding", "contact", "retry-after", "unsupported"})
+"""Passed on in final responses from 300 as well: they say what would have been acceptable, or where to go."""
+
+OF_BODIES = frozenset({"content-disposition", "content-language", "content-type", "info-package"})
+"""Passed on with a body that is passed on (INFO, MESSAGE)."""
+
+SDP_TYPE = ("Content-Type", "application/sdp")
+ALLOW = ("Allow", ", ".join(ALLOWED))
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def passed_on(message: Message, *more: Iterable[str]) -> Pairs:
+    """The fields of a message that the other party may see."""
+    names = END_TO_END.union(*more) if more else END_TO_END
+    return tuple((name, value) for name, value in message.headers if name.lower() in names)
+
+
+def reason_of(cause: int, text: str) -> tuple[str, str]:
+    """A Reason header that gives a SIP status as the cause (RFC 3326)."""
+    return ("Reason", f"SIP;cause={cause};text={quoted(text)}")
+
+
+def warning_of(text: str) -> tuple[str, str]:
+    """A Warning header with a text for people (RFC 3261 section 20.43)."""
+    return ("Warning", f"399 mediaha {quoted(text)}")
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """The delay a Retry-After asks for, None when there is none that can be read. At most a minute is believed."""
+    digits = (retry_after or "").partition(";")[0].partition("(")[0].strip()
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 9:
+        return None
+    return min(float(digits), 60.0)

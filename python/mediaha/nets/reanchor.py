@@ -1,0 +1,160 @@
+"""The call outlives its media server: both parties are told where the media is now.
+
+Moved ─▶ each leg has something pending ─▶ re-INVITE as soon as no other INVITE is outstanding on the leg
+      ─▶ 200: ACK, and the next one if the media has moved again meanwhile
+      ─▶ 491: again after a pause (RFC 3261 section 14.1)
+      ─▶ 481, 408, any other refusal: the call is ended, with a Reason
+"""
+
+from __future__ import annotations
+
+from mediaha.model.media import Anchored, Moved
+from mediaha.model.media import Stranded as StrandedNotice
+from mediaha.nets.call import (
+    IDLE,
+    About,
+    Answered,
+    Ask,
+    Ending,
+    Idle,
+    Leg,
+    Open,
+    Over,
+    Party,
+    Paused,
+    Serving,
+    Stranded,
+)
+from mediaha.nets.compose import sdp_of
+from mediaha.nets.ending import end
+from mediaha.nets.headers import seconds_of
+from mediaha.nets.relay import fail
+from mediaha.nets.turn import Turn
+from mediaha.sip.message import Request, Response
+from mediaha.sip.sdp import same_places
+
+
+def moved(turn: Turn, notice: Moved) -> None:
+    """The pool has created the call's media anew, on another server."""
+    call = turn.call
+    if isinstance(call.phase, Ending | Over):
+        return
+    turn.note("moved", notice.story, from_server=notice.from_server, server=notice.server)
+    relay = call.relay
+    if relay is not None and not relay.first:
+        fail(turn, 491, "the media has moved")
+    turn.put(Serving(notice.server))
+    offerer = call.offerer
+    for party, sdp in ((offerer, notice.sdp_for_caller), (offerer.other, notice.sdp_for_callee)):
+        # Who has not been told anything yet gets the new SDP in its INVITE, or in the 200.
+        if sdp is not None and (turn.leg(party).told or party is Party.CALLEE):
+            turn.set_leg(party, pending=sdp)
+
+
+def stranded(turn: Turn, notice: StrandedNotice) -> None:
+    """No media server is alive for the call: it is kept while the pool looks for one."""
+    if isinstance(turn.call.phase, Ending | Over) or isinstance(turn.call.place, Stranded):
+        return
+    turn.note("stranded", server=notice.server, why=notice.why)
+    turn.put(Stranded(notice.server, turn.now + turn.rules.limits.stranded_s_max))
+
+
+def settle(turn: Turn) -> None:
+    """Tell each party what it has not been told, if it may be told now."""
+    call = turn.call
+    if not isinstance(call.phase, Answered):
+        return
+    for party in Party:
+        leg = call.leg(party)
+        if leg.pending and isinstance(leg.exchange, Idle) and _may_be_told(turn, party):
+            turn.reinvite(party, leg.pending)
+
+
+def _may_be_told(turn: Turn, party: Party) -> bool:
+    relay = turn.call.relay
+    if relay is None:
+        return True
+    # While the answer that made the call is on its way to the caller, the callee has a dialog of its own already.
+    return relay.first and not relay.delayed and party is Party.CALLEE
+
+
+def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
+    """A party's final response to a re-INVITE of ours that no relay waits for."""
+    status, party = response.status, item.party
+    turn.close(item.ref)
+    ending = isinstance(turn.call.phase, Ending)
+    if status < 300:
+        _accepted(turn, item, request, response, ending=ending)
+    elif ending:
+        return
+    elif status == 491 or (status in {500, 503} and "Retry-After" in response.headers):
+        _put_off(turn, party, status, response.headers.get("Retry-After"))
+    elif status == 487 and item.cancelled:
+        turn.exchange(party, IDLE)
+    else:
+        turn.exchange(party, IDLE)
+        turn.note("refused", party=str(party), status=status)
+        gone = (party,) if status == 481 else ()
+        end(turn, status, f"the {party} refused the moved media: {status} {response.reason}", gone=gone)
+
+
+def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
+    """A party has not responded at all: it has no dialog any more (section 12.2.1.2)."""
+    turn.close(item.ref)
+    turn.exchange(item.party, IDLE)
+    why = "cannot be reached" if unreachable else "does not respond"
+    end(turn, 408, f"the {item.party} {why}")
+
+
+def pause_over(turn: Turn, party: Party) -> None:
+    """The party has had its time; ``settle`` asks it again."""
+    turn.exchange(party, IDLE)
+
+
+def address_ready(turn: Turn, ask: Ask, anchored: Anchored) -> None:
+    """The pool has taken a party's new address, or what confirms it; the other party hears if that moved anything."""
+    other = ask.party.other
+    if ask.about is About.ADDRESS:
+        turn.set_leg(ask.party, sdp=ask.sdp)
+        if turn.leg(other).sdp:
+            turn.ask(About.CONFIRM, other, turn.leg(other).sdp)
+    leg = turn.leg(other)
+    if leg.told and not leg.pending and not same_places(anchored.sdp, leg.told):
+        turn.set_leg(other, pending=anchored.sdp)
+
+
+def _accepted(turn: Turn, item: Open, request: Request, response: Response, *, ending: bool) -> None:
+    party = item.party
+    turn.refresh(party, response)
+    leg, sdp = turn.leg(party), sdp_of(response)
+    # An INVITE without an offer, of a relay that was given up: what the party offers is answered with what holds.
+    answer = b"" if request.body or ending else leg.pending or leg.told
+    turn.ack(party, item.ref, request.cseq.number, answer)
+    if ending:
+        return
+    turn.set_leg(party, exchange=IDLE, glares=0)
+    turn.note("told", party=str(party), version=turn.leg(party).version)
+    if sdp and not turn.leg(party).pending and not answer:
+        _heard_from(turn, party, leg, sdp)
+
+
+def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
+    """A party's answer: when it has moved its own end, the media server must know."""
+    if same_places(sdp, leg.sdp):
+        turn.set_leg(party, sdp=sdp)
+    else:
+        turn.note("new address", party=str(party))
+        turn.ask(About.ADDRESS, party, sdp)
+
+
+def _put_off(turn: Turn, party: Party, status: int, retry_after: str | None) -> None:
+    leg = turn.leg(party)
+    if leg.glares >= turn.rules.limits.glare_max:
+        end(turn, status, f"the {party} has put off the moved media {leg.glares} times")
+        return
+    asked = seconds_of(retry_after) if status != 491 else None
+    # We own the Call-ID of the callee's leg: 2.1 to 4 s; the caller owns its own: 0 to 2 s, in units of 10 ms.
+    low, high = (2.1, 4.0) if party is Party.CALLEE else (0.0, 2.0)
+    pause = asked if asked is not None else round(low + turn.chance("glare") * (high - low), 2)
+    turn.note("put off", party=str(party), status=status, pause_s=pause)
+    turn.set_leg(party, exchange=Paused(turn.now + pause), glares=leg.glares + 1, pending=leg.pending or leg.told)

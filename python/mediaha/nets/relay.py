@@ -1,0 +1,205 @@
+"""Carrying a party's INVITE or UPDATE to the other party, and the answer back, with the media in between.
+
+    offer in the request:   pool offer ─▶ our INVITE ─▶ 200, ACK ─▶ pool answer ─▶ 200
+    no offer in it:         our INVITE ─▶ 200 with an offer ─▶ pool offer ─▶ 200 ─▶ ACK with the answer
+                            ─▶ pool answer ─▶ our ACK with the answer
+
+A call has one relay at most: what comes in between is answered with 491 (RFC 3261 section 14.2). When the media moves
+half-way, the relay is given up with 491 and the party comes again; meanwhile both are told of the new media.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from mediaha.model.media import Anchored, Fault, MediaRefused
+from mediaha.nets.call import (
+    IDLE,
+    About,
+    AwaitingAck,
+    Idle,
+    Open,
+    Party,
+    Paused,
+    Relay,
+    Serving,
+    Step,
+)
+from mediaha.nets.compose import sdp_of
+from mediaha.nets.ending import end
+from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
+from mediaha.nets.turn import Turn
+from mediaha.sip.message import Request, Response
+
+
+def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
+    """A party changes the session: hold, resume, another address, another codec."""
+    mine, other = turn.leg(party), turn.leg(party.other)
+    running = turn.call.relay
+    if running is not None and running.by is party and not running.replied:
+        # Its last one has no final response yet (section 14.2).
+        turn.reply(tx, 500, tag=mine.tag, headers=(("Retry-After", str(int(turn.chance("overlap") * 10))),))
+        return
+    # A pause is over when the party comes by itself: that is what it was for.
+    if running is not None or not isinstance(mine.exchange, Idle | Paused) or not isinstance(other.exchange, Idle):
+        turn.note("glare", party=str(party), method=request.method)
+        turn.reply(tx, 491, tag=mine.tag)
+        return
+    turn.exchange(party, IDLE)
+    sdp = sdp_of(request)
+    turn.note("session change", by=str(party), method=request.method, offer=bool(sdp))
+    relay = Relay(
+        by=party, tx=tx, method=request.method, step=Step.PLACING if sdp else Step.FORWARDING, delayed=not sdp,
+        offer=sdp, before=other.told,
+    )  # fmt: skip
+    turn.relay(relay)
+    if sdp:
+        turn.ask(About.OFFER, party, sdp)
+    else:
+        turn.relay(replace(relay, ref=turn.reinvite(party.other, b"")))
+
+
+def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
+    """The pool has taken the offer or the answer that the relay waited for."""
+    relay = turn.call.relay
+    if relay is None:
+        return
+    if about is About.OFFER and relay.step is Step.PLACING:
+        if relay.first:
+            turn.put(Serving(anchored.server))
+        if relay.delayed:
+            turn.relay(replace(relay, step=Step.AWAITING))
+            turn.reply_sdp(relay.by, relay.tx, 200, sdp=anchored.sdp)
+            turn.await_ack(relay.by, relay.tx)
+        else:
+            ref = turn.reinvite(relay.by.other, anchored.sdp)
+            turn.relay(replace(relay, step=Step.FORWARDING, ref=ref))
+    elif about is About.ANSWER and relay.step is Step.ANSWERING:
+        _complete(turn, relay, anchored)
+
+
+def media_failed(turn: Turn, refused: MediaRefused) -> None:
+    """The pool has not taken what the relay carries."""
+    turn.note("no media", refused.story, fault=str(refused.fault), reason=refused.reason)
+    if refused.fault is Fault.CALLER:
+        fail(turn, 488, refused.reason, (warning_of(refused.reason),))
+    else:
+        fail(turn, 503, refused.reason, (("Retry-After", str(turn.rules.limits.retry_after_s)),))
+
+
+def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
+    """The other party's final response to our INVITE."""
+    relay = turn.call.relay
+    assert relay is not None
+    status = response.status
+    turn.close(item.ref)
+    if status >= 300:
+        turn.exchange(item.party, IDLE)
+        _refused(turn, relay, response)
+        return
+    turn.refresh(item.party, response)
+    sdp = sdp_of(response)
+    cseq = request.cseq.number
+    if relay.delayed and sdp:
+        answer_arrived(turn, item.ref, cseq, sdp)
+        return
+    turn.ack(item.party, item.ref, cseq)
+    turn.exchange(item.party, IDLE)
+    if not sdp:
+        fail(turn, 502, "the answer has no SDP")
+    else:
+        turn.relay(replace(relay, step=Step.ANSWERING, answer=sdp))
+        turn.ask(About.ANSWER, item.party, sdp)
+
+
+def answer_arrived(turn: Turn, ref: int, cseq: int, offer: bytes) -> None:
+    """The other party has answered an INVITE without an offer by its own; our ACK waits for the answer to it."""
+    relay = turn.call.relay
+    assert relay is not None
+    assert relay.delayed
+    if relay.first:
+        turn.call = replace(turn.call, offerer=relay.by.other)
+    turn.relay(replace(relay, step=Step.PLACING, offer=offer, ref=ref, ack_cseq=cseq))
+    turn.ask(About.OFFER, relay.by.other, offer)
+
+
+def acked(turn: Turn, party: Party, tx: int, sdp: bytes) -> None:
+    """A party has acknowledged our 2xx, with the answer when it was us who offered."""
+    exchange = turn.leg(party).exchange
+    if not isinstance(exchange, AwaitingAck) or exchange.tx != tx:
+        return
+    turn.exchange(party, IDLE)
+    relay = turn.call.relay
+    if relay is None or relay.by is not party or relay.step is not Step.AWAITING:
+        return
+    if sdp:
+        turn.relay(replace(relay, step=Step.ANSWERING, answer=sdp))
+        turn.ask(About.ANSWER, party, sdp)
+    else:
+        fail(turn, 488, "the ACK has no answer")
+
+
+def cancelled(turn: Turn) -> None:
+    """The party takes its change back; the other party, who may know of it, is told what holds."""
+    fail(turn, 487, "cancelled by the party")
+
+
+def fail(turn: Turn, status: int, why: str, headers: Pairs = (), *, unchanged: bool = False) -> None:
+    """Give the relay up. ``unchanged`` says that the other party has not taken the offer, and keeps what it had."""
+    relay = turn.call.relay
+    assert relay is not None
+    if relay.first:
+        end(turn, status, why, headers=headers)
+        return
+    turn.note("change failed", why=why, status=status)
+    turn.relay(None)
+    turn.withdraw(About.OFFER, About.ANSWER)
+    other = relay.by.other
+    if not relay.replied:
+        turn.reply(relay.tx, status, tag=turn.leg(relay.by).tag, headers=headers)
+    else:
+        turn.set_leg(relay.by, pending=turn.leg(relay.by).told)
+    if relay.ack_cseq:
+        turn.ack(other, relay.ref, relay.ack_cseq, relay.before)
+        turn.exchange(other, IDLE)
+    elif unchanged:
+        turn.set_leg(other, told=relay.before)
+    elif relay.step is not Step.PLACING:
+        turn.set_leg(other, pending=relay.before)
+
+
+def _refused(turn: Turn, relay: Relay, response: Response) -> None:
+    status = response.status
+    if status in {408, 481}:
+        # The other party has no such dialog (any more): RFC 3261 section 12.2.1.2.
+        end(turn, status, f"the {relay.by.other} answered {status}", gone=(relay.by.other,) if status == 481 else ())
+        return
+    passed = {401: 403, 407: 403, 503: 500}.get(status, status)
+    headers = passed_on(response, OF_REFUSALS - {"contact"})
+    fail(turn, passed, f"the {relay.by.other} answered {status}", headers, unchanged=True)
+
+
+def _complete(turn: Turn, relay: Relay, anchored: Anchored) -> None:
+    """Both have spoken: what they said holds from now on."""
+    by, other = relay.by, relay.by.other
+    mine, theirs = (relay.answer, relay.offer) if relay.delayed else (relay.offer, relay.answer)
+    turn.set_leg(by, sdp=mine)
+    turn.set_leg(other, sdp=theirs)
+    # A Moved may have overtaken the pool's answer: then the leg's pending SDP is the newer one.
+    waits = other if relay.delayed else by
+    place, pending = turn.call.place, turn.leg(waits).pending
+    moved = isinstance(place, Serving) and place.server != anchored.server
+    sdp = pending if moved and pending else anchored.sdp
+    early = turn.leg(waits).told if relay.first and not relay.delayed else b""
+    if relay.delayed:
+        turn.ack(other, relay.ref, relay.ack_cseq, sdp)
+        turn.exchange(other, IDLE)
+    else:
+        turn.reply_sdp(by, relay.tx, 200, sdp=sdp)
+        if relay.method == "INVITE":
+            turn.await_ack(by, relay.tx)
+        if early and early != turn.leg(by).told:
+            # A caller who had an answer while it rang may hold on to that one (section 13.2.1): it is told again.
+            turn.set_leg(by, pending=sdp)
+    turn.relay(None)
+    turn.note("connected" if relay.first else "session changed", anchored.story, server=anchored.server)

@@ -1,0 +1,238 @@
+"""Setting a call up: the caller's offer to the pool, the INVITE to one target after the other, ringing, the answer.
+
+What targets answer decides where the INVITE goes next (N4): no response, an unreachable target and 503 pass on to the
+next one; whatever else a target says is the callee's word and goes to the caller.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from mediaha.model.media import Anchored, Fault, MediaRefused
+from mediaha.nets.call import (
+    About,
+    Answered,
+    Leg,
+    Open,
+    Party,
+    Placing,
+    Purpose,
+    Relay,
+    Ringing,
+    Serving,
+    Step,
+    Trying,
+    name,
+)
+from mediaha.nets.compose import first_invite, sdp_of
+from mediaha.nets.ending import end, give_up
+from mediaha.nets.events import EndStray, Send
+from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
+from mediaha.nets.relay import answer_arrived
+from mediaha.nets.turn import Turn
+from mediaha.sip.dialog import Dialog
+from mediaha.sip.errors import Malformed
+from mediaha.sip.message import Request, Response
+
+
+def place(turn: Turn, offer: bytes) -> None:
+    """The call has just been taken: ask for media; without an offer there is nothing to ask for yet."""
+    turn.note("placed", domain=turn.call.domain, servers=list(turn.call.servers), offer=bool(offer))
+    if offer:
+        turn.set_leg(Party.CALLER, sdp=offer)
+        turn.ask(About.OFFER, Party.CALLER, offer)
+    else:
+        try_target(turn, 0)
+
+
+def media_ready(turn: Turn, anchored: Anchored) -> None:
+    """The pool has media for the caller's offer."""
+    turn.note("anchored", anchored.story, server=anchored.server)
+    turn.put(Serving(anchored.server))
+    turn.set_leg(Party.CALLEE, pending=anchored.sdp)
+    try_target(turn, 0)
+
+
+def media_failed(turn: Turn, refused: MediaRefused) -> None:
+    """There is no media for the caller's offer, or the offer is at fault."""
+    turn.note("no media", refused.story, fault=str(refused.fault), reason=refused.reason)
+    if refused.fault is Fault.CALLER:
+        end(turn, 488, refused.reason, headers=(warning_of(refused.reason),))
+    else:
+        end(turn, 503, refused.reason, headers=busy_headers(turn))
+
+
+def busy_headers(turn: Turn) -> Pairs:
+    """What goes with a 503 that is our own."""
+    return (("Retry-After", str(turn.rules.limits.retry_after_s)),)
+
+
+def try_target(turn: Turn, index: int) -> None:
+    """Send the INVITE to target number ``index``, in a dialog of its own."""
+    call, phase = turn.call, turn.call.phase
+    assert isinstance(phase, Placing | Trying | Ringing)
+    sdp = call.callee.pending or call.callee.told
+    ref = turn.number()
+    # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
+    turn.call = replace(turn.call, callee=Leg(tag=name(call.seed, f"callee {ref}"), met=call.targets[index]))
+    body = turn.told(Party.CALLEE, sdp) if sdp else b""
+    target = call.targets[index]
+    request = first_invite(
+        phase.invite, call_id=name(call.seed, f"call-id {ref}"), tag=turn.leg(Party.CALLEE).tag,
+        target=target, rules=turn.rules, body=body,
+    )  # fmt: skip
+    limits = turn.rules.limits
+    more = index + 1 < len(call.targets)
+    until = turn.now + (limits.target_s_max if more else limits.ring_s_max)
+    turn.become(Trying(phase.tx, phase.invite, index, ref, until))
+    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
+    turn.note("invited", target=str(target))
+    turn.effects.append(Send(ref, request, target))
+
+
+def next_target(turn: Turn, why: str, last_status: int) -> None:
+    """This target is of no use; the next one, or else ``last_status`` for the caller."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    turn.note("passed over", target=str(turn.call.targets[phase.target]), why=why)
+    turn.withdraw(About.EARLY)
+    if phase.target + 1 < len(turn.call.targets):
+        try_target(turn, phase.target + 1)
+    else:
+        end(turn, last_status, f"no target answered; the last: {why}")
+
+
+def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
+    """A response to the INVITE that makes the call."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    assert phase.ref == item.ref
+    if response.status == 100:
+        if isinstance(phase, Trying) and not phase.heard:
+            turn.become(replace(phase, heard=True, until=turn.now + turn.rules.limits.ring_s_max))
+    elif response.status < 200:
+        _provisional(turn, response)
+    elif response.status < 300:
+        turn.close(item.ref)
+        _answered(turn, item, request, response)
+    else:
+        turn.close(item.ref)
+        _refused(turn, response)
+
+
+def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
+    """The INVITE got no response, or could not be sent."""
+    turn.close(item.ref)
+    if unreachable:
+        # A proxy does not hand a 503 on, as it would be taken for our own state (RFC 3261 section 16.7).
+        next_target(turn, "unreachable", 500)
+    else:
+        next_target(turn, "no response", 408)
+
+
+def overdue(turn: Turn) -> None:
+    """The target has been silent, or has been ringing, for too long."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    if isinstance(phase, Trying) and not phase.heard and phase.target + 1 < len(turn.call.targets):
+        give_up(turn, phase.ref)
+        next_target(turn, f"no response in {turn.rules.limits.target_s_max:g} s", 408)
+    else:
+        end(turn, 480, "no answer", text="No answer")
+
+
+def early_ready(turn: Turn, sdp: bytes, anchored: Anchored) -> None:
+    """The pool has taken an answer that came before the call was answered: the caller may hear it."""
+    phase = turn.call.phase
+    if not isinstance(phase, Ringing) or phase.early != sdp:
+        return
+    turn.become(replace(phase, early_at=anchored.server))
+    turn.reply_sdp(Party.CALLER, phase.tx, phase.status, headers=phase.headers, sdp=anchored.sdp)
+
+
+def early_failed(turn: Turn, refused: MediaRefused) -> None:
+    """Ringing goes on without early media."""
+    phase = turn.call.phase
+    turn.note("no early media", refused.story, reason=refused.reason)
+    if isinstance(phase, Ringing):
+        turn.reply_sdp(Party.CALLER, phase.tx, phase.status, headers=phase.headers)
+
+
+def _provisional(turn: Turn, response: Response) -> None:
+    """The callee rings, or says something in between (180, 181, 182, 183)."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    ringing = isinstance(phase, Ringing)
+    until = phase.until if isinstance(phase, Ringing) else turn.now + turn.rules.limits.ring_s_max
+    sdp = sdp_of(response)
+    # Without our offer in the INVITE an SDP in an unreliable provisional response is none (RFC 3261 section 13.2.1).
+    early = sdp if turn.leg(Party.CALLEE).told else b""
+    known = isinstance(phase, Ringing) and phase.early == early and bool(early)
+    became = Ringing(
+        phase.tx, phase.invite, phase.target, phase.ref, until, response.status, passed_on(response),
+        early or (phase.early if isinstance(phase, Ringing) else b""),
+        phase.early_at if isinstance(phase, Ringing) and (known or not early) else "",
+    )  # fmt: skip
+    turn.become(became)
+    if not ringing:
+        turn.note("ringing", status=response.status, early_media=bool(early))
+    if early and not known:
+        turn.withdraw(About.EARLY)
+        turn.ask(About.EARLY, Party.CALLEE, early)
+    else:
+        turn.reply_sdp(Party.CALLER, phase.tx, response.status, headers=became.headers)
+
+
+def _refused(turn: Turn, response: Response) -> None:
+    status = response.status
+    phase = turn.call.phase
+    silent = isinstance(phase, Trying)  # a 408 after ringing is the callee who did not answer
+    if status == 503:
+        next_target(turn, "503", 500)
+    elif status == 408 and silent:
+        next_target(turn, "408", 408)
+    else:
+        headers = passed_on(response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
+        end(turn, _passed_status(status), f"the callee answered {status} {response.reason}", headers=headers)
+
+
+def _passed_status(status: int) -> int:
+    """A refusal as the caller gets it."""
+    if status in {401, 407}:
+        return 403  # the challenge is for NeTS, which has no credentials for it; the caller could not answer it
+    if status == 487:
+        return 480  # nobody here has cancelled: whoever did is behind the callee
+    return status
+
+
+def _answered(turn: Turn, item: Open, request: Request, response: Response) -> None:
+    """A 2xx: from now on there are two dialogs, and the answer has to reach the caller."""
+    call, phase = turn.call, turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    try:
+        dialog = Dialog.from_response(request, response)
+    except Malformed as fault:
+        turn.effects.append(EndStray(item.ref, request, response))
+        end(turn, 502, f"the callee's 200 is unusable: {fault}")
+        return
+    turn.set_leg(Party.CALLEE, dialog=dialog)
+    turn.become(Answered(turn.now))
+    turn.note("answered", target=str(call.targets[phase.target]))
+    delayed = not call.caller.sdp
+    # Some callees put their answer into a provisional response only.
+    sdp = sdp_of(response) or (phase.early if isinstance(phase, Ringing) else b"")
+    relay = Relay(
+        by=Party.CALLER, tx=phase.tx, method="INVITE", first=True,
+        step=Step.PLACING if delayed else Step.ANSWERING, delayed=delayed, offer=call.caller.sdp,
+    )  # fmt: skip
+    turn.relay(relay)
+    if not sdp:
+        turn.ack(Party.CALLEE, item.ref, request.cseq.number)
+        end(turn, 502, "the callee's 200 has no SDP")
+    elif delayed:
+        answer_arrived(turn, item.ref, request.cseq.number, sdp)
+    else:
+        turn.ack(Party.CALLEE, item.ref, request.cseq.number)
+        turn.relay(replace(relay, answer=sdp))
+        turn.withdraw(About.EARLY)
+        turn.ask(About.ANSWER, Party.CALLEE, sdp)

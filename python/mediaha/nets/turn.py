@@ -1,0 +1,252 @@
+"""One decision being made: the call as it is becoming, and what is to be done so far.
+
+The reducers in this package take a ``Turn`` and change what it holds; from outside, a decision stays a function of
+the call, the event, the time and the rules (see ``decide.py``). What several of them do is here: talk in a dialog,
+ask the pool, note a decision.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import ip_address
+
+from msgspec.structs import replace
+
+from mediaha.model.address import Address
+from mediaha.model.media import Attempt
+from mediaha.nets.call import (
+    About,
+    Ask,
+    AwaitingAck,
+    Call,
+    Exchange,
+    Leg,
+    Offering,
+    Open,
+    Party,
+    Phase,
+    Place,
+    Purpose,
+    Relay,
+    draw,
+)
+from mediaha.nets.events import AnswerMedia, Effect, Note, OfferMedia, Reply, Send, SendAck
+from mediaha.nets.headers import ALLOW, SDP_TYPE
+from mediaha.nets.rules import Rules
+from mediaha.sip.dialog import Dialog
+from mediaha.sip.errors import Malformed
+from mediaha.sip.message import Response
+from mediaha.sip.sdp import Origin, with_origin
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Turn:
+    """A call in the middle of a decision."""
+
+    __slots__ = ("call", "effects", "now", "rules")
+
+    def __init__(self, call: Call, now: float, rules: Rules) -> None:
+        self.call = call
+        self.now = now
+        self.rules = rules
+        self.effects: list[Effect] = []
+
+    # The call's parts
+
+    def leg(self, party: Party) -> Leg:
+        return self.call.caller if party is Party.CALLER else self.call.callee
+
+    def set_leg(self, party: Party, **changes: object) -> None:
+        self.call = self.call.with_leg(party, replace(self.call.leg(party), **changes))
+
+    def become(self, phase: Phase) -> None:
+        self.call = replace(self.call, phase=phase)
+
+    def put(self, place: Place) -> None:
+        self.call = replace(self.call, place=place)
+
+    def relay(self, relay: Relay | None) -> None:
+        self.call = replace(self.call, relay=relay)
+
+    def number(self) -> int:
+        """The next number for a transaction or question of this call."""
+        counter = self.call.counter + 1
+        self.call = replace(self.call, counter=counter)
+        return counter
+
+    def chance(self, what: str) -> float:
+        """A number from 0 to 1, the same for the same call and moment of its life."""
+        drawn = draw(self.call.seed, f"{what} {self.call.counter}")
+        return int.from_bytes(drawn[:4], "big") / 2**32
+
+    def note(self, what: str, story: tuple[Attempt, ...] = (), **facts: object) -> None:
+        """A decision was made: for ``explain`` and the log."""
+        self.effects.append(Note(what, facts, story))
+
+    # Server transactions
+
+    def reply(
+        self, tx: int, status: int, reason: str | None = None, *, tag: str | None = None, headers: Pairs = ()
+    ) -> None:
+        """A response without SDP."""
+        self.effects.append(Reply(tx, status, reason, tag, headers))
+
+    def reply_sdp(self, party: Party, tx: int, status: int, *, headers: Pairs = (), sdp: bytes = b"") -> None:
+        """A response that a dialog can grow on: with Contact, and with the SDP for the party if there is any."""
+        contact = (("Contact", f"<{self.rules.contact}>"), ALLOW, *headers)
+        body = self.told(party, sdp) if sdp else b""
+        fields = (*contact, SDP_TYPE) if body else contact
+        self.effects.append(Reply(tx, status, None, self.leg(party).tag, fields, body))
+
+    # Client transactions
+
+    def told(self, party: Party, sdp: bytes) -> bytes:
+        """The media server's SDP as the party is to get it, remembered as told.
+
+        The session in o= is ours for the whole dialog, its version goes up when anything has changed (RFC 3264
+        section 8).
+        """
+        leg = self.leg(party)
+        session = int.from_bytes(leg.tag.encode()[:6], "big")
+        version = leg.version
+        body = with_origin(sdp, Origin("mediaha", session, version, self.rules.host))
+        if body != leg.told:
+            version += 1
+            body = with_origin(sdp, Origin("mediaha", session, version, self.rules.host))
+        self.set_leg(party, told=body, version=version, pending=b"")
+        return body
+
+    def dialog(self, party: Party) -> Dialog:
+        """The party's dialog, where there must be one."""
+        dialog = self.leg(party).dialog
+        assert dialog is not None, f"the {party} has no dialog yet"
+        return dialog
+
+    def send(
+        self,
+        party: Party,
+        method: str,
+        purpose: Purpose,
+        *,
+        headers: Pairs = (),
+        body: bytes = b"",
+        content_type: str = "",
+        until: float | None = None,
+        back: int = 0,
+    ) -> int:
+        """A request inside the party's dialog."""
+        dialog, request = self.dialog(party).request(method, headers=headers, body=body, content_type=content_type)
+        self.set_leg(party, dialog=dialog)
+        ref = self.number()
+        self.opened(Open(ref=ref, party=party, purpose=purpose, until=until, back=back))
+        self.effects.append(Send(ref, request, self.hop(party)))
+        return ref
+
+    def reinvite(self, party: Party, sdp: bytes) -> int:
+        """Our INVITE in the party's dialog, with this SDP, or without any: then the party is to offer."""
+        body = self.told(party, sdp) if sdp else b""
+        ref = self.send(
+            party,
+            "INVITE",
+            Purpose.MEDIA,
+            headers=(("Contact", f"<{self.rules.contact}>"), ALLOW),
+            body=body,
+            content_type="application/sdp" if body else "",
+            until=self.now + self.rules.limits.request_s_max,
+        )
+        self.set_leg(party, exchange=Offering(ref))
+        return ref
+
+    def ack(self, party: Party, ref: int, cseq: int, sdp: bytes = b"") -> None:
+        """Acknowledge the party's 2xx, with the answer when it was the party that offered."""
+        dialog = self.dialog(party)
+        body = self.told(party, sdp) if sdp else b""
+        request = dialog.ack(cseq, body=body, content_type="application/sdp" if body else "")
+        self.effects.append(SendAck(ref, request, self.hop(party)))
+
+    def hop(self, party: Party) -> Address:
+        """Where requests in the party's dialog go: by its route, or, when that is a name, where it was met first.
+
+        Names are resolved nowhere yet.
+        """
+        leg = self.leg(party)
+        hop = self.dialog(party).next_hop()
+        return hop if leg.met is None or _is_ip(hop.host) else leg.met
+
+    def await_ack(self, party: Party, tx: int) -> None:
+        self.exchange(party, AwaitingAck(tx, self.now + self.rules.limits.request_s_max))
+
+    def exchange(self, party: Party, exchange: Exchange) -> None:
+        self.set_leg(party, exchange=exchange)
+
+    def opened(self, item: Open) -> None:
+        self.call = replace(self.call, open=(*self.call.open, item))
+
+    def find(self, ref: int) -> Open | None:
+        """Our client transaction of this number, if its final response is still awaited."""
+        for item in self.call.open:
+            if item.ref == ref:
+                return item
+        return None
+
+    def close(self, ref: int) -> None:
+        """The client transaction has had its final response."""
+        self.call = replace(self.call, open=tuple(item for item in self.call.open if item.ref != ref))
+
+    def change(self, ref: int, **changes: object) -> None:
+        """The client transaction now means something else, or is waited for until another time."""
+        self.call = replace(
+            self.call, open=tuple(replace(item, **changes) if item.ref == ref else item for item in self.call.open)
+        )
+
+    def refresh(self, party: Party, response: Response) -> None:
+        """Take the party's new Contact from its response to our request (RFC 3261 section 12.2.1.2)."""
+        with suppress(Malformed):  # an unreadable Contact moves nothing
+            self.set_leg(party, dialog=self.dialog(party).answered(response))
+
+    # The failover pool
+
+    def ask(self, about: About, party: Party, sdp: bytes) -> int:
+        """Ask the pool about a party's SDP, after what it has been asked for this call before."""
+        ask = Ask(self.number(), about, party, sdp)
+        self.call = replace(self.call, asks=(*self.call.asks, ask))
+        if len(self.call.asks) == 1:
+            self._put_question(ask)
+        return ask.number
+
+    def heard(self, number: int) -> Ask | None:
+        """The pool has spoken: what it was asked, and the next question goes out. None: nobody asked."""
+        asks = self.call.asks
+        if not asks or asks[0].number != number:
+            return None
+        # Questions that nobody waits for any more were only kept in line.
+        waiting = tuple(ask for ask in asks[1:] if ask.about is not About.NOTHING)
+        self.call = replace(self.call, asks=waiting)
+        if waiting:
+            self._put_question(waiting[0])
+        return asks[0]
+
+    def withdraw(self, *about: About) -> None:
+        """Nobody waits any more for the pool's word about these."""
+        asks = tuple(replace(ask, about=About.NOTHING) if ask.about in about else ask for ask in self.call.asks)
+        self.call = replace(self.call, asks=asks)
+
+    def _put_question(self, ask: Ask) -> None:
+        mine = self.leg(ask.party).tag
+        other = self.leg(ask.party.other).tag
+        if ask.about in {About.OFFER, About.ADDRESS}:
+            first = self.call.callee.dialog is None or (self.call.relay is not None and self.call.relay.first)
+            self.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp))
+        else:
+            self.effects.append(AnswerMedia(ask.number, other, mine, ask.sdp))
+
+
+@lru_cache(maxsize=1024)
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
