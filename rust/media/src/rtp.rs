@@ -163,7 +163,7 @@ mod tests {
     fn sender_reports_are_told_from_audio() {
         assert!(is_rtcp(&[0x80, 200]));
         assert!(!is_rtcp(&[0x80, 0]));
-        assert!(!is_rtcp(&[0x80, 0x80 | 101]));
+        assert!(!is_rtcp(&[0x80, 0xe5]), "payload type 101 with the marker set");
         assert!(!is_rtcp(&[0x80]));
     }
 }

@@ -181,14 +181,14 @@ mod tests {
         }
     }
 
-    fn stream(plan: StreamPlan) -> (Stream, Arc<StreamCounters>) {
+    fn stream(plan: &StreamPlan) -> (Stream, Arc<StreamCounters>) {
         let counters = Arc::new(StreamCounters::default());
-        (Stream::new(plan, Arc::clone(&counters), Time::ZERO), counters)
+        (Stream::new(*plan, Arc::clone(&counters), Time::ZERO), counters)
     }
 
     #[test]
     fn audio_and_reports_go_to_where_the_other_party_said() {
-        let (mut stream, counters) = stream(plan());
+        let (mut stream, counters) = stream(&plan());
         let source = at("198.51.100.1:4000");
         assert_eq!(
             stream.packet(Side::A, Component::Rtp, &RTP, source, Time::ZERO),
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_counted_and_hears_nothing() {
-        let (mut stream, counters) = stream(plan());
+        let (mut stream, counters) = stream(&plan());
         let later = Time::from_millis(3_001);
         let stranger = at("203.0.113.66:666");
         assert_eq!(stream.packet(Side::A, Component::Rtp, &RTP, stranger, later), Verdict::Drop(Cause::Stranger));
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_no_rtp_cannot_latch() {
-        let (mut stream, counters) = stream(plan());
+        let (mut stream, counters) = stream(&plan());
         let stranger = at("203.0.113.66:666");
         for bytes in [&b""[..], &[0x80; 11], &[0x16; 40]] {
             let verdict = stream.packet(Side::A, Component::Rtp, bytes, stranger, Time::ZERO);
@@ -243,7 +243,7 @@ mod tests {
     fn a_multiplexing_party_talks_to_one_with_two_ports() {
         let mut plan = plan();
         plan.sides[0].rtcp_mux = true;
-        let (mut stream, _) = stream(plan);
+        let (mut stream, _) = stream(&plan);
         let report = stream.packet(Side::A, Component::Rtp, &RTCP, at("198.51.100.1:4000"), Time::ZERO);
         assert!(matches!(report, Verdict::Forward { component: Component::Rtcp, to, .. } if to.port() == 5001));
         let back = stream.packet(Side::B, Component::Rtcp, &RTCP, at("198.51.100.2:5001"), Time::ZERO);
@@ -255,7 +255,7 @@ mod tests {
         let mut unanswered = plan();
         unanswered.sides[1].remote = None;
         unanswered.sides[1].remote_rtcp = None;
-        let (mut stream, counters) = stream(unanswered);
+        let (mut stream, counters) = stream(&unanswered);
         let source = at("198.51.100.1:4000");
         let early = stream.packet(Side::A, Component::Rtp, &RTP, source, Time::ZERO);
         assert_eq!(early, Verdict::Drop(Cause::Unaddressed));
@@ -269,7 +269,7 @@ mod tests {
     fn an_address_of_the_other_family_cannot_be_sent_to() {
         let mut mixed = plan();
         mixed.sides[1].remote = Some(at("[2001:db8::2]:5000"));
-        let (mut stream, _) = stream(mixed);
+        let (mut stream, _) = stream(&mixed);
         let verdict = stream.packet(Side::A, Component::Rtp, &RTP, at("198.51.100.1:4000"), Time::ZERO);
         assert_eq!(verdict, Verdict::Drop(Cause::Unaddressed));
     }

@@ -1,18 +1,50 @@
 //! The control side of a media server: `ng` requests in, replies out.
+//!
+//! A request goes through `requests` (what it does to the table of calls), `matching` (which dialogue it means) and
+//! `exchange` (what its SDP does to the streams). `report` answers questions, `expiry` says when the clock ends a
+//! call.
 
+mod call;
+mod calls;
 mod config;
+mod exchange;
+mod expiry;
+mod interfaces;
+mod matching;
+mod mux;
+mod refusal;
+mod report;
+mod requests;
+mod statistics;
+mod switchboard;
 
 use std::net::SocketAddr;
 
+use mediaha_ng::{
+    Datagram, Dictionary, Duplicates, DuplicatesConfig, Reply, Request, datagram_untrusted, reason,
+    request_untrusted,
+};
 use mediaha_time::Time;
 
+use self::calls::Calls;
 pub use self::config::ControllerConfig;
-use crate::datapath::{Datapath, Load};
+pub use self::expiry::{Expired, ExpiryReason};
+pub use self::statistics::Statistics;
+use self::switchboard::{Ledger, Switchboard};
+use crate::datapath::Datapath;
+
+/// How many calls one tick ends; the rest is due at once. A mass expiry must not keep offers waiting.
+const ENDED_PER_TICK_MAX: usize = 256;
 
 /// Owns the calls, and tells a [`Datapath`] what to forward.
 #[derive(Debug)]
 pub struct Controller {
     config: ControllerConfig,
+    calls: Calls,
+    duplicates: Duplicates,
+    ledger: Ledger,
+    /// What is counted as it happens; the rest of it is filled in when somebody asks.
+    counted: Statistics,
     draining: bool,
 }
 
@@ -20,7 +52,14 @@ impl Controller {
     /// A controller without calls.
     #[must_use]
     pub fn new(config: ControllerConfig) -> Self {
-        Self { config, draining: false }
+        Self {
+            config,
+            calls: Calls::default(),
+            duplicates: Duplicates::new(DuplicatesConfig::default()),
+            ledger: Ledger::default(),
+            counted: Statistics::default(),
+            draining: false,
+        }
     }
 
     /// Takes one datagram from the control port; gives the datagram to send back to `source`, if any. A repeated
@@ -32,20 +71,37 @@ impl Controller {
         datapath: &mut impl Datapath,
         now: Time,
     ) -> Option<Vec<u8>> {
-        let _ = (datagram, source, datapath, now, &self.config);
-        None
+        match datagram_untrusted(datagram) {
+            Ok(asked) => Some(self.answer_once(&asked, source, datapath, now)),
+            Err(error) => {
+                self.counted.unreadable += 1;
+                error.reply().map(|reply| reply.to_bytes())
+            }
+        }
     }
 
     /// Ends the calls whose time has come.
     pub fn tick(&mut self, datapath: &mut impl Datapath, now: Time) -> Vec<Expired> {
-        let _ = (datapath, now);
-        Vec::new()
+        let mut expired = Vec::new();
+        while let Some(call_id) = self.calls.due(now).filter(|_| expired.len() < ENDED_PER_TICK_MAX) {
+            let Some(call) = self.calls.find(&call_id) else { break };
+            let (ends_at, reason) = expiry::end_of(call, report::heard(call, datapath), &self.config);
+            if ends_at > now {
+                self.calls.check_at(&call_id, ends_at);
+            } else if let Some(call) = self.calls.remove(&call_id) {
+                let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
+                call.dialogues.iter().for_each(|dialogue| board.end_dialogue(dialogue));
+                self.counted.expired += 1;
+                expired.push(Expired { call_id, reason });
+            }
+        }
+        expired
     }
 
     /// When [`Controller::tick`] wants to be called next; `None` while there is nothing to wait for.
     #[must_use]
     pub fn wake_at(&self) -> Option<Time> {
-        None
+        self.calls.next_check()
     }
 
     /// Starts or stops refusing new calls. Calls that exist go on, and can be changed.
@@ -56,76 +112,64 @@ impl Controller {
     /// How many calls there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        0
+        self.calls.len()
     }
 
-    /// What this server has done since it started, and is doing now.
+    /// What this server has done since it started, and is doing now. Looks at every stream.
     #[must_use]
-    pub fn statistics(&self, datapath: &impl Datapath, now: Time) -> Statistics {
-        let _ = now;
-        Statistics { load: datapath.load(), draining: self.draining, ..Statistics::default() }
+    pub fn statistics(&self, datapath: &impl Datapath) -> Statistics {
+        let (mut streams, mut traffic) = (0, self.ledger.ended);
+        for stream in self.calls.iter().flat_map(|(_, call)| call.relayed()) {
+            streams += 1;
+            traffic.add(&datapath.counters(stream.id).unwrap_or_default());
+        }
+        let sessions = self.calls.len() as u64;
+        let (draining, load) = (self.draining, datapath.load());
+        Statistics { sessions, streams, draining, load, ..self.counted }.carrying(&traffic)
     }
-}
 
-/// A call that was ended by the clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expired {
-    /// Which one.
-    pub call_id: Vec<u8>,
-    /// Why.
-    pub reason: ExpiryReason,
-}
+    /// Answers a request, or repeats the answer that it had before.
+    fn answer_once(
+        &mut self,
+        asked: &Datagram,
+        source: SocketAddr,
+        datapath: &mut impl Datapath,
+        now: Time,
+    ) -> Vec<u8> {
+        if let Some(reply) = self.duplicates.lookup(source, &asked.cookie, now) {
+            self.counted.duplicates += 1;
+            return reply.to_vec();
+        }
+        let (reply, changes) = self.reply(&asked.body, datapath, now);
+        let bytes = asked.answered_by(&reply).to_bytes();
+        // Pings come by the thousand, and a question may be answered differently the next time.
+        if changes {
+            self.duplicates.remember(source, &asked.cookie, bytes.clone(), now);
+        }
+        bytes
+    }
 
-/// Why the clock ended a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpiryReason {
-    /// It was answered, and nobody sent anything for too long.
-    Silent,
-    /// It was on hold for too long.
-    Held,
-    /// Its offer was never answered.
-    Orphan,
-    /// It had been deleted with a delay, which is over.
-    Deleted,
-}
-
-/// What a controller has done since it started, and is doing now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Calls at the moment.
-    pub sessions: u64,
-    /// Calls since the start.
-    pub sessions_total: u64,
-    /// Streams at the moment.
-    pub streams: u64,
-    /// Offers that were answered with SDP.
-    pub offers: u64,
-    /// Answers that were answered with SDP.
-    pub answers: u64,
-    /// Deletes of a call that was known.
-    pub deletes: u64,
-    /// Requests that were answered with an error, all reasons together.
-    pub refused: u64,
-    /// Calls refused because there were too many.
-    pub refused_sessions: u64,
-    /// Calls refused because no ports were free.
-    pub refused_ports: u64,
-    /// Requests answered from the cache because their cookie was known.
-    pub duplicates: u64,
-    /// Datagrams that were no ng request.
-    pub unreadable: u64,
-    /// Calls ended by the clock.
-    pub expired: u64,
-    /// RTP and RTCP packets forwarded, ended calls included.
-    pub packets: u64,
-    /// Bytes of those.
-    pub bytes: u64,
-    /// RTP packets that never arrived.
-    pub lost: u64,
-    /// Packets dropped, indexed as [`crate::Cause::ALL`].
-    pub dropped: [u64; 3],
-    /// New calls are refused.
-    pub draining: bool,
-    /// What the datapath says.
-    pub load: Load,
+    /// The reply, and whether carrying the request out twice would do harm.
+    fn reply(&mut self, body: &Dictionary, datapath: &mut impl Datapath, now: Time) -> (Reply, bool) {
+        let request = match request_untrusted(body) {
+            Ok(request) => request,
+            Err(error) => {
+                self.counted.refused += 1;
+                return (Reply::error(error.reason()), false);
+            }
+        };
+        match request {
+            Request::Ping => (self.pong(datapath), false),
+            Request::Offer(media) => (self.offer(&media, datapath, now), true),
+            Request::Answer(media) => (self.answer(&media, datapath, now), true),
+            Request::Delete(delete) => (self.delete(&delete, datapath, now), true),
+            Request::Query(query) => (self.query(&query, datapath), false),
+            Request::List { limit } => (report::list(self.calls.iter().map(|(call_id, _)| call_id), limit), false),
+            Request::Statistics => (report::statistics(&self.statistics(datapath)), false),
+            Request::Unsupported(_) => {
+                self.counted.refused += 1;
+                (Reply::error(reason::UNRECOGNIZED_COMMAND), false)
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! What neither understands passes through as it came.
 
 mod attribute;
+mod clock_rates;
 mod description;
 mod line;
 mod payload;

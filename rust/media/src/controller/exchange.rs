@@ -1,0 +1,236 @@
+//! One offer or answer, applied to a dialogue: streams come, go and move, and the other party's SDP is placed.
+//!
+//! All ports that are needed are opened before anything is changed, so that a refused request changes nothing.
+
+use std::net::{IpAddr, SocketAddr};
+
+use mediaha_ng::Options;
+
+use super::call::{Dialogue, End, MediaStream, Party};
+use super::interfaces::{candidates, family_of};
+use super::mux::Mux;
+use super::switchboard::Switchboard;
+use crate::clocks::Clocks;
+use crate::datapath::{Datapath, PortsExhausted};
+use crate::interface::Interface;
+use crate::plan::Side;
+use crate::sdp::{self, Description, MediaSection, Placement, RewriteOptions, RtcpAttribute};
+
+/// Which of the two an SDP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Offer,
+    Answer,
+}
+
+/// One SDP on its way through.
+#[derive(Clone, Copy)]
+pub(super) struct Exchange<'a> {
+    pub(super) act: Act,
+    /// Who sent it.
+    pub(super) from: Side,
+    pub(super) description: &'a Description,
+    pub(super) options: &'a Options,
+    pub(super) interfaces: &'a [Interface],
+}
+
+/// Ends that were opened for one `m=` line, indexed by [`Side::index`]; `None` where the present one stays.
+type Opened = [Option<End>; 2];
+
+impl Exchange<'_> {
+    /// Changes the dialogue and the datapath. Gives the SDP for the other party.
+    pub(super) fn apply(
+        &self,
+        dialogue: &mut Dialogue,
+        board: &mut Switchboard<'_, impl Datapath>,
+    ) -> Result<Vec<u8>, PortsExhausted> {
+        let sections = self.description.media();
+        let opened = self.open(&dialogue.streams, board)?;
+        for stream in dialogue.streams.iter().skip(sections.len()).flatten() {
+            board.end(stream);
+        }
+        dialogue.streams.resize_with(sections.len(), || None);
+        dialogue.answered |= self.act == Act::Answer;
+        let placed = sections.iter().zip(opened).zip(&mut dialogue.streams);
+        let placements: Vec<_> =
+            placed.map(|((section, opened), stream)| self.settle(section, opened, stream, board)).collect();
+        Ok(sdp::rewrite(self.description, &placements, &self.rewrite_options()))
+    }
+
+    fn rewrite_options(&self) -> RewriteOptions {
+        let rtcp_attribute = match (self.options.no_rtcp_attribute, self.options.full_rtcp_attribute) {
+            (true, _) => RtcpAttribute::Absent,
+            (false, true) => RtcpAttribute::Full,
+            (false, false) => RtcpAttribute::Port,
+        };
+        let others = self.candidates(self.from.other(), None);
+        RewriteOptions {
+            replace_origin: self.options.replace_origin,
+            replace_session_connection: self.options.replace_session_connection,
+            rtcp_attribute,
+            address: self.options.media_address.or(others.first().map(|interface| interface.advertised)),
+        }
+    }
+
+    /// Opens what is missing for all sections, or nothing.
+    fn open(
+        &self,
+        streams: &[Option<MediaStream>],
+        board: &mut Switchboard<'_, impl Datapath>,
+    ) -> Result<Vec<Opened>, PortsExhausted> {
+        let mut all: Vec<Opened> = Vec::with_capacity(self.description.media().len());
+        for (index, section) in self.description.media().iter().enumerate() {
+            all.push([None, None]);
+            for side in Side::BOTH {
+                let present = streams.get(index).and_then(Option::as_ref).map(|stream| &stream.ends[side.index()]);
+                let Some(candidates) = self.missing(section, side, present) else { continue };
+                match board.open(&candidates) {
+                    Ok(end) => all[index][side.index()] = Some(end),
+                    Err(exhausted) => {
+                        all.iter().flatten().flatten().for_each(|end| board.close(end));
+                        return Err(exhausted);
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The interfaces to open a pair of ports on; `None` when this side needs none.
+    fn missing(&self, section: &MediaSection, side: Side, present: Option<&End>) -> Option<Vec<&Interface>> {
+        if !carried(section) {
+            return None;
+        }
+        let candidates = self.candidates(side, section.address);
+        match present {
+            Some(end) if !self.chooses(side) || candidates.contains(&&end.interface) => None,
+            _ => Some(candidates),
+        }
+    }
+
+    /// Whether the request says something about the interface of this side. Only an offer can: an answer finds its
+    /// ports open.
+    fn chooses(&self, side: Side) -> bool {
+        let family = side != self.from && self.options.address_family.is_some();
+        self.act == Act::Offer && (self.options.direction.is_some() || family)
+    }
+
+    /// The interfaces for a side, best first. Both sides are given the sender's address family, unless
+    /// `address family` asks for another one on the far side.
+    fn candidates(&self, side: Side, signalled: Option<IpAddr>) -> Vec<&Interface> {
+        let same = signalled.map(family_of);
+        let (name, family) = match &self.options.direction {
+            Some((near, _)) if side == self.from => (Some(near.as_slice()), same),
+            Some((_, far)) => (Some(far.as_slice()), self.options.address_family.or(same)),
+            None if side == self.from => (None, same),
+            None => (None, self.options.address_family.or(same)),
+        };
+        candidates(self.interfaces, name, family)
+    }
+
+    /// Brings one stream to what its section says.
+    fn settle(
+        &self,
+        section: &MediaSection,
+        opened: Opened,
+        slot: &mut Option<MediaStream>,
+        board: &mut Switchboard<'_, impl Datapath>,
+    ) -> Option<Placement> {
+        if !carried(section) {
+            if let Some(stream) = slot.take() {
+                board.end(&stream);
+            }
+            return None;
+        }
+        let left = adopt(section, opened, slot, board);
+        let stream = slot.as_mut()?;
+        let mux = self.listen(section, stream);
+        board.install(stream);
+        for end in &left {
+            board.close(end);
+        }
+        Some(self.placement(stream, mux))
+    }
+
+    /// Takes what the section says of its author. Gives whether the other party is shown multiplexing.
+    fn listen(&self, section: &MediaSection, stream: &mut MediaStream) -> bool {
+        let wish = self.options.rtcp_mux;
+        let (mux, strict) = match self.act {
+            Act::Offer => (stream.mux.offered(self.from, section.rtcp_mux, wish), self.options.strict_source),
+            Act::Answer => {
+                let strict = self.options.strict_source || stream.parties[self.from.index()].strict_source;
+                (stream.mux.answered(self.from, section.rtcp_mux, wish), strict)
+            }
+        };
+        for party in &mut stream.parties {
+            party.strict_source = strict;
+        }
+        for (payload_type, hertz) in self.description.clock_rates(section) {
+            stream.clocks.note(payload_type, hertz);
+        }
+        let local = stream.ends[self.from.index()].ports.rtp;
+        stream.parties[self.from.index()] = Party {
+            rtp: self.reachable(section.rtp_address(), local),
+            rtcp: self.reachable(section.rtcp_address(), local),
+            held: section.held,
+            strict_source: strict,
+        };
+        mux
+    }
+
+    /// A signalled address as it can be sent to. Behind a proxy that says so, the address the SIP message came from
+    /// is believed instead of the one in the SDP.
+    fn reachable(&self, signalled: Option<SocketAddr>, local: SocketAddr) -> Option<SocketAddr> {
+        let mut address = signalled?;
+        if let (false, Some(source)) = (self.options.trust_address, self.options.received_from) {
+            address.set_ip(source);
+        }
+        let sendable = address.is_ipv4() == local.is_ipv4() && address.port() != 0;
+        Some(address).filter(|address| sendable && !address.ip().is_unspecified() && !address.ip().is_multicast())
+    }
+
+    fn placement(&self, stream: &MediaStream, mux: bool) -> Placement {
+        let end = &stream.ends[self.from.other().index()];
+        let alone = mux && (self.act == Act::Answer || self.options.rtcp_mux.require);
+        Placement {
+            address: self.options.media_address.unwrap_or(end.interface.advertised),
+            rtp: end.ports.rtp.port(),
+            rtcp: if alone { end.ports.rtp.port() } else { end.ports.rtcp.port() },
+            rtcp_mux: mux,
+        }
+    }
+}
+
+/// Whether a section is a stream that is to be forwarded.
+fn carried(section: &MediaSection) -> bool {
+    section.relayed && !section.disabled
+}
+
+/// Puts newly opened ends into the stream, which is made when there is none. Gives the ends that they replace.
+fn adopt(
+    section: &MediaSection,
+    opened: Opened,
+    slot: &mut Option<MediaStream>,
+    board: &mut Switchboard<'_, impl Datapath>,
+) -> Vec<End> {
+    match (slot, opened) {
+        (Some(stream), opened) => {
+            let replaced = stream.ends.iter_mut().zip(opened);
+            replaced.filter_map(|(end, opened)| opened.map(|opened| std::mem::replace(end, opened))).collect()
+        }
+        (slot, [Some(a), Some(b)]) => {
+            *slot = Some(MediaStream {
+                id: board.name(),
+                kind: String::from_utf8_lossy(&section.kind).into_owned(),
+                protocol: String::from_utf8_lossy(&section.protocol).into_owned(),
+                ends: [a, b],
+                parties: [Party::default(); 2],
+                mux: Mux::default(),
+                clocks: Clocks::default(),
+            });
+            Vec::new()
+        }
+        // Both ends of a stream that does not exist are missing, so that both were opened.
+        (_, opened) => opened.into_iter().flatten().collect(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Why a request is not carried out, in the words that ng clients match on.
+
+use mediaha_ng::{Reply, reason};
+
+use crate::datapath::PortsExhausted;
+use crate::sdp::SdpError;
+
+/// Whose fault it is, and what the client does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many calls, or draining: another server may have room.
+    Sessions,
+    /// The workers are too busy: another server may not be.
+    Load,
+    /// No ports are left: another server may have some.
+    Ports,
+    /// The call is not known, or not between these parties: the client may have to begin it anew.
+    UnknownCall,
+    /// The SDP cannot be relayed by any server.
+    Sdp(SdpError),
+    /// The SDP has more streams, or more bytes, than this server takes.
+    TooLarge,
+    /// A call-id, tag or branch is longer than any that SIP has.
+    NameTooLong,
+}
+
+impl Refusal {
+    /// The reply. A client that knows the form is told of a limit as such.
+    pub(super) fn reply(self, supports_load_limit: bool) -> Reply {
+        let limit = matches!(self, Self::Sessions | Self::Load);
+        if limit && supports_load_limit {
+            return Reply::LoadLimit { message: self.reason().as_bytes().to_vec() };
+        }
+        Reply::error(self.reason())
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Sessions => reason::SESSION_LIMIT,
+            Self::Load => reason::LOAD_LIMIT,
+            Self::Ports => reason::NO_PORTS,
+            Self::UnknownCall => reason::UNKNOWN_CALL,
+            Self::Sdp(error) => error.reason(),
+            Self::TooLarge => reason::SDP_NOT_REWRITTEN,
+            Self::NameTooLong => "Call-id, tag or branch is too long",
+        }
+    }
+}
+
+impl From<PortsExhausted> for Refusal {
+    fn from(_: PortsExhausted) -> Self {
+        Self::Ports
+    }
+}
+
+impl From<SdpError> for Refusal {
+    fn from(error: SdpError) -> Self {
+        Self::Sdp(error)
+    }
+}

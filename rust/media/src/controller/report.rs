@@ -1,0 +1,192 @@
+//! Answers to questions, with the keys that rtpengine's clients know.
+
+use std::net::{IpAddr, SocketAddr};
+
+use mediaha_ng::{Dictionary, Reply, Value, reason};
+use mediaha_time::Time;
+
+use super::call::{Call, Dialogue, MediaStream};
+use super::config::ControllerConfig;
+use super::statistics::{Statistics, Traffic};
+use crate::counters::SideCounters;
+use crate::datapath::Datapath;
+use crate::plan::Side;
+
+/// When the last packet of any party of a call came; `None` before the first.
+pub(super) fn heard(call: &Call, datapath: &impl Datapath) -> Option<Time> {
+    let counters = call.relayed().filter_map(|stream| datapath.counters(stream.id));
+    counters.flatten().filter_map(|side| side.last_seen).max()
+}
+
+/// The call-ids, as many as asked for.
+pub(super) fn list<'a>(call_ids: impl Iterator<Item = &'a [u8]>, limit: u32) -> Reply {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let calls: Vec<Value> = call_ids.take(limit).map(Value::from).collect();
+    Reply::Done(ok().with("calls", calls))
+}
+
+/// The reply to a delete that named nothing.
+pub(super) fn nothing_deleted() -> Reply {
+    Reply::Done(ok().with("warning", reason::NOTHING_DELETED))
+}
+
+/// All about one call: its tags, their streams, what each has sent.
+pub(super) fn call(call: &Call, datapath: &impl Datapath, config: &ControllerConfig) -> Reply {
+    let mut tags = Dictionary::new();
+    let mut traffic = Traffic::default();
+    for stream in call.relayed() {
+        traffic.add(&datapath.counters(stream.id).unwrap_or_default());
+    }
+    for dialogue in &call.dialogues {
+        for side in Side::BOTH {
+            if let Some(tag) = dialogue.tag(side) {
+                tags.set(tag, party(dialogue, side, datapath, config));
+            }
+        }
+    }
+    Reply::Done(
+        ok().with("created", unix_s(call.created, config))
+            .with("last signal", unix_s(call.signalled, config))
+            .with("tags", tags)
+            .with("totals", totals(&traffic)),
+    )
+}
+
+/// All about the server.
+pub(super) fn statistics(statistics: &Statistics) -> Reply {
+    let current = Dictionary::new()
+        .with("sessionsown", statistics.sessions)
+        .with("sessionsforeign", 0_u32)
+        .with("sessionstotal", statistics.sessions)
+        .with("streams", statistics.streams)
+        .with("portsopen", statistics.load.ports_open)
+        .with("portsmax", statistics.load.ports_max)
+        .with("busypermille", statistics.load.busy_permille)
+        .with("draining", u32::from(statistics.draining));
+    let rejected = statistics.refused_sessions + statistics.refused_ports + statistics.refused_load;
+    let total = Dictionary::new()
+        .with("managedsessions", statistics.sessions_total)
+        .with("rejectedsessions", rejected)
+        .with("timeoutsessions", statistics.expired)
+        .with("offers", statistics.offers)
+        .with("answers", statistics.answers)
+        .with("deletes", statistics.deletes)
+        .with("refused", statistics.refused)
+        .with("duplicates", statistics.duplicates)
+        .with("unreadable", statistics.unreadable)
+        .with("relayedpackets", statistics.packets)
+        .with("relayedbytes", statistics.bytes)
+        .with("relayedpacketerrors", statistics.dropped.iter().sum::<u64>())
+        .with("packetloss", statistics.lost);
+    let both = Dictionary::new().with("currentstatistics", current).with("totalstatistics", total);
+    Reply::Done(ok().with("statistics", both))
+}
+
+fn ok() -> Dictionary {
+    Dictionary::new().with("result", "ok")
+}
+
+fn totals(traffic: &Traffic) -> Dictionary {
+    let count = |packets: u64, bytes: u64, errors: u64| {
+        Dictionary::new().with("packets", packets).with("bytes", bytes).with("errors", errors)
+    };
+    Dictionary::new()
+        .with("RTP", count(traffic.packets, traffic.bytes, traffic.dropped.iter().sum()))
+        .with("RTCP", count(traffic.rtcp_packets, traffic.rtcp_bytes, 0))
+}
+
+fn party(dialogue: &Dialogue, side: Side, datapath: &impl Datapath, config: &ControllerConfig) -> Dictionary {
+    let mut party = Dictionary::new()
+        .with("tag", dialogue.tag(side).unwrap_or_default())
+        .with("created", unix_s(dialogue.created, config));
+    if let Some(other) = dialogue.tag(side.other()) {
+        party.set("in dialogue with", other);
+    }
+    if let Some(branch) = &dialogue.via_branch {
+        party.set("via-branch", branch.clone());
+    }
+    let numbered = dialogue.streams.iter().zip(1_u32..);
+    let medias: Vec<Value> = numbered
+        .filter_map(|(stream, index)| stream.as_ref().map(|stream| media(stream, index, side, datapath, config)))
+        .map(Value::from)
+        .collect();
+    party.with("medias", medias)
+}
+
+fn media(
+    stream: &MediaStream,
+    index: u32,
+    side: Side,
+    datapath: &impl Datapath,
+    config: &ControllerConfig,
+) -> Dictionary {
+    let counters = datapath.counters(stream.id).unwrap_or_default()[side.index()];
+    let signalled = &stream.parties[side.index()];
+    let ports = stream.ends[side.index()].ports;
+    let audio = [counters.packets, counters.bytes];
+    let audio = component("RTP", ports.rtp, signalled.rtp, audio, &counters, config);
+    let mut streams = vec![Value::from(account(audio, &counters))];
+    if !stream.mux.agreed(side) {
+        let reports = [counters.rtcp_packets, counters.rtcp_bytes];
+        let reports = component("RTCP", ports.rtcp, signalled.rtcp, reports, &counters, config);
+        streams.push(Value::from(reports));
+    }
+    Dictionary::new()
+        .with("index", index)
+        .with("type", stream.kind.as_str())
+        .with("protocol", stream.protocol.as_str())
+        .with("streams", streams)
+}
+
+fn component(
+    name: &str,
+    local: SocketAddr,
+    signalled: Option<SocketAddr>,
+    [packets, bytes]: [u64; 2],
+    counters: &SideCounters,
+    config: &ControllerConfig,
+) -> Dictionary {
+    let stats = Dictionary::new().with("packets", packets).with("bytes", bytes);
+    let mut component = Dictionary::new()
+        .with("local address", local.ip().to_string())
+        .with("local port", u32::from(local.port()))
+        .with("flags", vec![Value::from(name)]);
+    if let Some(signalled) = signalled {
+        component.set("advertised endpoint", endpoint(signalled));
+    }
+    if let Some(seen) = counters.last_seen {
+        component.set("last packet", unix_s(seen, config));
+    }
+    component.with("stats", stats)
+}
+
+/// What only RTP has: sequence numbers, and a source that may be an impostor.
+fn account(mut component: Dictionary, counters: &SideCounters) -> Dictionary {
+    if let Some(ssrc) = counters.ssrc {
+        component.set("SSRC", ssrc);
+    }
+    let mut dropped = Dictionary::new();
+    for cause in crate::Cause::ALL {
+        dropped.set(cause.name(), counters.dropped(cause));
+    }
+    component
+        .with("lost", counters.lost)
+        .with("jitter us", counters.jitter_ns / 1_000)
+        .with("SSRC changes", counters.ssrc_changes)
+        .with("dropped", dropped)
+}
+
+fn endpoint(address: SocketAddr) -> Dictionary {
+    let family = match address.ip() {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    };
+    Dictionary::new()
+        .with("family", family)
+        .with("address", address.ip().to_string())
+        .with("port", u32::from(address.port()))
+}
+
+fn unix_s(at: Time, config: &ControllerConfig) -> u64 {
+    (config.unix_at_zero + at.since(Time::ZERO)).as_secs()
+}

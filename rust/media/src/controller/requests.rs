@@ -1,0 +1,246 @@
+//! What offers, answers, deletes, queries and pings do to the table of calls.
+
+use mediaha_ng::{Delete, Media, Options, Query, Reply};
+use mediaha_time::{Duration, Time};
+
+use super::Controller;
+use super::call::{Call, Dialogue};
+use super::config::ControllerConfig;
+use super::exchange::{Act, Exchange};
+use super::expiry;
+use super::matching::{self, Names};
+use super::refusal::Refusal;
+use super::report;
+use super::switchboard::Switchboard;
+use crate::datapath::{Datapath, Load};
+use crate::plan::Side;
+use crate::sdp::{self, Description};
+
+/// The longest call-id, tag or branch that is kept, in bytes.
+const NAME_BYTES_MAX: usize = 1_024;
+
+impl Controller {
+    /// Begins a call or a branch of it, or changes one.
+    pub(super) fn offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
+        let outcome = self.try_offer(media, datapath, now);
+        self.counted.offers += u64::from(outcome.is_ok());
+        self.replied(outcome, &media.options)
+    }
+
+    /// Takes the answer to an offer.
+    pub(super) fn answer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
+        let outcome = self.try_answer(media, datapath, now);
+        self.counted.answers += u64::from(outcome.is_ok());
+        self.replied(outcome, &media.options)
+    }
+
+    /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error: the client wanted it
+    /// gone, and it is.
+    pub(super) fn delete(&mut self, delete: &Delete, datapath: &mut impl Datapath, now: Time) -> Reply {
+        let Some(call) = self.calls.find_mut(&delete.call_id) else { return report::nothing_deleted() };
+        let (from, to) = (delete.from_tag.as_deref(), delete.to_tag.as_deref());
+        let meant = matching::delete(&call.dialogues, from, to, delete.via_branch.as_deref());
+        if meant.is_empty() {
+            return report::nothing_deleted();
+        }
+        self.counted.deletes += 1;
+        let summary = report::call(call, datapath, &self.config);
+        let delay = delete.delay_s.map_or(self.config.delete_delay, |s| Duration::from_secs(u64::from(s)));
+        let whole = meant.len() == call.dialogues.len();
+        if whole && !delay.is_zero() {
+            call.ends_at = Some(now + delay);
+            self.calls.check_at(&delete.call_id, now + delay);
+            return summary;
+        }
+        let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
+        for index in meant.into_iter().rev() {
+            board.end_dialogue(&call.dialogues.remove(index));
+        }
+        if whole {
+            self.calls.remove(&delete.call_id);
+        }
+        summary
+    }
+
+    /// What is known of one call.
+    pub(super) fn query(&mut self, query: &Query, datapath: &impl Datapath) -> Reply {
+        match self.calls.find(&query.call_id) {
+            Some(call) => report::call(call, datapath, &self.config),
+            None => self.replied(Err(Refusal::UnknownCall), &Options::default()),
+        }
+    }
+
+    /// That this server lives, who it is, and how much it could still take.
+    pub(super) fn pong(&self, datapath: &impl Datapath) -> Reply {
+        let sessions = percent(self.calls.len() as u64, self.config.sessions_max as u64);
+        let Load { ports_open, ports_max, busy_permille } = datapath.load();
+        let ports = percent(u64::from(ports_open), u64::from(ports_max));
+        Reply::Pong {
+            instance: Some(self.config.instance.clone()),
+            load: Some(sessions.max(ports).max(busy_permille / 10)),
+            draining: self.draining,
+        }
+    }
+
+    fn try_offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
+        let description = self.description(media)?;
+        let Some(call) = self.calls.find_mut(&media.call_id) else {
+            self.admit(datapath.load())?;
+            return self.begin(media, &description, datapath, now);
+        };
+        let names = names(media);
+        let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
+        let sdp = if let Some((index, side)) = matching::offer(&call.dialogues, names) {
+            let dialogue = &mut call.dialogues[index];
+            let sdp = exchange(Act::Offer, side, &description, media, &self.config).apply(dialogue, &mut board)?;
+            name_other(dialogue, side, names);
+            sdp
+        } else {
+            let crowded_out = crowded_out(call, self.config.dialogues_max)?;
+            let mut dialogue = new_dialogue(names, now);
+            let exchange = exchange(Act::Offer, Side::A, &description, media, &self.config);
+            let sdp = exchange.apply(&mut dialogue, &mut board)?;
+            if let Some(index) = crowded_out {
+                board.end_dialogue(&call.dialogues.remove(index));
+            }
+            call.dialogues.push(dialogue);
+            sdp
+        };
+        call.touched(now);
+        self.reschedule(&media.call_id);
+        Ok(sdp)
+    }
+
+    /// The first offer of a call.
+    fn begin(
+        &mut self,
+        media: &Media,
+        description: &Description,
+        datapath: &mut impl Datapath,
+        now: Time,
+    ) -> Result<Vec<u8>, Refusal> {
+        let exchange = exchange(Act::Offer, Side::A, description, media, &self.config);
+        let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
+        let mut dialogue = new_dialogue(names(media), now);
+        let sdp = exchange.apply(&mut dialogue, &mut board)?;
+        let mut call =
+            Call { created: now, signalled: now, ends_at: None, check_at: now, dialogues: vec![dialogue] };
+        call.check_at = expiry::end_of(&call, None, &self.config).0;
+        self.calls.insert(&media.call_id, call);
+        self.counted.sessions_total += 1;
+        Ok(sdp)
+    }
+
+    fn try_answer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
+        let description = self.description(media)?;
+        let names = names(media);
+        let call = self.calls.find_mut(&media.call_id).ok_or(Refusal::UnknownCall)?;
+        let (index, side) = matching::answer(&call.dialogues, names).ok_or(Refusal::UnknownCall)?;
+        let dialogue = &mut call.dialogues[index];
+        let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
+        let sdp = exchange(Act::Answer, side, &description, media, &self.config).apply(dialogue, &mut board)?;
+        if side == Side::B {
+            dialogue.answerer.clone_from(&media.to_tag);
+        }
+        call.touched(now);
+        self.reschedule(&media.call_id);
+        Ok(sdp)
+    }
+
+    /// The SDP, if this server would relay it.
+    fn description(&self, media: &Media) -> Result<Description, Refusal> {
+        let tags = [Some(&media.call_id), Some(&media.from_tag), media.to_tag.as_ref(), media.via_branch.as_ref()];
+        if tags.into_iter().flatten().any(|name| name.len() > NAME_BYTES_MAX) {
+            return Err(Refusal::NameTooLong);
+        }
+        if media.sdp.len() > self.config.sdp_bytes_max {
+            return Err(Refusal::TooLarge);
+        }
+        let description = sdp::description_untrusted(&media.sdp)?;
+        if description.media().len() > self.config.streams_max { Err(Refusal::TooLarge) } else { Ok(description) }
+    }
+
+    /// Whether there is room for a new call.
+    fn admit(&self, load: Load) -> Result<(), Refusal> {
+        // A server that drains says so in its pong. Clients that do not look there know this text, and go on to the
+        // next server.
+        if self.draining || self.calls.len() >= self.config.sessions_max {
+            Err(Refusal::Sessions)
+        } else if load.busy_permille >= self.config.busy_permille_max {
+            Err(Refusal::Load)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sets the clock by what a call has become. Being heard is found out when the clock strikes.
+    fn reschedule(&mut self, call_id: &[u8]) {
+        if let Some(call) = self.calls.find(call_id) {
+            let (at, _) = expiry::end_of(call, None, &self.config);
+            self.calls.check_at(call_id, at);
+        }
+    }
+
+    fn replied(&mut self, outcome: Result<Vec<u8>, Refusal>, options: &Options) -> Reply {
+        match outcome {
+            Ok(sdp) => Reply::Sdp(sdp),
+            Err(refusal) => {
+                self.counted.refused += 1;
+                self.counted.refused_sessions += u64::from(refusal == Refusal::Sessions);
+                self.counted.refused_load += u64::from(refusal == Refusal::Load);
+                self.counted.refused_ports += u64::from(refusal == Refusal::Ports);
+                refusal.reply(options.supports_load_limit)
+            }
+        }
+    }
+}
+
+impl Call {
+    /// An offer or answer has come: a deletion that was under way is called off.
+    fn touched(&mut self, now: Time) {
+        self.signalled = now;
+        self.ends_at = None;
+    }
+}
+
+fn names(media: &Media) -> Names<'_> {
+    Names { from_tag: &media.from_tag, to_tag: media.to_tag.as_deref(), via_branch: media.via_branch.as_deref() }
+}
+
+fn new_dialogue(names: Names<'_>, now: Time) -> Dialogue {
+    Dialogue::new(names.from_tag, names.to_tag, names.via_branch, now)
+}
+
+/// A re-offer may be the first to name the other party, by either tag.
+fn name_other(dialogue: &mut Dialogue, side: Side, names: Names<'_>) {
+    let other = match side {
+        Side::A => names.to_tag,
+        Side::B => Some(names.from_tag),
+    };
+    if let (None, Some(tag)) = (&dialogue.answerer, other) {
+        dialogue.answerer = Some(tag.to_vec());
+    }
+}
+
+/// Which dialogue must go for another one: the oldest that was never answered. A caller that tries one destination
+/// after the other may not have told us that it gave up. `None`: there is room.
+fn crowded_out(call: &Call, dialogues_max: usize) -> Result<Option<usize>, Refusal> {
+    if call.dialogues.len() < dialogues_max {
+        return Ok(None);
+    }
+    call.dialogues.iter().position(|it| !it.answered).map(Some).ok_or(Refusal::Sessions)
+}
+
+fn exchange<'a>(
+    act: Act,
+    from: Side,
+    description: &'a Description,
+    media: &'a Media,
+    config: &'a ControllerConfig,
+) -> Exchange<'a> {
+    Exchange { act, from, description, options: &media.options, interfaces: &config.interfaces }
+}
+
+fn percent(part: u64, whole: u64) -> u32 {
+    u32::try_from((part * 100).checked_div(whole).unwrap_or(0)).unwrap_or(u32::MAX)
+}

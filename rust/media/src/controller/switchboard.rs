@@ -1,0 +1,72 @@
+//! The datapath as control uses it, with the account of the streams that have ended.
+
+use mediaha_time::Time;
+
+use super::call::{Dialogue, End, MediaStream};
+use super::statistics::Traffic;
+use crate::datapath::{Datapath, PortsExhausted};
+use crate::interface::Interface;
+use crate::plan::StreamId;
+
+/// What outlives every call.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Stream ids are never used twice.
+    streams_begun: u64,
+    /// What ended streams have carried.
+    pub(super) ended: Traffic,
+}
+
+/// Borrowed for the time of one request.
+pub(super) struct Switchboard<'a, D> {
+    pub(super) datapath: &'a mut D,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) now: Time,
+}
+
+impl<D: Datapath> Switchboard<'_, D> {
+    /// A pair of ports on the first of `candidates` that has one.
+    pub(super) fn open(&mut self, candidates: &[&Interface]) -> Result<End, PortsExhausted> {
+        candidates
+            .iter()
+            .find_map(|interface| {
+                let ports = self.datapath.open(interface).ok()?;
+                Some(End { interface: (*interface).clone(), ports })
+            })
+            .ok_or(PortsExhausted)
+    }
+
+    /// Gives the ports of an end back.
+    pub(super) fn close(&mut self, end: &End) {
+        self.datapath.close(end.ports);
+    }
+
+    /// A name for a new stream.
+    pub(super) fn name(&mut self) -> StreamId {
+        self.ledger.streams_begun += 1;
+        StreamId(self.ledger.streams_begun)
+    }
+
+    /// Makes the datapath do what the stream says.
+    pub(super) fn install(&mut self, stream: &MediaStream) {
+        self.datapath.install(stream.id, stream.plan(), self.now);
+    }
+
+    /// Ends a stream: what it carried goes into the books, its ports are free again.
+    pub(super) fn end(&mut self, stream: &MediaStream) {
+        if let Some(counters) = self.datapath.counters(stream.id) {
+            self.ledger.ended.add(&counters);
+        }
+        self.datapath.remove(stream.id);
+        for end in &stream.ends {
+            self.close(end);
+        }
+    }
+
+    /// Ends all streams of a dialogue.
+    pub(super) fn end_dialogue(&mut self, dialogue: &Dialogue) {
+        for stream in dialogue.relayed() {
+            self.end(stream);
+        }
+    }
+}
