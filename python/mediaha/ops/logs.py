@@ -10,29 +10,13 @@ import os
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 import structlog
 
+from mediaha.ops.levels import LogFormat, LogLevel
 from mediaha.ops.sink import LineSink
-
-
-class LogFormat(StrEnum):
-    """How a log line is written."""
-
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class LogLevel(StrEnum):
-    """The least important line that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 @contextmanager

@@ -124,6 +124,12 @@ class Supervisor:
         kept.kill()
         return True
 
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process; none is sent when it is not running."""
+        kept = self._kept.get(name)
+        if kept is not None and isinstance(kept.state, Running):
+            kept.send(number)
+
     def states(self) -> dict[str, State]:
         """Where each process is now, by name."""
         return {name: kept.state for name, kept in self._kept.items()}
@@ -169,6 +175,10 @@ class _Kept:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     async def _run_once(self) -> str:
         """Start the process and stay until it has exited; gives the reason of its exit."""

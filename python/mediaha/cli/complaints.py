@@ -1,0 +1,47 @@
+"""What a person sees when a command cannot be done: a sentence for a mistake, a traceback only for a bug of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+from mediaha.model.errors import MediahaError
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def exit_status_of(error: BaseException) -> int:
+    """Say on standard error what went wrong, and give the status to exit with."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAILED
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has had enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    leaves = list(_leaves(error))
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return INTERRUPTED
+    if all(isinstance(leaf, MediahaError | KeyboardInterrupt) for leaf in leaves):
+        for line in dict.fromkeys(line for leaf in leaves for line in str(leaf).splitlines()):
+            complain(line)
+        return FAILED
+    traceback.print_exception(error)
+    complain("this is a mistake in mediaha, not yours; please report it with the lines above")
+    return FAILED
+
+
+def complain(line: str) -> None:
+    """One line on standard error."""
+    print(f"mediaha: {line}", file=sys.stderr)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors that a group is made of, however deep; an error that is no group is its own leaf."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

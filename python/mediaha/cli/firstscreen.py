@@ -1,0 +1,89 @@
+"""What ``mediaha serve`` shows when it is ready: what runs where, and what to try next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from mediaha.model.address import Address
+from mediaha.model.site import Domain, MediaServerSpec
+from mediaha.ops.supervisor import Running
+
+if TYPE_CHECKING:
+    from mediaha.node import Node
+
+
+def print_first_screen(node: Node, control: Path, control_given: bool, drain_s: float) -> None:
+    """Print it to standard output; a reader that is gone is no reason to stop."""
+    with contextlib.suppress(OSError):
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(f"[bold]mediaha[/] runs host [bold]{node.name}[/] of the site [bold]{node.site.name}[/]")
+        console.print(_parts(node, control))
+        console.print(_next_steps(node, control if control_given else None))
+        console.print(
+            f"Ctrl-C takes no new calls and lets those that are there go on for {drain_s:g} s; twice stops at once."
+        )
+        sys.stdout.flush()
+
+
+def _parts(node: Node, control: Path) -> Table:
+    table = Table.grid(padding=(0, 3))
+    for session in node.nets():
+        table.add_row("  NeTS", session.spec.name, f"takes calls on {session.spec.listen}/udp", "")
+    for spec in node.media():
+        table.add_row("  media server", spec.name, f"ng {spec.ng}/udp", _whereabouts(node, spec))
+    for domain in node.site.domains if node.nets() else ():
+        table.add_row(
+            "  domain", domain.name, f"calls go to {_join(domain)}", "media: " + ", then ".join(domain.media)
+        )
+    table.add_row("  control", str(control), "", "")
+    return table
+
+
+def _whereabouts(node: Node, spec: MediaServerSpec) -> str:
+    process = node.processes().get(spec.name)
+    if isinstance(process, Running):
+        return f"RTP {spec.ports[0]}-{spec.ports[1]} on {', '.join(spec.interfaces)}, process {process.pid}"
+    return "on another host" if spec.managed else "not started by mediaha"
+
+
+def _join(domain: Domain) -> str:
+    return ", else ".join(str(target) for target in domain.targets)
+
+
+def _next_steps(node: Node, control: Path | None) -> str:
+    command = _command()
+    option = f" --control {control}" if control is not None else ""
+    lines = ["\nTry, each in a terminal of its own:"]
+    sessions, domains = node.nets(), node.site.domains
+    if sessions and domains:
+        listen, target = sessions[0].spec.listen, domains[-1].targets[0]
+        if _is_loopback(listen) and _is_loopback(target):
+            lines += [
+                f"  sipp -sn uas -rtp_echo -i {target.host} -p {target.port}          [dim]# somebody who answers[/]",
+                f"  sipp -sn uac -i {listen.host} -m 1 -d 20000 {listen}    [dim]# a call of 20 s[/]",
+            ]
+    lines.append(f"  {command} status{option}")
+    if sessions:
+        lines.append(f"  {command} drill      [dim]# kill a media server under 20 calls, in a site of its own[/]")
+    return "\n".join(lines) + "\n"
+
+
+def _is_loopback(address: Address) -> bool:
+    return address.host in ("127.0.0.1", "::1")
+
+
+def _command() -> str:
+    """How a person in this directory calls this very mediaha."""
+    found = shutil.which("mediaha")
+    beside = Path(sys.executable).with_name("mediaha")
+    if found is not None and Path(found) == beside:
+        return "mediaha"
+    return f"{os.path.relpath(beside) if beside.exists() else sys.executable + ' -m mediaha'}"

@@ -1,0 +1,103 @@
+"""``mediaha status``, ``explain``, ``drain`` and ``undrain``: ask the mediaha that serves on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Control = Annotated[Path | None, Parameter(env_var="MEDIAHA_CONTROL")]
+AsJson = Annotated[bool, Parameter(name="--json", negative=())]
+
+
+def status(*, control: Control = None, json: AsJson = False) -> int:
+    """Show the media servers with their state, why and since when, and the calls on them.
+
+    Examples:
+
+    * mediaha status
+
+    * mediaha status --json | jq '.servers[] | {name, state, calls}'
+
+    Parameters
+    ----------
+    control
+        The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
+    json
+        One JSON object for scripts.
+    """
+    from mediaha.cli import render  # noqa: PLC0415 - keeps --help quick
+    from mediaha.ops.asking import ask  # noqa: PLC0415
+
+    answer = ask("status", control)
+    if json:
+        render.print_json(answer)
+    else:
+        render.print_status(answer)
+    return 0
+
+
+def explain(call_id: str, /, *, control: Control = None, json: AsJson = False) -> int:
+    """Tell the story of one call: each media server that was tried, each answer, each move, with times.
+
+    Example: mediaha explain 1-4242@192.0.2.7
+
+    Parameters
+    ----------
+    call_id
+        The Call-ID of either leg, or NeTS's own name of the call, as logs have it.
+    control
+        The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
+    json
+        One JSON object for scripts.
+    """
+    from mediaha.cli import render  # noqa: PLC0415
+    from mediaha.ops.asking import ask  # noqa: PLC0415
+
+    answer = ask("explain", control, call_id=call_id)
+    if json:
+        render.print_json(answer)
+    else:
+        render.print_story(answer)
+    return 0
+
+
+def drain(server: str, /, *, control: Control = None) -> int:
+    """Let a media server take no new calls; those that it has go on. `mediaha undrain` undoes it.
+
+    Example: mediaha drain media-1
+
+    Parameters
+    ----------
+    server
+        The media server's name.
+    control
+        The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
+    """
+    return _drain(server, control, draining=True)
+
+
+def undrain(server: str, /, *, control: Control = None) -> int:
+    """Let a media server take calls again.
+
+    Parameters
+    ----------
+    server
+        The media server's name.
+    control
+        The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
+    """
+    return _drain(server, control, draining=False)
+
+
+def _drain(server: str, control: Path | None, *, draining: bool) -> int:
+    from mediaha.ops.asking import ask  # noqa: PLC0415
+
+    ask("drain", control, server=server, draining=draining)
+    print(
+        f"{server} takes no new calls; `mediaha status` shows those it still has"
+        if draining
+        else f"{server} takes calls"
+    )
+    return 0

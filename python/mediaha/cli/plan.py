@@ -1,0 +1,113 @@
+"""From the options of ``mediaha serve`` to values of the model; what is wrong is said in the option's words."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+from mediaha.model.address import Address, AddressError
+from mediaha.model.errors import MediahaError
+from mediaha.model.site import MediaServerSpec, Site
+from mediaha.tca import standalone_site
+from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, parse_ports
+from mediaha.tca.mistakes import did_you_mean
+from mediaha.tca.standalone import LISTEN, MEDIA_SERVERS, NG_PORT, PORTS, TARGET
+
+
+class BadOption(MediahaError):
+    """An option's value is not what it should be."""
+
+
+def standalone(
+    *, listen: str | None, targets: Sequence[str] | None, ng_port: int | None, media: int | None, ports: str | None
+) -> Site:
+    """The standalone site of these options. Raises BadOption, StandaloneError."""
+    return standalone_site(
+        listen=_address("--listen", listen, LISTEN),
+        targets=tuple(_address("--target", target, TARGET) for target in targets) if targets else (TARGET,),
+        ng_port=NG_PORT if ng_port is None else ng_port,
+        media=MEDIA_SERVERS if media is None else media,
+        ports=_ports(ports),
+    )
+
+
+def media_server(
+    *,
+    name: str | None,
+    listen_ng: str | None,
+    interfaces: Sequence[str] | None,
+    ports: str | None,
+    workers: int | None,
+    sessions_max: int | None,
+    silence_s: float | None,
+    held_s: float | None,
+    orphan_s: float | None,
+) -> MediaServerSpec:
+    """The one media server of these options. Raises BadOption."""
+    default = Address("127.0.0.1", NG_PORT)
+    for written in interfaces or ():
+        if (wrong := interface_mistake(written)) is not None:
+            raise BadOption(f"--interface: {wrong}; {INTERFACE_HINT}")
+    return MediaServerSpec(
+        name=name or "media",
+        host="",
+        ng=_address("--listen-ng", listen_ng, default),
+        interfaces=tuple(interfaces or ("127.0.0.1",)),
+        ports=_ports(ports),
+        workers=int(_at_least("--workers", workers, 1, 1)),
+        sessions_max=int(_at_least("--sessions-max", sessions_max, 20000, 1)),
+        silence_s_max=_at_least("--silence-seconds", silence_s, 60.0, 0.1),
+        held_s_max=_at_least("--held-seconds", held_s, 3600.0, 0.1),
+        orphan_s_max=_at_least("--orphan-seconds", orphan_s, 180.0, 0.1),
+    )
+
+
+def host_of(site: Site, named: str | None) -> str:
+    """Which host of the site we are: the one named, the one with this machine's name, or the only one.
+
+    Raises BadOption when that is not clear.
+    """
+    names = [host.name for host in site.hosts]
+    if named is not None:
+        if named not in names:
+            raise BadOption(f"--host {named}: the site {site.name!r} has no such host; {did_you_mean(named, names)}")
+        return named
+    machine = socket.gethostname()
+    for candidate in (machine, machine.partition(".")[0]):
+        if candidate in names:
+            return candidate
+    if len(names) == 1:
+        return names[0]
+    raise BadOption(
+        f"the site {site.name!r} has the hosts {', '.join(names)}; say which one this is with --host NAME "
+        f"(this machine is called {machine!r})"
+    )
+
+
+def _address(option: str, written: str | None, default: Address) -> Address:
+    if written is None:
+        return default
+    try:
+        address = Address.parse(written, default.port)
+    except AddressError as error:
+        raise BadOption(f"{option}: {error}") from error
+    if not is_ip(address.host):
+        raise BadOption(f"{option}: {address.host!r} is not an IP address; names are not looked up")
+    return address
+
+
+def _ports(written: str | None) -> tuple[int, int]:
+    if written is None:
+        return PORTS
+    try:
+        return parse_ports(written)
+    except ValueError as error:
+        raise BadOption(f"--ports {written}: {error}; write FIRST-LAST, like 30000-39999") from error
+
+
+def _at_least(option: str, value: float | None, default: float, least: float) -> float:
+    if value is None:
+        return default
+    if value < least:
+        raise BadOption(f"{option} {value} is less than {least}")
+    return value

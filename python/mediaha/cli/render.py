@@ -1,0 +1,93 @@
+"""Answers of the control socket as tables for people and as JSON for scripts."""
+
+from __future__ import annotations
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mediaha.ops.status import NodeStatus, ServerStatus
+
+COLOURS = {
+    "usable": "green",
+    "running": "green",
+    "suspect": "yellow",
+    "recovering": "yellow",
+    "draining": "yellow",
+    "starting": "yellow",
+    "dead": "red",
+    "waiting": "red",
+}
+
+
+def print_json(answer: object) -> None:
+    """The answer as it came, one indented JSON document."""
+    print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
+
+def print_status(answer: object) -> None:
+    """A host: its NeTS instances in a line each, its media servers in a table."""
+    status = msgspec.convert(answer, NodeStatus)
+    console = Console(highlight=False)
+    state = "draining: no new calls" if status.draining else f"up for {duration(status.for_s)}"
+    console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
+    for nets in status.nets:
+        taking = "" if nets.taking_calls else ", takes no calls"
+        console.print(f"NeTS {nets.name} on {nets.listen}: {_counted(nets.calls, 'call')}{taking}")
+    if status.log_lines_dropped:
+        console.print(f"{_counted(status.log_lines_dropped, 'log line')} could not be written", style="yellow")
+    console.print(_servers(status.servers))
+
+
+def _servers(servers: list[ServerStatus]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("media server", "state", "for", "calls", "streams", "rtt", "process", "ng", "why"):
+        numeric = heading in ("calls", "streams", "rtt")
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "why")
+    for server in servers:
+        table.add_row(
+            server.name,
+            Text(server.state, style=COLOURS.get(server.state, "")),
+            duration(server.for_s),
+            _or_dash(server.calls if server.calls is not None else server.sessions),
+            _or_dash(server.streams),
+            f"{server.rtt_ms:.1f} ms" if server.rtt_ms is not None else "-",
+            _process(server),
+            server.ng,
+            server.why,
+        )
+    return table
+
+
+def _process(server: ServerStatus) -> str:
+    if server.pid is not None:
+        return str(server.pid)
+    if server.process is not None:
+        return "starts again"
+    return "elsewhere" if server.managed else "foreign"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``: as much as a person needs."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def print_story(answer: object) -> None:
+    """One call: what is known of it, then its events with the milliseconds since the first."""
+    console = Console(highlight=False)
+    console.print_json(msgspec.json.encode(answer).decode())

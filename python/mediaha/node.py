@@ -1,0 +1,266 @@
+"""One host of a site, running: the only place where the parts of mediaha are wired together.
+
+A host has the media servers that the site assigns to it, as processes of their own, and its NeTS instances, each
+with a failover pool of its own, in this process. The control socket answers for all of them.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from mediaha.model.errors import MediahaError
+from mediaha.model.media import ServerCondition, ServerView
+from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
+from mediaha.ops.change import change
+from mediaha.ops.control import serve_control
+from mediaha.ops.ports import Wanted, check_ports
+from mediaha.ops.relay import run_relay
+from mediaha.ops.shutdown import Shutdown, heed_signals
+from mediaha.ops.supervisor import Running, State, Supervisor, media_command
+from mediaha.ops.verbs import verbs
+from mediaha.tca.mistakes import SiteMistakes
+
+if TYPE_CHECKING:
+    from mediaha.failover import MediaPool
+    from mediaha.nets import Nets
+
+HOUSEKEEPING_S = 1.0
+
+log = structlog.get_logger("node")
+
+
+class NothingToRun(MediahaError):
+    """The site has nothing for this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How a host is run, beside what the site says."""
+
+    host: str
+    control: Path
+    drain_s: float
+    log_level: str = "info"
+    reload: Callable[[], Site] | None = None
+    """Reads the site file again. Raises SiteMistakes."""
+    log_lines_dropped: Callable[[], int] = lambda: 0
+    change_listen_by: str = "listen in its [[nets]] table"
+    change_ng_by: str = "ng in its [[media]] table"
+
+
+class CurrentRoutes:
+    """The domains of the site as it is now; a reload replaces the site under the calls that come later."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def domain(self, name: str) -> Domain | None:
+        """Which domain a callee belongs to."""
+        return self.site.domain(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A NeTS instance and the pool that finds media for it."""
+
+    spec: NetsSpec
+    running: Nets
+    pool: MediaPool
+
+    def calls(self) -> int:
+        """How many calls it has."""
+        return len(self.running.calls())
+
+    def explain(self, call_id: str) -> object | None:
+        """The story of a call by NeTS's own name for it or the Call-ID of either leg."""
+        story: object | None = self.running.explain(call_id)
+        return story
+
+    def servers(self) -> tuple[ServerView, ...]:
+        """The media servers as the pool sees them."""
+        return self.pool.servers()
+
+
+class Node:
+    """A host of a site. ``run`` starts it and returns when it has stopped."""
+
+    def __init__(self, site: Site, options: NodeOptions) -> None:
+        self.name = options.host
+        self.site = site
+        self.began = time.monotonic()
+        self._options = options
+        self._routes = CurrentRoutes(site)
+        self._sessions: list[Session] = []
+        self._pools: list[MediaPool] = []
+        self._leaving: dict[str, MediaServerSpec] = {}
+        """Media servers that a reload took out of the site and that still have calls."""
+        self._supervisor: Supervisor
+        self._shutdown: Shutdown
+
+    async def run(self, *, task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until asked to stop. ``started()`` when every part is ready.
+
+        Raises MediahaError, with a sentence for the person, when a part cannot be started.
+        """
+        ours, nets = self._assigned()
+        check_ports([*self._nets_ports(nets), *self._media_ports(ours)])
+        async with trio.open_nursery() as nursery, AsyncExitStack() as pools:
+            self._supervisor = Supervisor(nursery, self._media_command, self._died)
+            self._shutdown = Shutdown(nursery.cancel_scope, self._drain_calls)
+            nursery.start_soon(self._shutdown.run)
+            await nursery.start(heed_signals, self._shutdown, self._reload if self._options.reload else None)
+            await nursery.start(serve_control, self._options.control, verbs(self))
+            await self._supervisor.start_all(ours)
+            for spec in nets:
+                self._sessions.append(await self._start_nets(spec, nursery, pools))
+            nursery.start_soon(self._keep_house)
+            task_status.started(self)
+            await trio.sleep_forever()
+
+    def _assigned(self) -> tuple[list[MediaServerSpec], list[NetsSpec]]:
+        ours = [media for media in self.site.media if media.managed and media.host == self.name]
+        nets = [nets for nets in self.site.nets if nets.host == self.name]
+        if not ours and not nets:
+            raise NothingToRun(f"the site {self.site.name!r} assigns nothing to host {self.name!r}")
+        return ours, nets
+
+    async def _start_nets(self, spec: NetsSpec, nursery: trio.Nursery, pools: AsyncExitStack) -> Session:
+        from mediaha.failover import open_pool  # noqa: PLC0415 - a host of media servers alone needs neither
+        from mediaha.nets import serve_nets  # noqa: PLC0415
+
+        pool = await pools.enter_async_context(open_pool(self.site.media, self.site.timings))
+        self._pools.append(pool)
+        running: Nets = await nursery.start(serve_nets, spec, self._routes, pool)
+        return Session(spec, running, pool)
+
+    def _media_command(self, spec: MediaServerSpec) -> list[str]:
+        return media_command(spec, drain_s=self._options.drain_s, log_level=self._options.log_level)
+
+    def _nets_ports(self, nets: Iterable[NetsSpec]) -> list[Wanted]:
+        return [Wanted(f"NeTS {spec.name}", spec.listen, self._options.change_listen_by) for spec in nets]
+
+    def _media_ports(self, media: Iterable[MediaServerSpec]) -> list[Wanted]:
+        return [Wanted(f"media server {spec.name}", spec.ng, self._options.change_ng_by) for spec in media]
+
+    # While it runs.
+
+    def _died(self, server: str, why: str) -> None:
+        for pool in self._pools:
+            pool.died(server, why)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await trio.sleep(HOUSEKEEPING_S)
+            self._end_what_hangs()
+            self._let_go_of_what_is_empty()
+
+    def _end_what_hangs(self) -> None:
+        """A process of ours that lives and has long been dead to the pool will not come back by itself."""
+        limit = self.site.timings.hang_s_max
+        states = self._supervisor.states()
+        for view in (view for session in self._sessions for view in session.servers()):
+            state = states.get(view.name)
+            if not isinstance(state, Running) or view.condition is not ServerCondition.DEAD:
+                continue
+            if time.monotonic() - view.since > limit and trio.current_time() - state.since > limit:
+                self._supervisor.kill(view.name, f"dead to the pool for {limit:g} s: {view.why}")
+
+    def _let_go_of_what_is_empty(self) -> None:
+        busy = {view.name for session in self._sessions for view in session.servers() if view.calls}
+        for name in self._leaving.keys() - busy:
+            log.info("media server leaves the site: its last call is over", server=name)
+            del self._leaving[name]
+            self._supervisor.stop(name)
+            self._configure_pools()
+
+    async def _drain_calls(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for session in self._sessions:
+                nursery.start_soon(session.running.drain, self._options.drain_s)
+
+    # A new site file.
+
+    async def _reload(self) -> None:
+        assert self._options.reload is not None
+        try:
+            step = change(self.site, self._options.reload(), self.name, self._supervisor.specs(), self._leaving)
+            check_ports(self._media_ports(step.start))
+        except MediahaError as error:
+            mistakes = error.lines() if isinstance(error, SiteMistakes) else str(error).splitlines()
+            log.error("the site file cannot be used; the one before stays in force", mistakes=mistakes)  # noqa: TRY400
+            return
+        self.site = self._routes.site = step.site
+        self._leaving |= {spec.name: spec for spec in step.leave}
+        for name in step.stay:
+            del self._leaving[name]
+            self.drain_server(name, draining=False)
+        for spec in step.leave:
+            self.drain_server(spec.name, draining=True)
+        for spec in step.start:
+            self._supervisor.start_later(spec)
+        self._configure_pools()
+        log.info("the site file was read again", domains=len(step.site.domains), media=len(step.site.media))
+        if step.next_start:
+            log.warning("these changes take effect at the next start", changed=list(step.next_start))
+
+    def _configure_pools(self) -> None:
+        for session in self._sessions:
+            session.pool.configure(self.media())
+
+    # What a person asks, see ``mediaha.ops.verbs.ControlledHost``.
+
+    @property
+    def draining(self) -> bool:
+        """Whether it has been asked to stop."""
+        return self._shutdown.draining
+
+    @property
+    def log_lines_dropped(self) -> int:
+        """Log lines that could not be written."""
+        return self._options.log_lines_dropped()
+
+    def media(self) -> Sequence[MediaServerSpec]:
+        """Every media server of the site, also those that are leaving it."""
+        return [*self.site.media, *self._leaving.values()]
+
+    def nets(self) -> Sequence[Session]:
+        """The NeTS instances of this host."""
+        return self._sessions
+
+    def processes(self) -> dict[str, State]:
+        """Where each media server of this host is, by name."""
+        return self._supervisor.states()
+
+    def drain_server(self, name: str, *, draining: bool) -> None:
+        """Tell our pools, and the server itself when it is ours, so that the pools of other hosts see it."""
+        log.info("media server drains" if draining else "media server takes calls again", server=name)
+        for session in self._sessions:
+            session.pool.drain(name, draining)
+        self._supervisor.send(name, signal.SIGUSR1 if draining else signal.SIGUSR2)
+
+    def stop(self, why: str) -> None:
+        """Stop politely; asked a second time, at once."""
+        self._shutdown.ask(why)
+
+
+async def run_media(spec: MediaServerSpec, *, drain_s: float, supervised: bool, ready: Callable[[], None]) -> None:
+    """Run one media server in this process; ``ready`` is called when calls can come.
+
+    Raises MediahaError, with a sentence for the person, when it cannot be started.
+    """
+    from mediaha.media import RunningMedia, serve_media  # noqa: PLC0415 - a host without one of its own needs neither
+
+    async def start(nursery: trio.Nursery) -> RunningMedia:
+        running: RunningMedia = await nursery.start(serve_media, spec)
+        return running
+
+    await run_relay(spec, start, drain_s=drain_s, supervised=supervised, ready=ready)

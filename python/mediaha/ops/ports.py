@@ -1,0 +1,103 @@
+"""Find out before anything is started whether its UDP port can be had, and say in a sentence why not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediaha.model.address import Address
+from mediaha.model.errors import MediahaError
+
+
+class PortsUnavailable(MediahaError):
+    """One or more ports cannot be had; a line for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A port that a part of this host is about to bind."""
+
+    what: str
+    """Who wants it, for the sentence: ``NeTS nets-1``."""
+    address: Address
+    change_by: str
+    """How to choose another: an option, or a key of the site file."""
+
+
+def check_ports(wanted: Iterable[Wanted]) -> None:
+    """Raise PortsUnavailable when any of them cannot be bound now."""
+    troubles = [trouble for want in wanted if (trouble := _trouble(want)) is not None]
+    if troubles:
+        raise PortsUnavailable("\n".join(troubles))
+
+
+def _trouble(want: Wanted) -> str | None:
+    host, port = want.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return bind_trouble(want, error)
+    return None
+
+
+def bind_trouble(want: Wanted, error: OSError) -> str:
+    """The sentence for a bind that failed: what is in the way, and what to do."""
+    place = f"{want.address}/udp"
+    match error.errno:
+        case errno.EADDRINUSE:
+            holder = _holder(want.address.port)
+            by = f"process {holder[0]} ({holder[1]})" if holder else "another process"
+            return (
+                f"{want.what} needs {place}, but {by} has it; end that, or choose another port with {want.change_by}"
+            )
+        case errno.EACCES:
+            return (
+                f"{want.what} may not use {place}: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
+                f"choose another with {want.change_by}"
+            )
+        case errno.EADDRNOTAVAIL:
+            return (
+                f"{want.what} cannot use {place}: {want.address.host} is not an address of this machine "
+                f"(`ip address` lists them); choose another with {want.change_by}"
+            )
+    return f"{want.what} cannot use {place}: {(error.strerror or str(error)).lower()}; see {want.change_by}"
+
+
+def _holder(port: int) -> tuple[int, str] | None:
+    """The process that has a UDP port, as far as this user may see: its id and its name."""
+    inodes = {inode for table in ("udp", "udp6") for inode in _inodes(Path("/proc/net") / table, port)}
+    if not inodes:
+        return None
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with suppress(OSError):
+            for link in (process / "fd").iterdir():
+                if _readlink(link) in inodes:
+                    return int(process.name), (process / "comm").read_text().strip()
+    return None
+
+
+def _inodes(table: Path, port: int) -> list[str]:
+    """The sockets bound to ``port`` in a table of proc(5), the way links to them are written."""
+    found = []
+    with suppress(OSError):
+        for line in table.read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].rpartition(":")[2], 16) == port:
+                found.append(f"socket:[{fields[9]}]")
+    return found
+
+
+def _readlink(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""

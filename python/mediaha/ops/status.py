@@ -1,0 +1,147 @@
+"""What ``mediaha status`` shows: the answer of the control socket, typed at both of its ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from mediaha.model.media import ServerView
+from mediaha.model.site import MediaServerSpec, NetsSpec
+from mediaha.ops.inquiry import Statistics
+from mediaha.ops.supervisor import Running, Starting, State, Waiting
+
+
+class ServerStatus(msgspec.Struct, kw_only=True):
+    """A media server as this host knows it. None stands for what this host cannot know."""
+
+    name: str
+    host: str
+    ng: str
+    interfaces: list[str]
+    ports: tuple[int, int] | None
+    managed: bool
+    state: str
+    """To the failover pool: usable, suspect, dead, recovering, draining. Without a pool: the process's state."""
+    why: str
+    since: str
+    """ISO 8601, UTC."""
+    for_s: float
+    calls: int | None = None
+    """Calls of this host's NeTS on it."""
+    sessions: int | None = None
+    """Calls on it by its own count, whoever placed them."""
+    streams: int | None = None
+    rtt_ms: float | None = None
+    pid: int | None = None
+    process: Literal["running", "starting", "waiting"] | None = None
+
+
+class NetsStatus(msgspec.Struct, kw_only=True):
+    """A NeTS instance of this host."""
+
+    name: str
+    listen: str
+    calls: int
+    taking_calls: bool
+
+
+class NodeStatus(msgspec.Struct, kw_only=True):
+    """One host of a site."""
+
+    site: str
+    host: str
+    pid: int
+    version: str
+    for_s: float
+    draining: bool
+    nets: list[NetsStatus]
+    servers: list[ServerStatus]
+    domains: dict[str, list[str]]
+    log_lines_dropped: int
+
+
+class Clocks(msgspec.Struct, frozen=True):
+    """One moment on the clocks involved: wall time, and the monotonic clocks of the pool and of trio."""
+
+    wall: float
+    monotonic: float
+    trio: float
+
+    def iso(self, ago_s: float) -> str:
+        """When it was ``ago_s`` seconds before this moment."""
+        return datetime.fromtimestamp(self.wall - ago_s, UTC).isoformat(timespec="milliseconds")
+
+
+def server_status(
+    spec: MediaServerSpec,
+    now: Clocks,
+    *,
+    view: ServerView | None,
+    process: State | None,
+    statistics: Statistics | None,
+) -> ServerStatus:
+    """Put together what the pool, the supervisor and the server itself say about one media server."""
+    state, why, for_s = _condition(now, view, process)
+    return ServerStatus(
+        name=spec.name,
+        host=spec.host,
+        ng=str(spec.ng),
+        interfaces=list(spec.interfaces),
+        ports=spec.ports if spec.managed else None,
+        managed=spec.managed,
+        state=state,
+        why=why,
+        since=now.iso(for_s),
+        for_s=round(for_s, 3),
+        calls=view.calls if view is not None else None,
+        sessions=_count(statistics, "sessions", "sessionstotal"),
+        streams=_count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
+        rtt_ms=view.rtt_ms if view is not None else None,
+        pid=process.pid if isinstance(process, Starting | Running) else None,
+        process=_process_word(process),
+    )
+
+
+def nets_status(spec: NetsSpec, *, calls: int, taking_calls: bool) -> NetsStatus:
+    """One NeTS instance."""
+    return NetsStatus(name=spec.name, listen=f"{spec.listen}/udp", calls=calls, taking_calls=taking_calls)
+
+
+def _condition(now: Clocks, view: ServerView | None, process: State | None) -> tuple[str, str, float]:
+    if view is not None:
+        why = view.why
+        if isinstance(process, Waiting):
+            why = f"{why}; starts again in {max(0.0, process.until - now.trio):.1f} s" if why else process.why
+        return view.condition.value, why, max(0.0, now.monotonic - view.since)
+    if isinstance(process, Waiting):
+        return "waiting", process.why, max(0.0, now.trio - process.since)
+    if process is not None:
+        return _process_word(process) or "", "", max(0.0, now.trio - process.since)
+    return "unknown", "no NeTS of this host uses it", 0.0
+
+
+def _process_word(process: State | None) -> Literal["running", "starting", "waiting"] | None:
+    match process:
+        case Running():
+            return "running"
+        case Starting():
+            return "starting"
+        case Waiting():
+            return "waiting"
+    return None
+
+
+def _count(statistics: Statistics | None, ours: str, *theirs: str) -> int | None:
+    """Our servers' own number, or the sum of those by which rtpengine says it in ``currentstatistics``."""
+    if statistics is None:
+        return None
+    if isinstance(own := statistics.get(ours), int):
+        return own
+    current = statistics.get("currentstatistics")
+    if not isinstance(current, Mapping):
+        return None
+    found = [value for key in theirs if isinstance(value := current.get(key), int)]
+    return sum(found) if found else None

@@ -1,0 +1,153 @@
+"""What may be asked on the control socket of a host, answered from its running parts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+import trio
+
+from mediaha.model.errors import MediahaError
+from mediaha.model.media import ServerView
+from mediaha.model.site import MediaServerSpec, NetsSpec, Site
+from mediaha.ops.control import Request, Verb
+from mediaha.ops.inquiry import statistics_of
+from mediaha.ops.status import Clocks, NodeStatus, nets_status, server_status
+from mediaha.ops.supervisor import State
+from mediaha.tca.mistakes import did_you_mean
+
+
+class UnknownServer(MediahaError):
+    """No media server has this name."""
+
+
+class UnknownCall(MediahaError):
+    """No NeTS of this host knows the call, now or from its recent past."""
+
+
+class ControlledNets(Protocol):
+    """A NeTS instance, as far as the control socket asks it."""
+
+    @property
+    def spec(self) -> NetsSpec: ...
+
+    def calls(self) -> int:
+        """How many calls it has."""
+        ...
+
+    def explain(self, call_id: str) -> object | None:
+        """The story of a call; None when it knows none by this name."""
+        ...
+
+    def servers(self) -> tuple[ServerView, ...]:
+        """The media servers as its pool sees them."""
+        ...
+
+
+class ControlledHost(Protocol):
+    """A running host, as far as the control socket asks it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def site(self) -> Site: ...
+    @property
+    def began(self) -> float:
+        """When it was started, on the monotonic clock."""
+        ...
+
+    @property
+    def draining(self) -> bool: ...
+    @property
+    def log_lines_dropped(self) -> int: ...
+    def media(self) -> Sequence[MediaServerSpec]:
+        """Every media server of the site, also those that are leaving it."""
+        ...
+
+    def nets(self) -> Sequence[ControlledNets]: ...
+    def processes(self) -> dict[str, State]:
+        """Where each media server of this host is, by name."""
+        ...
+
+    def drain_server(self, name: str, *, draining: bool) -> None: ...
+    def stop(self, why: str) -> None: ...
+
+
+def verbs(host: ControlledHost) -> dict[str, Verb]:
+    """Each verb with the function that answers it."""
+
+    async def status(_request: Request) -> NodeStatus:
+        return await _status(host)
+
+    async def explain(request: Request) -> object:
+        return _explain(host, request)
+
+    async def drain(request: Request) -> object:
+        return _drain(host, request)
+
+    async def stop(_request: Request) -> object:
+        host.stop("asked on the control socket")
+        return {"stopping": True}
+
+    return {"status": status, "explain": explain, "drain": drain, "stop": stop}
+
+
+async def _status(host: ControlledHost) -> NodeStatus:
+    counted = await statistics_of({spec.name: spec.ng for spec in host.media()})
+    now = Clocks(time.time(), time.monotonic(), trio.current_time())
+    views = {view.name: view for nets in host.nets() for view in nets.servers()}
+    processes = host.processes()
+    servers = [
+        server_status(
+            spec,
+            now,
+            view=views.get(spec.name),
+            process=processes.get(spec.name),
+            statistics=counted.get(spec.name),
+        )
+        for spec in host.media()
+    ]
+    return NodeStatus(
+        site=host.site.name,
+        host=host.name,
+        pid=os.getpid(),
+        version=_version(),
+        for_s=round(now.monotonic - host.began, 3),
+        draining=host.draining,
+        nets=[nets_status(nets.spec, calls=nets.calls(), taking_calls=not host.draining) for nets in host.nets()],
+        servers=servers,
+        domains={domain.name: list(domain.media) for domain in host.site.domains},
+        log_lines_dropped=host.log_lines_dropped,
+    )
+
+
+def _explain(host: ControlledHost, request: Request) -> object:
+    call_id = request.get("call_id")
+    if not isinstance(call_id, str):
+        raise UnknownCall("explain needs a call_id")
+    for nets in host.nets():
+        if (story := nets.explain(call_id)) is not None:
+            return story
+    raise UnknownCall(f"no call {call_id!r} is known here; stories are kept of recent calls only")
+
+
+def _drain(host: ControlledHost, request: Request) -> object:
+    name = request.get("server")
+    known = [spec.name for spec in host.media()]
+    if not isinstance(name, str) or name not in known:
+        raise UnknownServer(f"there is no media server {name!r}; {did_you_mean(str(name), known)}")
+    if not host.nets() and name not in host.processes():
+        raise UnknownServer(f"neither {name!r} nor a NeTS that uses it runs on this host; ask on one where it does")
+    draining = request.get("draining", True) is True
+    host.drain_server(name, draining=draining)
+    return {"server": name, "draining": draining}
+
+
+def _version() -> str:
+    try:
+        return version("mediaha")
+    except PackageNotFoundError:
+        return "source"
