@@ -55,7 +55,8 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
 
 def closest(wrong: str, known: Iterable[str]) -> str | None:
     """The one of ``known`` that was most likely meant, if any is near enough to say so."""
-    close = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.6)
+    cutoff = 0.5 if len(wrong) <= 3 else 0.6  # one letter of two is wrong in "nq"
+    close = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=cutoff)
     return close[0] if close else None
 
 
