@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from mediaha.model.errors import MediahaError
-from mediaha.model.media import ServerCondition, ServerView
+from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
@@ -88,6 +88,10 @@ class Session:
     def servers(self) -> tuple[ServerView, ...]:
         """The media servers as the pool sees them."""
         return self.pool.servers()
+
+    def changes(self) -> tuple[ServerChanged, ...]:
+        """How they changed lately."""
+        return self.pool.changes()
 
 
 class Node:

@@ -18,7 +18,7 @@ from mediaha.model.address import Address
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.message import Headers, Request, Response
-from mediaha.sip.sdp import media_address
+from mediaha.sip.sdp import streams
 from mediaha.sip.transaction.events import (
     Acknowledged,
     Cancelled,
@@ -156,9 +156,11 @@ class Phones:
         call.settled.set()
 
     def _aim(self, leg: Leg, sdp: bytes) -> None:
-        remote = media_address(sdp)
-        if remote is not None:
-            self._load.aim(leg.audio, str(remote))
+        for stream in streams(sdp):
+            host = stream.address.split()[-1:]  # IN IP4 192.0.2.1
+            if stream.kind == b"audio" and host and stream.port != b"0":
+                self._load.aim(leg.audio, str(Address(host[0].decode(), int(stream.port))))
+                return
 
     async def serve_callers(self) -> None:
         """Answer what the site sends to callers."""

@@ -218,10 +218,6 @@ def _moved_to(seen: Seen) -> dict[str, int]:
 def _detection_ms(seen: Seen) -> float | None:
     """When the pool first held the victim for dead after the fault, by the site's record of changes."""
     for change in seen.status.changes:
-        if (
-            change.server == seen.victim.name
-            and change.at >= seen.fault_at
-            and change.condition in ("dead", "suspect")
-        ):
+        if change.server == seen.victim.name and change.at >= seen.fault_at and change.state in ("dead", "suspect"):
             return round((change.at - seen.fault_at) * 1000, 1)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -11,12 +12,14 @@ import trio
 from mediaha import _core
 from mediaha.failover import values
 from mediaha.failover.notices import Backlog, Notice
-from mediaha.model.media import Anchored, Fault, MediaRefused, ServerView
+from mediaha.model.media import Anchored, Fault, MediaRefused, ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, Timings
 
 NOTICES_MAX = 1024
 """Notices that wait in the channel itself; further ones wait in the backlog, one for each call or server."""
 RETRY_S = 0.005
+CHANGES_MAX = 256
+"""Changes of servers that are remembered; the oldest is forgotten."""
 
 _Outcome = Anchored | MediaRefused
 
@@ -48,6 +51,7 @@ class MediaPool:
         self._asked: dict[int, _Asked] = {}
         self._backlog = Backlog()
         self._backlog_grew = trio.Event()
+        self._changes: deque[ServerChanged] = deque(maxlen=CHANGES_MAX)
         self._notices_in, self._notices = trio.open_memory_channel[Notice](NOTICES_MAX)
 
     async def offer(
@@ -111,6 +115,10 @@ class MediaPool:
         """The servers in configured order, as the pool saw them some 50 ms ago at most."""
         return tuple(values.view(seen) for seen in self._core.servers())
 
+    def changes(self) -> tuple[ServerChanged, ...]:
+        """How the servers' condition changed lately, oldest first; the last 256 changes."""
+        return tuple(self._changes)
+
     def configure(self, servers: Sequence[MediaServerSpec]) -> None:
         """Replace the servers; those whose name and address stay keep their state and their calls.
 
@@ -154,7 +162,10 @@ class MediaPool:
             case _core.Deleted():
                 self._settle(event.token, None)
             case _:
-                self._notify(values.notice(event))
+                notice = values.notice(event)
+                if isinstance(notice, ServerChanged):
+                    self._changes.append(notice)
+                self._notify(notice)
 
     def _settle(self, token: int, outcome: _Outcome | None) -> None:
         # Nobody waits under the token when the task was cancelled.

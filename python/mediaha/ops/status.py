@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from mediaha.model.media import ServerView
+from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
 from mediaha.ops.inquiry import Statistics
 from mediaha.ops.supervisor import Running, Starting, State, Waiting
@@ -48,6 +48,18 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     taking_calls: bool
 
 
+class ChangeStatus(msgspec.Struct, kw_only=True):
+    """A media server's condition changed, as a NeTS of this host saw it."""
+
+    server: str
+    state: str
+    why: str
+    at: float
+    """Seconds of this machine's monotonic clock."""
+    when: str
+    """ISO 8601, UTC."""
+
+
 class NodeStatus(msgspec.Struct, kw_only=True):
     """One host of a site."""
 
@@ -59,6 +71,8 @@ class NodeStatus(msgspec.Struct, kw_only=True):
     draining: bool
     nets: list[NetsStatus]
     servers: list[ServerStatus]
+    changes: list[ChangeStatus]
+    """The latest, oldest first."""
     domains: dict[str, list[str]]
     log_lines_dropped: int
 
@@ -73,6 +87,17 @@ class Clocks(msgspec.Struct, frozen=True):
     def iso(self, ago_s: float) -> str:
         """When it was ``ago_s`` seconds before this moment."""
         return datetime.fromtimestamp(self.wall - ago_s, UTC).isoformat(timespec="milliseconds")
+
+
+def change_status(change: ServerChanged, now: Clocks) -> ChangeStatus:
+    """One change with its time on both clocks."""
+    return ChangeStatus(
+        server=change.server,
+        state=str(change.condition),
+        why=change.why,
+        at=change.since,
+        when=now.iso(now.monotonic - change.since),
+    )
 
 
 def server_status(

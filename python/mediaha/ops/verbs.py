@@ -11,11 +11,11 @@ from typing import Protocol
 import trio
 
 from mediaha.model.errors import MediahaError
-from mediaha.model.media import ServerView
+from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec, Site
 from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
-from mediaha.ops.status import Clocks, NodeStatus, nets_status, server_status
+from mediaha.ops.status import Clocks, NodeStatus, change_status, nets_status, server_status
 from mediaha.ops.supervisor import State
 from mediaha.tca.mistakes import did_you_mean
 
@@ -44,6 +44,10 @@ class ControlledNets(Protocol):
 
     def servers(self) -> tuple[ServerView, ...]:
         """The media servers as its pool sees them."""
+        ...
+
+    def changes(self) -> tuple[ServerChanged, ...]:
+        """How they changed lately, oldest first."""
         ...
 
 
@@ -119,6 +123,7 @@ async def _status(host: ControlledHost) -> NodeStatus:
         draining=host.draining,
         nets=[nets_status(nets.spec, calls=nets.calls(), taking_calls=not host.draining) for nets in host.nets()],
         servers=servers,
+        changes=[change_status(change, now) for nets in host.nets() for change in nets.changes()],
         domains={domain.name: list(domain.media) for domain in host.site.domains},
         log_lines_dropped=host.log_lines_dropped,
     )
