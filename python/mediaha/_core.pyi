@@ -12,7 +12,27 @@ from typing import Literal, final
 
 from mediaha.model.errors import MediahaError as MediahaError
 
-__all__: list[str]
+__all__ = [
+    "Anchored",
+    "Arrivals",
+    "Attempt",
+    "BadArgument",
+    "Closed",
+    "Deleted",
+    "Gap",
+    "Load",
+    "MediaServer",
+    "MediahaError",
+    "Moved",
+    "Pool",
+    "QueueFull",
+    "Record",
+    "Refused",
+    "ServerState",
+    "ServerView",
+    "StartError",
+    "Stranded",
+]
 
 class StartError(MediahaError):
     """A socket could not be bound or a thread not be started; the text names the address and the cause."""

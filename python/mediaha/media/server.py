@@ -73,4 +73,6 @@ async def serve_media(
 
 def _write(records: list[_core.Record], server: str) -> None:
     for record in records:
-        getattr(log, record.level)(record.event, **{"server": server, **json.loads(record.fields)})
+        facts = json.loads(record.fields)
+        facts["server"] = facts.pop("name", server)
+        getattr(log, record.level)(record.event, **facts)

@@ -1,0 +1,220 @@
+"""Media for calls from real media servers over loopback, while they crash, hang and come back."""
+
+import socket
+import time
+
+import pytest
+import trio
+import trio.testing
+
+from mediaha.failover import open_pool
+from mediaha.load import Load
+from mediaha.model.address import Address
+from mediaha.model.errors import MediahaError
+from mediaha.model.media import Fault, MediaRefused, Moved, ServerChanged, ServerCondition, Stranded
+from mediaha.model.site import MediaServerSpec, Timings
+from tests.failover.world import Phone, audio_at, open_world, sdp, spec, until
+
+
+async def notices_until(pool, wanted, within_s=5.0):
+    """Read notices until one of the type ``wanted`` comes; gives it."""
+    with trio.fail_after(within_s):
+        async for notice in pool.notices():
+            if isinstance(notice, wanted):
+                return notice
+    raise AssertionError("the channel was closed")
+
+
+@pytest.fixture
+def load():
+    load = Load()
+    yield load
+    load.close()
+
+
+async def test_a_call_is_placed_on_the_first_server_of_its_list(pool_with):
+    async with pool_with("a", "b") as world:
+        anchored = await world.pool.offer("call-1", "from", None, sdp(4000), ["b", "a"])
+        assert anchored.server == "b"
+        assert [(attempt.server, attempt.outcome) for attempt in anchored.story] == [("b", "answered")]
+        assert audio_at(anchored.sdp) != "127.0.0.1:4000"
+        await until("it is counted", lambda: {v.name: v.calls for v in world.pool.servers()} == {"a": 0, "b": 1})
+        await world.pool.delete("call-1")
+        assert world.running["b"].statistics()["sessions"] == 0
+
+
+async def test_a_server_that_crashes_mid_call_is_replaced_by_the_next(pool_with, load):
+    """The parties keep talking while server a dies; b must carry the media within half a second."""
+    async with pool_with("a", "b") as world:
+        phone = Phone(load)
+        await phone.call(world.pool, "call-1", ["a", "b"])
+        phone.talk()
+        await until("both hear each other", lambda: phone.heard() > 5)
+        world.crash("a")
+        crashed_at = time.monotonic()
+        moved = await notices_until(world.pool, Moved)
+        assert time.monotonic() - crashed_at < 0.5
+        assert (moved.call_id, moved.from_server, moved.server) == ("call-1", "a", "b")
+        assert moved.sdp_for_caller is not None
+        assert moved.sdp_for_callee is not None
+        heard = phone.heard()
+        phone.told(moved.sdp_for_caller, moved.sdp_for_callee)
+        await until("both hear each other again", lambda: phone.heard() > heard + 10)
+        assert world.running["b"].statistics()["sessions"] == 1
+
+
+async def test_a_call_that_still_rings_moves_too_and_is_answered_on_the_new_server(pool_with, load):
+    async with pool_with("a", "b") as world:
+        phone = Phone(load)
+        await world.pool.offer("call-1", "from", None, phone.sdp(phone.caller), ["a", "b"])
+        world.crash("a")
+        moved = await notices_until(world.pool, Moved)
+        assert moved.sdp_for_caller is None
+        assert moved.sdp_for_callee is not None
+        answered = await world.pool.answer("call-1", "from", "to", phone.sdp(phone.callee))
+        assert answered.server == "b"
+        phone.told(answered.sdp, moved.sdp_for_callee)
+        phone.talk()
+        await until("both hear each other", lambda: phone.heard() > 10)
+
+
+async def test_without_another_server_the_call_strands_and_moves_when_one_is_back(pool_with, load):
+    async with pool_with("a") as world:
+        phone = Phone(load)
+        await phone.call(world.pool, "call-1", ["a"])
+        world.crash("a")
+        stranded = await notices_until(world.pool, Stranded)
+        assert (stranded.call_id, stranded.server) == ("call-1", "a")
+        await trio.testing.wait_all_tasks_blocked()
+        await world.start("a")
+        moved = await notices_until(world.pool, Moved, within_s=10)
+        assert (moved.call_id, moved.server) == ("call-1", "a")
+
+
+async def test_the_supervisors_word_is_enough(pool_with, load):
+    """A process that is known to have exited is not asked whether it lives."""
+    async with pool_with("a", "b") as world:
+        phone = Phone(load)
+        await phone.call(world.pool, "call-1", ["a", "b"])
+        said_at = time.monotonic()
+        world.pool.died("a", "exit status 1")
+        changed = await notices_until(world.pool, ServerChanged, 1)
+        while changed.condition is not ServerCondition.DEAD:
+            changed = await notices_until(world.pool, ServerChanged, 1)
+        assert changed.server == "a"
+        assert "exit status 1" in changed.why
+        moved = await notices_until(world.pool, Moved, 1)
+        assert moved.server == "b"
+        assert time.monotonic() - said_at < 0.2
+
+
+async def test_a_black_holed_first_server_costs_little_once_and_then_nothing():
+    """Bound and never read: no answer, no error. The next server must have the call within 100 ms."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as black_hole:
+        black_hole.bind(("127.0.0.1", 0))
+        hole = MediaServerSpec("hole", "there", Address(*black_hole.getsockname()), managed=False)
+        async with open_world("b", foreign=[hole]) as world:
+            took = [await setup_s(world.pool, f"call-{number}") for number in range(6)]
+            assert took[0] < 0.1, took
+            await until("the hole is known", lambda: condition(world.pool, "hole") is ServerCondition.DEAD)
+            took = [await setup_s(world.pool, f"later-{number}") for number in range(6)]
+            assert max(took) < 0.02, took
+
+
+async def setup_s(pool, call_id):
+    began = time.monotonic()
+    anchored = await pool.offer(call_id, "from", None, sdp(4000), ["hole", "b"])
+    assert anchored.server == "b"
+    return time.monotonic() - began
+
+
+def condition(pool, name):
+    return next(view.condition for view in pool.servers() if view.name == name)
+
+
+async def test_a_draining_server_gets_no_new_calls(pool_with):
+    async with pool_with("a", "b") as world:
+        world.pool.drain("a")
+        await until("a drains", lambda: condition(world.pool, "a") is ServerCondition.DRAINING)
+        assert (await world.pool.offer("call-1", "from", None, sdp(4000), ["a", "b"])).server == "b"
+
+
+async def test_servers_can_be_replaced_while_calls_go_on(pool_with, load):
+    async with pool_with("a", "b") as world:
+        phone = Phone(load)
+        await phone.call(world.pool, "call-1", ["a"])
+        world.pool.configure([world.specs["b"]])
+        await until("only b is listed", lambda: [view.name for view in world.pool.servers()] == ["b"])
+        await world.pool.delete("call-1")
+        await until("a was told", lambda: world.running["a"].statistics()["sessions"] == 0)
+
+
+async def test_an_unusable_sdp_is_the_callers_fault(pool_with):
+    async with pool_with("a", "b") as world:
+        with pytest.raises(MediaRefused) as refusal:
+            await world.pool.offer("call-1", "from", None, b"this is no SDP", ["a", "b"])
+        assert refusal.value.fault is Fault.CALLER
+        assert [attempt.server for attempt in refusal.value.story] == ["a"]
+        with pytest.raises(MediaRefused) as refusal:
+            await world.pool.offer("call-2", "from", None, b"v=0\r\n" * 20_000, ["a", "b"])
+        assert refusal.value.fault is Fault.CALLER
+
+
+async def test_no_server_at_all_is_said_with_the_story():
+    nobody = spec("gone", 9)
+    async with open_pool([nobody], Timings()) as pool:
+        with pytest.raises(MediaRefused) as refusal:
+            await pool.offer("call-1", "from", None, sdp(4000), ["gone"])
+        assert refusal.value.fault is Fault.NO_SERVER
+        with pytest.raises(MediaRefused) as refusal:
+            await pool.answer("call-9", "from", "to", sdp(4000))
+        assert refusal.value.fault is Fault.UNKNOWN_CALL
+        await pool.delete("call-9")
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_leaves_nothing_behind():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as black_hole:
+        black_hole.bind(("127.0.0.1", 0))
+        hole = MediaServerSpec("hole", "there", Address(*black_hole.getsockname()), managed=False)
+        async with open_pool([hole], Timings()) as pool:
+            with trio.move_on_after(0.01) as impatient:
+                await pool.offer("call-1", "from", None, sdp(4000), ["hole"])
+            assert impatient.cancelled_caught
+            with trio.fail_after(5):
+                await pool.delete("call-1")
+
+
+async def test_what_the_block_raises_comes_out_as_it_is():
+    with pytest.raises(KeyError):
+        async with open_pool([], Timings()):
+            raise KeyError
+
+
+async def test_two_servers_of_one_name_are_a_mistake():
+    with pytest.raises(MediahaError, match="two media servers are called 'a'"):
+        async with open_pool([spec("a", 2223), spec("a", 2224)], Timings()):
+            pass
+
+
+async def test_hundreds_of_calls_move_and_every_one_is_told_although_nobody_reads_for_a_while(pool_with, load):
+    async with pool_with("a", "b") as world:
+        calls = {f"call-{number}" for number in range(300)}
+
+        async def place(call_id):
+            await world.pool.offer(call_id, "from", None, sdp(4000), ["a", "b"])
+            await world.pool.answer(call_id, "from", "to", sdp(5000))
+
+        async with trio.open_nursery() as nursery:
+            for call_id in calls:
+                nursery.start_soon(place, call_id)
+        world.crash("a")
+        time.sleep(0.5)  # noqa: ASYNC251 - Python is busy: the pool must not need it
+        moved = set()
+        with trio.fail_after(5):
+            async for notice in world.pool.notices():
+                if isinstance(notice, Moved):
+                    assert notice.server == "b"
+                    moved.add(notice.call_id)
+                if moved == calls:
+                    break
+        assert world.running["b"].statistics()["sessions"] == 300
