@@ -5,6 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from mediaha.cli.check import check_config
+from mediaha.cli.drill import drill
 from mediaha.cli.look import drain, explain, status, undrain
 from mediaha.cli.serve import serve
 
@@ -23,3 +24,4 @@ app.command(explain)
 app.command(drain)
 app.command(undrain)
 app.command(check_config)
+app.command(drill)
