@@ -144,7 +144,7 @@ impl Control {
         while let Some(order) = self.orders.take() {
             match order {
                 Order::Statistics(reply) => {
-                    let counted = self.controller.statistics(&self.datapath, monotonic());
+                    let counted = self.controller.statistics(&self.datapath);
                     let tallies = self.datapath.tallies();
                     let json = statistics::to_json(&self.name, &counted, &tallies, self.records.dropped());
                     // Whoever asked may have gone.
