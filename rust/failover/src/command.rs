@@ -72,7 +72,7 @@ pub enum Command {
         /// The call.
         call_id: Vec<u8>,
     },
-    /// A call that somebody else (another NeTS) placed is this pool's from now on. Answered with `Anchored`, whose
+    /// A call that somebody else (another `NeTS`) placed is this pool's from now on. Answered with `Anchored`, whose
     /// SDP is empty; when the call had to be created anew, a `Moved` with the new SDP comes before it. Answered with
     /// `Refused` when there is no server for it; then the pool does not know the call.
     Adopt {

@@ -9,12 +9,24 @@
 //! [`Output`] are what crosses the network.
 #![forbid(unsafe_code)]
 
+mod audit;
+mod call;
 mod command;
 mod config;
 mod event;
 mod exchange;
+mod fence;
+mod flights;
+mod liveness;
+mod order;
 mod pool;
+mod registry;
+mod rtt;
+mod servers;
+mod stall;
 mod story;
+mod timers;
+mod walk;
 
 pub use command::{Command, ServerSpec, Token};
 pub use config::Config;

@@ -1,0 +1,262 @@
+//! The pool: what happened is handed to whom it concerns, and what they decide is put into the outbox.
+//!
+//! ```text
+//!   commands ──▶ [commands]                       ┌──▶ [walking]  an offer walks the list
+//!   replies  ──▶ by cookie: what was asked for ───┼──▶ [moving]   a dead server's calls are created anew
+//!   refusals ──▶ [watching] ── a server died ─────┤    [serving]  later offers and answers
+//!   ticks    ──▶ timers                           └──▶ [owing]    what servers must still delete
+//! ```
+
+mod commands;
+mod moving;
+mod owing;
+mod serving;
+mod walking;
+mod watching;
+
+use std::collections::VecDeque;
+
+use mediaha_ng::{Reply, Request, reason};
+use mediaha_time::{Duration, Time};
+
+use crate::call::Step;
+use crate::config::Config;
+use crate::event::{Event, ServerView};
+use crate::exchange::{Cookie, Input, Output, ServerId};
+use crate::fence::Fence;
+use crate::flights::{Due, Flight, Flights, Purpose};
+use crate::registry::{CallId, CallKey, Calls};
+use crate::servers::Servers;
+use crate::stall::StallGuard;
+use crate::story::Asked;
+use crate::timers::{Timer, Timers};
+
+/// Watches media servers, places calls on them, and moves the calls of one that dies.
+///
+/// After each [`handle`](Self::handle), take [`next_output`](Self::next_output) until it is `None`, then come back
+/// with a `Tick` at [`wake_at`](Self::wake_at) or with whatever happens before.
+#[derive(Debug)]
+pub struct Pool {
+    config: Config,
+    servers: Servers,
+    calls: Calls,
+    flights: Flights,
+    fence: Fence,
+    timers: Timers,
+    stall: StallGuard,
+    /// Calls that wait to be created anew, and how many are being so.
+    queue: VecDeque<CallKey>,
+    moving: usize,
+    outbox: VecDeque<Output>,
+}
+
+/// A reply to an offer or an answer, judged.
+enum Judged {
+    Usable(Vec<u8>),
+    /// The request itself is at fault.
+    Callers(String),
+    /// The server does not know the call.
+    UnknownCall(String),
+    /// The server is full.
+    Full(String),
+    /// The server failed in some other way.
+    Failed(String),
+}
+
+impl Pool {
+    /// A pool without servers. `seed` decides where cookies start; two runs with the same seed and inputs are the
+    /// same.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            servers: Servers::default(),
+            calls: Calls::default(),
+            flights: Flights::new(seed),
+            fence: Fence::default(),
+            timers: Timers::default(),
+            stall: StallGuard::default(),
+            queue: VecDeque::new(),
+            moving: 0,
+            outbox: VecDeque::new(),
+        }
+    }
+
+    /// Something happened at `now`, which never runs backwards.
+    pub fn handle(&mut self, input: Input, now: Time) {
+        if let Some(stopped) = self.stall.woken(self.wake_at(), self.config.stall_ms_min, now) {
+            self.servers.excuse(stopped, now);
+        }
+        match input {
+            Input::Command(command) => self.command(command, now),
+            Input::Reply { server, cookie, reply } => self.reply(server, cookie, reply, now),
+            Input::Unreachable { server } => self.unreachable(server, now),
+            Input::Tick => {}
+        }
+        if self.stall.is_running(now) {
+            self.run_timers(now);
+        }
+        self.start_moves(now);
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outbox.pop_front()
+    }
+
+    /// When the next `Tick` is wanted; `None` while there is nothing to wait for.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
+        let first = [self.timers.next_at(), self.servers.next_at(&self.config)].into_iter().flatten().min()?;
+        Some(first.max(self.stall.not_before()))
+    }
+
+    /// The servers in the order of the last [`Command::Servers`](crate::Command::Servers), then those that are
+    /// configured no longer and still have calls.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerView> {
+        let view = |(id, server): (ServerId, &crate::servers::Server)| {
+            let (state, why, since) = server.in_words();
+            ServerView {
+                id,
+                name: server.name.to_string(),
+                address: server.address,
+                state,
+                why,
+                since,
+                calls: server.calls.len(),
+                owed: self.fence.owed(id),
+                rtt: server.rtt.smoothed(),
+                listed: server.listed,
+            }
+        };
+        self.servers.in_order().map(view).collect()
+    }
+
+    /// How many calls the pool holds, being set up, served, or waiting for a server.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn run_timers(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Flight(cookie) => self.flight_due(cookie, now),
+                Timer::Call(key) => self.call_due(key, now),
+                Timer::Debts(server) => self.pay(server, now),
+            }
+        }
+        for server in self.servers.ids() {
+            self.look_after(server, now);
+        }
+    }
+
+    fn flight_due(&mut self, cookie: Cookie, now: Time) {
+        match self.flights.due(cookie, now) {
+            Due::Later => {}
+            Due::Resend { server, request, next_at } => {
+                self.outbox.push_back(Output::Send { server, cookie, request });
+                self.timers.set(next_at, Timer::Flight(cookie));
+            }
+            Due::GivenUp(flight) => match &flight.purpose {
+                Purpose::Delete(call_id) => self.delete_unanswered(flight.server, call_id, now),
+                Purpose::Audit(_) => self.audit_unanswered(flight.server),
+                // These are given up by the call they belong to, never by their own timer.
+                Purpose::Walk(_) | Purpose::Rebuild(_) | Purpose::Wish(_) => {}
+            },
+        }
+    }
+
+    fn call_due(&mut self, key: CallKey, now: Time) {
+        self.wish_due(key, now);
+        self.walk_on(key, now);
+        self.rebuild_due(key, now);
+        self.strand_due(key, now);
+    }
+
+    fn reply(&mut self, server: ServerId, cookie: Cookie, reply: Reply, now: Time) {
+        if self.pong(server, cookie, &reply, now) {
+            return;
+        }
+        let Some((flight, rtt)) = self.flights.arrive(server, cookie, now) else {
+            if let Reply::Sdp(_) = reply {
+                self.late_winner(server, cookie, now);
+            }
+            return;
+        };
+        self.sign_of_life(server, rtt.filter(|_| self.is_one_of_few(&flight)), now);
+        match flight.purpose {
+            Purpose::Walk(key) => self.walk_answered(key, cookie, judge(reply), now),
+            Purpose::Rebuild(key) => self.rebuild_answered(key, cookie, judge(reply), now),
+            Purpose::Wish(key) => self.wish_answered(key, cookie, judge(reply), now),
+            Purpose::Delete(call_id) => self.delete_answered(server, &call_id, now),
+            Purpose::Audit(key) => self.audit_answered(server, key, &judge(reply), now),
+        }
+    }
+
+    /// Requests sent in bulk wait for one another at the server; how long says little about a single one.
+    fn is_one_of_few(&self, flight: &Flight) -> bool {
+        matches!(flight.purpose, Purpose::Walk(_) | Purpose::Wish(_)) && self.moving == 0
+    }
+
+    /// Send a request now, and again until it is answered or closed.
+    fn send(
+        &mut self,
+        server: ServerId,
+        purpose: Purpose,
+        request: Request,
+        give_up_at: Time,
+        now: Time,
+    ) -> Cookie {
+        let resend_every = self.resend_every(server, &purpose);
+        let cookie = self.flights.depart(server, purpose, request.clone(), resend_every, give_up_at, now);
+        self.outbox.push_back(Output::Send { server, cookie, request });
+        self.timers.set((now + resend_every).min(give_up_at), Timer::Flight(cookie));
+        cookie
+    }
+
+    /// A server that is given much to do at once is not asked twice as quickly as an idle one.
+    fn resend_every(&self, server: ServerId, purpose: &Purpose) -> Duration {
+        let measured = self.servers.get(server).map(|one| one.rtt.resend_after()).unwrap_or_default();
+        let is_bulk = match purpose {
+            Purpose::Rebuild(_) | Purpose::Delete(_) => true,
+            Purpose::Walk(_) => self.moving > 0,
+            Purpose::Wish(_) | Purpose::Audit(_) => false,
+        };
+        if is_bulk { measured.max(Duration::from_millis(self.config.move_try_ms_min) / 3) } else { measured }
+    }
+
+    fn request(&self, call_id: &CallId, step: Step) -> Request {
+        let media = mediaha_ng::Media {
+            call_id: call_id.to_vec(),
+            from_tag: step.proposal.from,
+            to_tag: step.proposal.to,
+            via_branch: None,
+            sdp: step.proposal.sdp,
+            options: self.config.options.clone(),
+        };
+        if step.asked == Asked::Answer { Request::Answer(media) } else { Request::Offer(media) }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outbox.push_back(Output::Event(event));
+    }
+}
+
+fn judge(reply: Reply) -> Judged {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match reply {
+        Reply::Sdp(sdp) => Judged::Usable(sdp),
+        Reply::LoadLimit { message } => Judged::Full(text(&message)),
+        Reply::Error { reason } if reason::is_callers_fault(&reason) => Judged::Callers(text(&reason)),
+        Reply::Error { reason } if reason::is_limit(&reason) => Judged::Full(text(&reason)),
+        Reply::Error { reason } if reason == reason::UNKNOWN_CALL.as_bytes() => Judged::UnknownCall(text(&reason)),
+        Reply::Error { reason } => Judged::Failed(text(&reason)),
+        Reply::Pong { .. } | Reply::Done(_) => Judged::Failed("answered without SDP".into()),
+    }
+}
+
+fn millis(span: u64) -> Duration {
+    Duration::from_millis(span)
+}
