@@ -1,0 +1,32 @@
+"""A port that cannot be had is said in a sentence before anything is started."""
+
+import os
+import socket
+
+import pytest
+
+from mediaha.model.address import Address
+from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
+
+
+def test_the_process_in_the_way_is_named():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(PortsUnavailable) as caught:
+            check_ports([Wanted("NeTS nets-1", Address("127.0.0.1", port), "--listen")])
+    assert str(caught.value).startswith(f"NeTS nets-1 needs 127.0.0.1:{port}/udp, but process {os.getpid()} (")
+    assert str(caught.value).endswith("choose another port with --listen")
+
+
+def test_every_port_is_tried_and_an_address_of_another_machine_is_named():
+    wanted = [Wanted("one", Address("192.0.2.1", 5060), "--a"), Wanted("two", Address("2001:db8::1", 5060), "--b")]
+    with pytest.raises(PortsUnavailable) as caught:
+        check_ports(wanted)
+    first, second = str(caught.value).splitlines()
+    assert "192.0.2.1 is not an address of this machine" in first
+    assert second.startswith("two cannot use [2001:db8::1]:5060/udp")
+
+
+def test_free_ports_are_no_trouble():
+    check_ports([Wanted("one", Address("127.0.0.1", 0), "--a")])
