@@ -19,6 +19,7 @@ pub mod rtp;
 pub mod sdp;
 mod sequence;
 mod stream;
+pub mod testing;
 
 pub use self::clocks::Clocks;
 pub use self::controller::{Controller, ControllerConfig, Expired, ExpiryReason, Statistics};

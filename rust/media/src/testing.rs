@@ -31,7 +31,13 @@ impl TableDatapath {
     /// One that has these ports on every interface.
     #[must_use]
     pub fn new(ports: RangeInclusive<u16>) -> Self {
-        Self { ports, busy_permille: 0, open: BTreeMap::new(), streams: BTreeMap::new(), arrivals: BTreeMap::new() }
+        Self {
+            ports,
+            busy_permille: 0,
+            open: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+        }
     }
 
     /// A packet arrives at a local address; `None` when no stream listens there.

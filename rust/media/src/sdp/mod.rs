@@ -14,6 +14,8 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 pub use self::description::{Description, Direction, MediaSection, description_untrusted};
 pub use self::rewrite::{Placement, RewriteOptions, RtcpAttribute, rewrite};
 
@@ -52,3 +54,17 @@ impl SdpError {
         }
     }
 }
+
+impl fmt::Display for SdpError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotSdp => "not SDP",
+            Self::TooLarge => "too much SDP",
+            Self::BadMedia => "an m= line without port, protocol and formats",
+            Self::NoAddress => "a stream without an address to send to",
+            Self::NoMedia => "no media",
+        })
+    }
+}
+
+impl std::error::Error for SdpError {}

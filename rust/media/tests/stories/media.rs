@@ -1,0 +1,108 @@
+//! RTP and RTCP through a call.
+
+use crate::world::{CALLEE, CALLER, RTCP, STRANGER, World, at, media, sdp, sdp_with};
+use mediaha_ng::Request;
+
+#[test]
+fn both_parties_hear_each_other_from_the_first_packet() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+    assert_eq!(world.send(&RTCP, "198.51.100.1:4001", answered.rtcp(0)), Some(at("198.51.100.2:5001")));
+    assert_eq!(world.send(&RTCP, "198.51.100.2:5001", offered.rtcp(0)), Some(at("198.51.100.1:4001")));
+}
+
+#[test]
+fn early_media_reaches_the_caller_before_the_answer() {
+    let mut world = World::new();
+    let offered = world.offer("a", None, &sdp(CALLER));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+}
+
+/// A failover pool begins the calls of a dead server again on a fresh one: an offer with the caller's last SDP,
+/// an answer with the callee's, and neither party has sent anything here before.
+#[test]
+fn a_call_created_again_on_a_fresh_server_forwards_both_ways_at_once() {
+    let mut world = World::new();
+    let for_callee = world.offer("a", Some("b"), &sdp(CALLER));
+    let for_caller = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(world.speak(CALLEE, &for_callee), Some(at(CALLER)), "the caller is silent, and still hears");
+    assert_eq!(world.speak(CALLER, &for_caller), Some(at(CALLEE)));
+}
+
+#[test]
+fn a_phone_behind_a_nat_is_answered_where_it_speaks_from() {
+    let mut world = World::new();
+    let offered = world.offer("a", None, &sdp("192.168.7.7:4000"));
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(world.speak("198.51.100.77:61000", &answered), Some(at(CALLEE)));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at("198.51.100.77:61000")));
+}
+
+#[test]
+fn a_stranger_hears_nothing_and_is_not_heard() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    assert!(world.speak(CALLER, &answered).is_some());
+    assert_eq!(world.speak(STRANGER, &answered), None);
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+}
+
+#[test]
+fn strict_source_keeps_even_the_first_stranger_out() {
+    let mut world = World::new();
+    let mut offer = media("a", None, &sdp(CALLER));
+    offer.options.strict_source = true;
+    let offered = crate::world::Sdp::from(world.ask(&Request::Offer(offer)));
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(world.speak(STRANGER, &answered), None);
+    assert_eq!(world.speak(STRANGER, &offered), None);
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
+}
+
+#[test]
+fn multiplexed_reports_come_and_go_on_the_rtp_port() {
+    let mut world = World::new();
+    let offered = world.offer("a", None, &sdp_with(CALLER, &["rtcp-mux"]));
+    assert!(offered.section(0).rtcp_mux);
+    let answered = world.answer("a", "b", &sdp_with(CALLEE, &["rtcp-mux"]));
+    assert!(answered.section(0).rtcp_mux);
+    assert_eq!(world.send(&RTCP, CALLER, answered.rtp(0)), Some(at(CALLEE)));
+    assert_eq!(world.send(&RTCP, CALLEE, offered.rtp(0)), Some(at(CALLER)));
+}
+
+#[test]
+fn a_party_without_multiplexing_has_its_reports_on_their_own_port() {
+    let mut world = World::new();
+    let mut offer = media("a", None, &sdp_with(CALLER, &["rtcp-mux"]));
+    offer.options.rtcp_mux.demux = true;
+    let offered = crate::world::Sdp::from(world.ask(&Request::Offer(offer)));
+    assert!(!offered.section(0).rtcp_mux);
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert!(answered.section(0).rtcp_mux);
+    assert_eq!(world.send(&RTCP, CALLER, answered.rtp(0)), Some(at("198.51.100.2:5001")));
+    assert_eq!(world.send(&RTCP, "198.51.100.2:5001", offered.rtcp(0)), Some(at(CALLER)));
+}
+
+#[test]
+fn each_stream_of_a_call_has_its_own_way() {
+    let mut world = World::new();
+    let offered = world.offer("a", None, &sdp_with(CALLER, &["", ""]));
+    let answered = world.answer("a", "b", &sdp_with(CALLEE, &["", ""]));
+    let second = world.send(&crate::world::RTP, "198.51.100.1:4002", answered.rtp(1));
+    assert_eq!(second, Some(at("198.51.100.2:5002")));
+    assert_ne!(offered.rtp(0), offered.rtp(1));
+}
+
+#[test]
+fn a_party_that_moves_is_sent_to_at_its_new_address_at_once() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    world.speak(CALLER, &answered);
+    world.speak(CALLEE, &offered);
+    world.wait(60_000);
+    let again = world.offer("b", Some("a"), &sdp("198.51.100.9:7000"));
+    assert_eq!(again.rtp(0), answered.rtp(0), "the caller keeps the port that it knows");
+    assert_eq!(world.speak(CALLER, &answered), Some(at("198.51.100.9:7000")));
+}

@@ -1,0 +1,133 @@
+//! Offers and answers again: re-INVITEs from either party, holds, streams that come and go, repetitions.
+
+use crate::world::{CALLEE, CALLER, RTP, Sdp, World, at, media, sdp, sdp_with};
+use mediaha_ng::{AddressFamily, Reply, Request, reason};
+
+#[test]
+fn a_reoffer_keeps_the_ports() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    assert_eq!(world.offer("a", Some("b"), &sdp(CALLER)).rtp(0), offered.rtp(0));
+    assert_eq!(world.answer("a", "b", &sdp(CALLEE)).rtp(0), answered.rtp(0));
+    assert_eq!(world.datapath.open_ports().count(), 2);
+}
+
+#[test]
+fn the_callee_can_reoffer_and_the_caller_answer() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    assert_eq!(world.offer("b", Some("a"), &sdp(CALLEE)).rtp(0), answered.rtp(0));
+    assert_eq!(world.answer("b", "a", &sdp("198.51.100.1:4400")).rtp(0), offered.rtp(0));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at("198.51.100.1:4400")));
+}
+
+#[test]
+fn an_offer_repeated_under_another_cookie_is_the_same_offer() {
+    let mut world = World::new();
+    let first = world.offer("a", None, &sdp(CALLER));
+    let second = world.offer("a", None, &sdp(CALLER));
+    assert_eq!(first, second);
+    assert_eq!(world.controller.sessions(), 1);
+    assert_eq!(world.datapath.open_ports().count(), 2);
+}
+
+#[test]
+fn a_datagram_repeated_under_the_same_cookie_is_answered_from_memory() {
+    let mut world = World::new();
+    let offer = Request::Offer(media("a", None, &sdp(CALLER)));
+    let first = world.ask_as("same", &offer);
+    assert!(matches!(world.delete(), Reply::Done(_)));
+    assert_eq!(world.ask_as("same", &offer), first);
+    assert_eq!(world.controller.sessions(), 0, "a late copy of the offer does not bring the call back");
+}
+
+#[test]
+fn an_answer_without_an_offer_is_refused() {
+    let mut world = World::new();
+    let reply = world.ask(&Request::Answer(media("a", Some("b"), &sdp(CALLEE))));
+    assert_eq!(reply, Reply::error(reason::UNKNOWN_CALL));
+    assert!(world.datapath.is_empty());
+}
+
+#[test]
+fn a_second_answer_to_the_same_offer_replaces_the_first() {
+    let mut world = World::new();
+    world.offer("a", None, &sdp(CALLER));
+    let early = world.answer("a", "b", &sdp("198.51.100.50:9000"));
+    assert_eq!(world.speak(CALLER, &early), Some(at("198.51.100.50:9000")));
+    let last = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(early.rtp(0), last.rtp(0));
+    assert_eq!(world.speak(CALLER, &last), Some(at(CALLEE)));
+}
+
+#[test]
+fn a_hold_and_its_end_keep_the_ports() {
+    let mut world = World::new();
+    let (offered, _) = world.call();
+    let held = world.offer("a", Some("b"), &sdp_with(CALLER, &["sendonly"]));
+    assert!(held.section(0).held);
+    world.answer("a", "b", &sdp_with(CALLEE, &["recvonly"]));
+    let back = world.offer("a", Some("b"), &sdp(CALLER));
+    assert_eq!(back.rtp(0), offered.rtp(0));
+}
+
+#[test]
+fn a_stream_that_is_switched_off_gives_its_ports_back() {
+    let mut world = World::new();
+    world.offer("a", None, &sdp_with(CALLER, &["", ""]));
+    world.answer("a", "b", &sdp_with(CALLEE, &["", "off"]));
+    assert_eq!(world.datapath.open_ports().count(), 2);
+    let again = world.offer("a", Some("b"), &sdp_with(CALLER, &["", ""]));
+    assert_eq!(world.datapath.open_ports().count(), 4);
+    let answered = world.answer("a", "b", &sdp_with(CALLEE, &["", ""]));
+    assert_eq!(world.send(&RTP, "198.51.100.1:4002", answered.rtp(1)), Some(at("198.51.100.2:5002")));
+    assert_eq!(world.send(&RTP, "198.51.100.2:5002", again.rtp(1)), Some(at("198.51.100.1:4002")));
+}
+
+#[test]
+fn a_stream_that_appears_later_leaves_the_first_alone() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    let again = world.offer("b", Some("a"), &sdp_with(CALLEE, &["", ""]));
+    assert_eq!(again.rtp(0), answered.rtp(0));
+    world.answer("b", "a", &sdp_with(CALLER, &["", ""]));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+    world.offer("a", Some("b"), &sdp(CALLER));
+    assert_eq!(world.datapath.open_ports().count(), 2, "a stream left out of an offer is gone");
+}
+
+#[test]
+fn the_address_is_the_advertised_one_and_the_family_is_the_senders() {
+    let mut world = World::new();
+    assert_eq!(world.offer("a", None, &sdp(CALLER)).rtp(0).ip().to_string(), "203.0.113.1");
+    let mut six = media("a6", None, &sdp("[2001:db8::a]:4000"));
+    six.call_id = b"six".to_vec();
+    assert_eq!(Sdp::from(world.ask(&Request::Offer(six))).rtp(0).ip().to_string(), "2001:db8::1");
+}
+
+#[test]
+fn direction_and_address_family_choose_the_far_interface() {
+    let mut world = World::new();
+    let mut offer = media("a", None, &sdp(CALLER));
+    offer.options.direction = Some((b"pub".to_vec(), b"priv".to_vec()));
+    let offered = Sdp::from(world.ask(&Request::Offer(offer.clone())));
+    assert_eq!(offered.rtp(0).ip().to_string(), "192.168.0.1");
+    let answered = world.answer("a", "b", &sdp("192.168.0.9:5000"));
+    assert_eq!(answered.rtp(0).ip().to_string(), "203.0.113.1");
+
+    offer.options.direction = None;
+    offer.options.address_family = Some(AddressFamily::V6);
+    let again = Sdp::from(world.ask(&Request::Offer(offer)));
+    assert_eq!(again.rtp(0).ip().to_string(), "2001:db8::1");
+    assert_eq!(world.datapath.open_ports().count(), 2, "the port on the other interface was given back");
+}
+
+#[test]
+fn behind_a_proxy_the_address_of_the_sip_message_is_believed() {
+    let mut world = World::new();
+    let mut offer = media("a", None, &sdp("192.168.7.7:4000"));
+    offer.options.trust_address = false;
+    offer.options.received_from = Some([198, 51, 100, 1].into());
+    let offered = Sdp::from(world.ask(&Request::Offer(offer)));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+}
