@@ -204,8 +204,8 @@ fn two_workers_share_the_streams_and_keep_the_order_in_each() {
             (0..10).for_each(|place| assert_eq!(call.parties[1].hear().0, rtp(burst * 10 + place)));
         }
     }
-    let work: Vec<u64> = relay.datapath.tallies().iter().map(|tally| tally.sent).collect();
-    assert_eq!(work, [800, 800]);
+    // A worker counts a packet just after it has sent it.
+    eventually("half of the work each", || relay.datapath.tallies().iter().all(|tally| tally.sent == 800));
 }
 
 #[test]

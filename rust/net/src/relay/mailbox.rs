@@ -58,7 +58,7 @@ impl Mailbox {
     /// Adds a command; waits for room if there is none.
     pub(crate) fn post(&self, command: Command) -> Result<(), Stuck> {
         let Err(mut refused) = self.commands.push(command) else {
-            // Whoever put the first one in has rung, and the worker empties the queue before it listens again.
+            // Whoever put the first one in has rung, and the bell rings on until the queue is empty.
             if self.commands.len() == 1 {
                 self.bell.ring();
             }
@@ -79,9 +79,13 @@ impl Mailbox {
         Err(Stuck)
     }
 
-    /// The oldest command. The worker drains the bell, then takes until there is none, or rings the bell itself.
+    /// The oldest command. The worker rings the bell itself if it drains it and leaves some.
     pub(crate) fn take(&self) -> Option<Command> {
         self.commands.pop()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
     }
 
     /// Tells the worker to end, whatever else it was told.

@@ -87,26 +87,25 @@ impl Worker {
         }
     }
 
-    /// Forwards what the last wait has found; returns how many packets that were.
+    /// Does what control says, then forwards what the last wait has found; returns how many packets that were.
+    ///
+    /// In this order, so that a party that sends as soon as its SDP is answered is heard: the command was given before the
+    /// answer was sent. A token may mean another stream after a command than before; it is then only asked in vain, or early.
     fn look(&mut self, now: Time) -> usize {
+        self.obey(now);
         let mut found = 0;
-        let mut rung = false;
         for ready in self.events.iter() {
             if ready.token == BELL {
-                rung = true;
+                self.mailbox.bell.drain();
+                self.obey_later();
             } else if self.table.forward_one(ready.token, &mut self.buffer, now, &self.tally) {
                 found += 1;
             }
-        }
-        // Only after the packets: a command may give the place of a stream, and so its token, to another one.
-        if rung {
-            self.obey(now);
         }
         found
     }
 
     fn obey(&mut self, now: Time) {
-        self.mailbox.bell.drain();
         for _ in 0..COMMANDS_MAX {
             match self.mailbox.take() {
                 Some(Command::Install(install)) => self.install(*install, now),
@@ -114,7 +113,13 @@ impl Worker {
                 None => return,
             }
         }
-        self.mailbox.bell.ring();
+    }
+
+    /// What came after [`Self::obey`] has rung in vain if the bell was drained since.
+    fn obey_later(&self) {
+        if !self.mailbox.is_empty() {
+            self.mailbox.bell.ring();
+        }
     }
 
     fn install(&mut self, install: super::mailbox::Install, now: Time) {

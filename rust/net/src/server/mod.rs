@@ -139,3 +139,34 @@ impl Drop for MediaServer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Epoll, Events, Trigger};
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    #[test]
+    fn a_server_whose_worker_died_closes_its_control_port_and_says_why() {
+        let config = MediaServerConfig::new(
+            "127.0.0.1:0".parse().unwrap(),
+            vec!["127.0.0.1".parse().unwrap()],
+            20_000..=29_999,
+        );
+        let server = MediaServer::start(config).unwrap();
+        server.failure.report("relay worker 0 panicked".to_owned());
+        let (epoll, mut events) = (Epoll::new().unwrap(), Events::new(1));
+        epoll.add(server.records(), 0, Trigger::Level).unwrap();
+        let mut records = server.records().take();
+        while records.last().is_none_or(|record| record.event != "media_server_failed") {
+            epoll.wait(&mut events, Some(Duration::from_secs(20))).unwrap();
+            assert!(!events.is_empty(), "only {records:?}");
+            records.extend(server.records().take());
+        }
+        assert_eq!(records.last().unwrap().fields_json(), r#"{"why":"relay worker 0 panicked"}"#);
+        assert_eq!(server.failure(), Some("relay worker 0 panicked"));
+        assert_eq!(server.statistics_json(), Err(Stopped));
+        UdpSocket::bind(server.listen_ng()).expect("the control port is free");
+    }
+}

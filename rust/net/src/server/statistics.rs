@@ -31,6 +31,7 @@ pub(crate) fn to_json(
         "unreadable": statistics.unreadable,
         "refused": statistics.refused,
         "refused_sessions": statistics.refused_sessions,
+        "refused_load": statistics.refused_load,
         "refused_ports": statistics.refused_ports,
         "packets": statistics.packets,
         "bytes": statistics.bytes,

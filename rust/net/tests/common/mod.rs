@@ -1,6 +1,8 @@
 //! What the stories of these tests have in common: parties with real sockets, RTP, and waiting for what must happen.
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 
+pub mod client;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
