@@ -1,5 +1,7 @@
 //! The envelope: a cookie, a space, and a dictionary in bencode or JSON.
 
+use std::fmt;
+
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::value::Dictionary;
@@ -82,6 +84,17 @@ impl DatagramError {
         }
     }
 }
+
+impl fmt::Display for DatagramError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCookie => formatter.write_str("no cookie"),
+            Self::Body { encoding, fault, .. } => formatter.write_str(fault.reason(*encoding)),
+        }
+    }
+}
+
+impl std::error::Error for DatagramError {}
 
 /// What is wrong with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

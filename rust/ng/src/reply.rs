@@ -1,5 +1,7 @@
 //! Replies: what a media server answers.
 
+use std::fmt;
+
 use crate::reason;
 use crate::value::Dictionary;
 
@@ -40,6 +42,17 @@ pub enum ReplyError {
     UnknownResult,
 }
 
+impl fmt::Display for ReplyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoResult => "the reply has no result",
+            Self::UnknownResult => "the reply has a result that is not known",
+        })
+    }
+}
+
+impl std::error::Error for ReplyError {}
+
 impl Reply {
     /// An error with this text, one of [`crate::reason`] if possible.
     #[must_use]
@@ -73,7 +86,8 @@ impl Reply {
     #[must_use]
     pub fn is_unknown_call(&self) -> bool {
         match self {
-            Self::Error { reason } => reason == reason::UNKNOWN_CALL.as_bytes(),
+            // rtpengine spells it in two ways.
+            Self::Error { reason } => reason.eq_ignore_ascii_case(reason::UNKNOWN_CALL.as_bytes()),
             Self::Done(body) => body.text("warning") == Some(reason::NOTHING_DELETED.as_bytes()),
             _ => false,
         }

@@ -1,5 +1,7 @@
 //! Requests: what a client asks of a media server.
 
+use std::fmt;
+
 use crate::options::Options;
 use crate::value::{Dictionary, Value};
 use crate::{fields, reason};
@@ -107,6 +109,14 @@ impl RequestError {
         }
     }
 }
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for RequestError {}
 
 /// Gives a parsed body its type. Keys that are not known are passed over.
 ///

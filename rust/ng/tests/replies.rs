@@ -25,7 +25,7 @@ fn unusable_sdp_is_the_callers_fault_and_a_lost_call_is_not() {
     for reason in ["Unknown call-id", "Ran out of ports", "Internal error", ""] {
         assert!(!error(reason).is_callers_fault(), "{reason}");
     }
-    assert!(error("Unknown call-id").is_unknown_call());
+    assert!(error("Unknown call-id").is_unknown_call() && error("Unknown call-ID").is_unknown_call());
 }
 
 #[test]
@@ -41,6 +41,23 @@ fn a_full_server_says_so_in_either_form() {
 fn deleting_an_unknown_call_is_no_error() {
     let reply = told(r#"{"warning":"Call-ID not found or tags didn't match","result":"ok"}"#).expect("a reply");
     assert!(matches!(reply, Reply::Done(_)) && reply.is_unknown_call());
+}
+
+/// `rtpengine/` holds datagrams that rtpengine 10.5.3.5 sent, with one call up.
+#[test]
+fn long_replies_of_rtpengine_are_read_to_their_end() {
+    let read = |bytes: &[u8]| match reply_untrusted(&datagram_untrusted(bytes).expect("a datagram").body) {
+        Ok(Reply::Done(body)) => body,
+        other => panic!("{other:?}"),
+    };
+    let query = read(include_bytes!("rtpengine/query"));
+    let tags = query.get("tags").and_then(Value::dictionary).expect("tags");
+    assert_eq!(tags.iter().map(|(tag, _)| tag).collect::<Vec<_>>(), [b"a", b"b"]);
+    assert!(query.get("totals").is_some(), "the last key");
+    let list = read(include_bytes!("rtpengine/list"));
+    assert!(list.get("calls").and_then(Value::list).is_some_and(|calls| calls.contains(&Value::from("qr"))));
+    let statistics = read(include_bytes!("rtpengine/statistics"));
+    assert!(statistics.get("statistics").and_then(Value::dictionary).is_some());
 }
 
 #[test]
