@@ -98,9 +98,9 @@ async def test_the_supervisors_word_is_enough(pool_with, load):
         await phone.call(world.pool, "call-1", ["a", "b"])
         said_at = time.monotonic()
         world.pool.died("a", "exit status 1")
-        changed = await notices_until(world.pool, ServerChanged, 1)
+        changed = await notices_until(world.pool, ServerChanged)
         while changed.condition is not ServerCondition.DEAD:
-            changed = await notices_until(world.pool, ServerChanged, 1)
+            changed = await notices_until(world.pool, ServerChanged)
         assert changed.server == "a"
         assert "exit status 1" in changed.why
         moved = await notices_until(world.pool, Moved, 1)
@@ -191,30 +191,31 @@ async def test_what_the_block_raises_comes_out_as_it_is():
 
 
 async def test_two_servers_of_one_name_are_a_mistake():
-    with pytest.raises(MediahaError, match="two media servers are called 'a'"):
+    with pytest.raises(MediahaError, match='two media servers are called "a"'):
         async with open_pool([spec("a", 2223), spec("a", 2224)], Timings()):
             pass
 
 
-async def test_hundreds_of_calls_move_and_every_one_is_told_although_nobody_reads_for_a_while(pool_with, load):
+async def test_hundreds_of_calls_move_and_every_one_is_told_although_nobody_reads_for_a_while(pool_with):
     async with pool_with("a", "b") as world:
-        calls = {f"call-{number}" for number in range(300)}
+        on_a = set()
 
         async def place(call_id):
-            await world.pool.offer(call_id, "from", None, sdp(4000), ["a", "b"])
+            # Under this burst a hedged offer may win: then the call is on b and stays there.
+            if (await world.pool.offer(call_id, "from", None, sdp(4000), ["a", "b"])).server == "a":
+                on_a.add(call_id)
             await world.pool.answer(call_id, "from", "to", sdp(5000))
 
         async with trio.open_nursery() as nursery:
-            for call_id in calls:
-                nursery.start_soon(place, call_id)
+            for number in range(300):
+                nursery.start_soon(place, f"call-{number}")
         world.crash("a")
-        time.sleep(0.5)  # noqa: ASYNC251 - Python is busy: the pool must not need it
+        await until("a is closed", lambda: condition(world.pool, "a") is ServerCondition.DEAD)
+        time.sleep(0.3)  # noqa: ASYNC251 - Python is busy: the pool must not need it
         moved = set()
         with trio.fail_after(5):
-            async for notice in world.pool.notices():
-                if isinstance(notice, Moved):
-                    assert notice.server == "b"
-                    moved.add(notice.call_id)
-                if moved == calls:
-                    break
+            while moved != on_a:
+                notice = await notices_until(world.pool, Moved)
+                assert notice.server == "b"
+                moved.add(notice.call_id)
         assert world.running["b"].statistics()["sessions"] == 300

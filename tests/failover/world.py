@@ -33,9 +33,9 @@ def spec(name, ng_port=0, first_port=8000):
 class World:
     """Media servers in this process and a pool that watches them."""
 
-    pool: MediaPool
     specs: dict[str, MediaServerSpec]
     nursery: trio.Nursery
+    pool: MediaPool = field(init=False)
     running: dict[str, RunningMedia] = field(default_factory=dict)
     scopes: dict[str, trio.CancelScope] = field(default_factory=dict)
 
@@ -67,10 +67,10 @@ async def open_world(*names, foreign=(), timings=None):
     specs = {name: spec(name, free_udp_port(), 8000 + 4000 * place) for place, name in enumerate(names)}
     listed = [*specs.values(), *foreign]
     async with trio.open_nursery() as nursery:
-        async with open_pool(listed, timings or Timings(hold_down_ms=200)) as pool:
-            world = World(pool, specs, nursery)
-            for name in names:
-                await world.start(name)
+        world = World(specs, nursery)
+        for name in names:
+            await world.start(name)
+        async with open_pool(listed, timings or Timings(hold_down_ms=200)) as world.pool:
             await world.usable(*names)
             yield world
         nursery.cancel_scope.cancel()
