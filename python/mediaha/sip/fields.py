@@ -89,12 +89,13 @@ class Via:
 def via_untrusted(value: str) -> Via:
     """Read the first Via of a field that may hold several, separated by commas."""
     text = first_of(value)
-    sent, *parameters = _split(text, ";") if '"' in text else text.split(";")
+    if "<" in text:
+        raise Malformed("Via contains an angle bracket")
+    sent, *parameters = _split(text, ";")
     protocol, _, place = sent.strip().partition(" ")
     name, _, transport = protocol.rpartition("/")
-    if not place or not transport:
-        protocol, place = _spaced_protocol(sent)
-        name, _, transport = protocol.rpartition("/")
+    if name.upper() != "SIP/2.0" or not transport:
+        name, transport, place = _spaced_protocol(sent)
     if name.upper() != "SIP/2.0" or not is_token(transport):
         raise Malformed("Via is not SIP/2.0 over a transport")
     host, port = host_port_untrusted(place.strip().replace(" ", "") if " " in place else place)
@@ -266,10 +267,10 @@ def _split(value: str, separator: str) -> list[str]:
     return parts
 
 
-def _spaced_protocol(sent: str) -> tuple[str, str]:
-    """Protocol and place of a Via with spaces around its slashes: ``SIP / 2.0 / UDP host`` (section 25.1)."""
+def _spaced_protocol(sent: str) -> tuple[str, str, str]:
+    """Protocol, transport and place of a Via with spaces around its slashes: ``SIP / 2.0 / UDP host`` (25.1)."""
     pieces = [piece.strip() for piece in sent.split("/")]
     if len(pieces) != 3:
         raise Malformed("Via is not SIP/2.0 over a transport")
     transport, _, place = pieces[2].partition(" ")
-    return f"{pieces[0]}/{pieces[1]}/{transport}", place
+    return f"{pieces[0]}/{pieces[1]}", transport, place
