@@ -5,15 +5,16 @@
 //! nothing.
 //!
 //! ```text
-//!            first source in the window;                       offer or answer:
-//!            later only the signalled host                     the window opens again
-//!   Listening ─────────────────────────▶ Held { carried: false } ─────────────▶ Held { carried: true }
-//!       ▲                                 ▲  │ in the window, the signalled         │
-//!       │                                 │  └ address replaces a stranger          │ in the window, the signalled
-//!       │                                 │                                         │ address replaces it, and so does
-//!       │                                 └─────────────────────────────────────────┤ anyone once it is silent
-//!       └───────────────────────────────────────────────────────────────────────────┘
-//!         offer or answer with another signalled address: packets go there at once
+//!                   a first source in the window;
+//!                   later, the signalled host only
+//!        Listening ───────────────────────────────▶ Held, fresh ◀──┐ in the window, the signalled
+//!            ▲                                       │      ▲ └────┘ address takes the place
+//!            │                    offer or answer:   │      │
+//!            │                    the window opens   │      │ in the window, the signalled address takes
+//!            │                    again              ▼      │ the place, and anyone once it is silent
+//!            └───────────────────────────────────── Held, carried
+//!              offer or answer with another signalled
+//!              address (from fresh, too): packets go there at once
 //! ```
 //!
 //! `Strict` stands apart: only the signalled address is believed, ever.

@@ -217,6 +217,11 @@ mod tests {
         assert_eq!(sequence.jitter_ns(), 0);
     }
 
+    /// Sequence number, timestamp, SSRC, clock rate, time of arrival.
+    fn packet() -> impl Strategy<Value = (u16, u32, u32, u32, u64)> {
+        (any::<u16>(), any::<u32>(), 0_u32..3, any::<u32>(), any::<u64>())
+    }
+
     proptest! {
         /// The oracle numbers packets without wrapping; the packets overtake each other by less than the limit.
         #[test]
@@ -245,7 +250,7 @@ mod tests {
 
         #[test]
         fn no_sequence_of_headers_breaks_the_account(
-            packets in proptest::collection::vec((any::<u16>(), any::<u32>(), 0_u32..3, any::<u32>(), any::<u64>()), 0..200),
+            packets in proptest::collection::vec(packet(), 0..200),
         ) {
             let mut sequence = Sequence::default();
             for (number, timestamp, ssrc, hertz, nanos) in packets {

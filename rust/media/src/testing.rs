@@ -1,7 +1,7 @@
 //! A datapath that is a table: it forwards nothing, and says what would be forwarded. For tests and simulations.
 //!
-//! It is strict where a real one would shrug: a port closed twice, a plan with a port that is not open, or a stream
-//! removed twice is a bug in control, and panics.
+//! It is strict where a real one would shrug: a port closed twice, a plan with a port that is not open, or a
+//! stream removed twice is a bug in control, and panics.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

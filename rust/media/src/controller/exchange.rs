@@ -178,8 +178,8 @@ impl Exchange<'_> {
         mux
     }
 
-    /// A signalled address as it can be sent to. Behind a proxy that says so, the address the SIP message came from
-    /// is believed instead of the one in the SDP.
+    /// A signalled address as it can be sent to. Behind a proxy that says so, the address the SIP message came
+    /// from is believed instead of the one in the SDP.
     fn reachable(&self, signalled: Option<SocketAddr>, local: SocketAddr) -> Option<SocketAddr> {
         let mut address = signalled?;
         if let (false, Some(source)) = (self.options.trust_address, self.options.received_from) {

@@ -40,8 +40,8 @@ impl ExpiryReason {
     }
 }
 
-/// When a call ends unless something happens before, and why. `heard` is when the last packet of any of its parties
-/// came; `None` before the first.
+/// When a call ends unless something happens before, and why. `heard` is when the last packet of any of its
+/// parties came; `None` before the first.
 pub(super) fn end_of(call: &Call, heard: Option<Time>, config: &ControllerConfig) -> (Time, ExpiryReason) {
     if let Some(at) = call.ends_at {
         return (at, ExpiryReason::Deleted);

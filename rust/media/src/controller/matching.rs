@@ -29,7 +29,8 @@ pub(super) fn offer(dialogues: &[Dialogue], names: Names<'_>) -> Option<(usize, 
     })
 }
 
-/// The dialogue that an answer belongs to, and the side that answers. The `from-tag` of an answer is the offerer's.
+/// The dialogue that an answer belongs to, and the side that answers. The `from-tag` of an answer is that of the
+/// offerer.
 pub(super) fn answer(dialogues: &[Dialogue], names: Names<'_>) -> Option<(usize, Side)> {
     let to = names.to_tag?;
     best(dialogues, |it| match it.answerer.as_deref() {

@@ -1,8 +1,8 @@
 //! The control side of a media server: `ng` requests in, replies out.
 //!
-//! A request goes through `requests` (what it does to the table of calls), `matching` (which dialogue it means) and
-//! `exchange` (what its SDP does to the streams). `report` answers questions, `expiry` says when the clock ends a
-//! call.
+//! A request goes through `requests` (what it does to the table of calls), `matching` (which dialogue it means)
+//! and `exchange` (what its SDP does to the streams). `report` answers questions, `expiry` says when the clock
+//! ends a call.
 
 mod call;
 mod calls;
@@ -33,8 +33,8 @@ pub use self::statistics::Statistics;
 use self::switchboard::{Ledger, Switchboard};
 use crate::datapath::Datapath;
 
-/// How many calls one tick ends; the rest is due at once. A mass expiry must not keep offers waiting.
-const ENDED_PER_TICK_MAX: usize = 256;
+/// How many calls one tick looks at; the rest is due at once. A mass expiry must not keep offers waiting.
+const CALLS_PER_TICK_MAX: usize = 256;
 
 /// Owns the calls, and tells a [`Datapath`] what to forward.
 #[derive(Debug)]
@@ -80,17 +80,21 @@ impl Controller {
         }
     }
 
-    /// Ends the calls whose time has come.
+    /// Ends the calls whose time has come. It may leave some for the next tick: [`Controller::wake_at`] then lies
+    /// in the past.
     pub fn tick(&mut self, datapath: &mut impl Datapath, now: Time) -> Vec<Expired> {
         let mut expired = Vec::new();
-        while let Some(call_id) = self.calls.due(now).filter(|_| expired.len() < ENDED_PER_TICK_MAX) {
+        for _ in 0..CALLS_PER_TICK_MAX {
+            let Some(call_id) = self.calls.due(now) else { break };
             let Some(call) = self.calls.find(&call_id) else { break };
             let (ends_at, reason) = expiry::end_of(call, report::heard(call, datapath), &self.config);
             if ends_at > now {
                 self.calls.check_at(&call_id, ends_at);
             } else if let Some(call) = self.calls.remove(&call_id) {
                 let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
-                call.dialogues.iter().for_each(|dialogue| board.end_dialogue(dialogue));
+                for dialogue in &call.dialogues {
+                    board.end_dialogue(dialogue);
+                }
                 self.counted.expired += 1;
                 expired.push(Expired { call_id, reason });
             }

@@ -34,8 +34,8 @@ impl Controller {
         self.replied(outcome, &media.options)
     }
 
-    /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error: the client wanted it
-    /// gone, and it is.
+    /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error: the client wanted
+    /// it gone, and it is.
     pub(super) fn delete(&mut self, delete: &Delete, datapath: &mut impl Datapath, now: Time) -> Reply {
         let Some(call) = self.calls.find_mut(&delete.call_id) else { return report::nothing_deleted() };
         let (from, to) = (delete.from_tag.as_deref(), delete.to_tag.as_deref());
@@ -162,8 +162,8 @@ impl Controller {
 
     /// Whether there is room for a new call.
     fn admit(&self, load: Load) -> Result<(), Refusal> {
-        // A server that drains says so in its pong. Clients that do not look there know this text, and go on to the
-        // next server.
+        // A server that drains says so in its pong. Clients that do not look there know this text, and go on to
+        // the next server.
         if self.draining || self.calls.len() >= self.config.sessions_max {
             Err(Refusal::Sessions)
         } else if load.busy_permille >= self.config.busy_permille_max {

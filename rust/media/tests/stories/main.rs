@@ -1,4 +1,5 @@
-//! Stories of a media server, told through its two doors: datagrams on the control port, packets on the media ports.
+//! Stories of a media server, told through its two doors: datagrams on the control port, packets on the media
+//! ports.
 //!
 //! The sockets are a table, the clock is a number; everything between is what runs in a real server.
 

@@ -25,10 +25,10 @@ fn early_media_reaches_the_caller_before_the_answer() {
 #[test]
 fn a_call_created_again_on_a_fresh_server_forwards_both_ways_at_once() {
     let mut world = World::new();
-    let for_callee = world.offer("a", Some("b"), &sdp(CALLER));
-    let for_caller = world.answer("a", "b", &sdp(CALLEE));
-    assert_eq!(world.speak(CALLEE, &for_callee), Some(at(CALLER)), "the caller is silent, and still hears");
-    assert_eq!(world.speak(CALLER, &for_caller), Some(at(CALLEE)));
+    let offered = world.offer("a", Some("b"), &sdp(CALLER));
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)), "the caller is silent, and still hears");
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One media server, and what its clients and the parties of its calls can do to it.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use mediaha_media::sdp::{MediaSection, description_untrusted};
@@ -142,9 +143,9 @@ pub(crate) fn sdp_with(address: &str, streams: &[&str]) -> String {
         format!("v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n", ip = address.ip());
     for (attributes, port) in streams.iter().zip((address.port()..).step_by(2)) {
         let port = if *attributes == "off" { 0 } else { port };
-        text += &format!("m=audio {port} RTP/AVP 0\r\n");
+        write!(text, "m=audio {port} RTP/AVP 0\r\n").unwrap();
         for attribute in attributes.split_whitespace().filter(|attribute| *attribute != "off") {
-            text += &format!("a={attribute}\r\n");
+            write!(text, "a={attribute}\r\n").unwrap();
         }
     }
     text
