@@ -19,7 +19,14 @@ PORTS_EACH = 400
 class Site:
     """One running `mediaha serve`."""
 
-    def __init__(self, folder: Path, *arguments: str, target: str | None = None, standalone: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        target: str | None = None,
+        standalone: bool = True,
+        log_to: int | None = None,
+    ) -> None:
         self.folder = folder
         self.control = folder / "control.sock"
         self.port = free_udp_port()
@@ -33,7 +40,8 @@ class Site:
             command += ["--listen", f"127.0.0.1:{self.port}", "--target", target, "--ng-port", str(ng)]
         command += arguments
         self._log = (folder / "site.log").open("wb")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        errors = self._log if log_to is None else log_to
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=errors)
 
     @property
     def address(self) -> str:
