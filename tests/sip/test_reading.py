@@ -1,5 +1,7 @@
 """Messages are read from bytes and written to bytes (RFC 3261 section 7)."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -223,11 +225,10 @@ def test_no_mutation_of_a_message_makes_the_reader_fail_otherwise(data):
 
 
 def total(data: bytes) -> None:
-    """It is read, or refused with MessageError; what was read is readable for good, and can be written and answered."""
+    """It is read, or refused with MessageError; what was read stays readable, can be written and answered."""
     try:
         message = message_untrusted(data)
     except MessageError as error:
-        assert 400 <= error.status < 600
         if error.request is not None:
             error.request.arrived_from("192.0.2.9", 5060).response(error.status, error.reason).to_bytes()
         return
@@ -236,10 +237,8 @@ def total(data: bytes) -> None:
     assert again.headers == message.headers
     assert again.body == message.body
     assert again.to_bytes() == message.to_bytes()
-    try:
+    with contextlib.suppress(Malformed):
         _ = message.contact
-    except Malformed:
-        pass
     if isinstance(message, Request):
         _ = (message.request_uri, message.max_forwards)
         response = message.arrived_from("192.0.2.9", 4242).response(200, to_tag="us")

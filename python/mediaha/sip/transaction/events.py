@@ -27,7 +27,10 @@ class ClientKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A new request. It is answered with ``respond(transaction, …)``; INVITE gets its 100 by itself after 200 ms."""
+    """A new request. It is answered with ``respond(transaction, …)``; INVITE gets its 100 by itself after 200 ms.
+
+    An INVITE must be given a final response some day: its caller may be gone without our hearing of it.
+    """
 
     request: Request
     transaction: ServerKey

@@ -1,0 +1,212 @@
+"""The endpoint over real sockets on loopback."""
+
+import itertools
+import socket
+
+import pytest
+import trio
+
+from mediaha.model.address import Address
+from mediaha.sip.dialog import Dialog
+from mediaha.sip.endpoint import Endpoint, open_endpoint
+from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.transaction.events import Acknowledged, Cancelled, Incoming, TimedOut, Unreachable
+from mediaha.sip.transaction.timers import Timers
+
+LOOPBACK = Address("127.0.0.1", 0)
+CALLS = itertools.count(1)
+
+
+def request(method: str, endpoint: Endpoint) -> Request:
+    """A request that starts something of its own."""
+    number = next(CALLS)
+    fields = [
+        ("Max-Forwards", "70"),
+        ("From", f"<sip:alice@example.test>;tag=a{number}"),
+        ("To", "<sip:bob@example.test>"),
+        ("Call-ID", f"call-{number}"),
+        ("CSeq", f"1 {method}"),
+        ("Contact", f"<sip:alice@{endpoint.address}>"),
+    ]
+    return Request(method, "sip:bob@example.test", Headers(fields))
+
+
+class Ear:
+    """Hears client events and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel(1000)
+
+    def __call__(self, event) -> None:
+        self._send.send_nowait(event)
+
+    async def next(self):
+        with trio.fail_after(5):
+            return await self._receive.receive()
+
+
+async def serve(bob: Endpoint, events: list) -> None:
+    """Answer everything 200, and INVITEs to ``slow`` 180 and then nothing until they are cancelled."""
+    invites = {}
+    async for event in bob.requests:
+        events.append(event)
+        headers = [("Contact", f"<sip:bob@{bob.address}>")]
+        match event:
+            case Incoming(message, key, _) if message.headers.get("Subject") == "slow":
+                invites[key] = message
+                bob.respond(key, message.response(180, to_tag="bob"))
+            case Incoming(message, key, _):
+                bob.respond(key, message.response(200, to_tag="bob", headers=headers))
+            case Cancelled(_, key, _):
+                bob.respond(key, invites[key].response(487, to_tag="bob"))
+
+
+async def test_a_call_is_made_acknowledged_and_ended(nursery):
+    events: list = []
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        nursery.start_soon(serve, bob, events)
+        ear = Ear()
+        invite = request("INVITE", alice)
+        key = alice.send(invite, bob.address, ear)
+        ok = await ear.next()
+        dialog = Dialog.from_response(invite, ok)
+        alice.send_ack(dialog.ack(1), dialog.next_hop(), key)
+        dialog, bye = dialog.request("BYE")
+        alice.send(bye, dialog.next_hop(), ear)
+        assert (await ear.next()).cseq.method == "BYE"
+        assert [type(event) for event in events] == [Incoming, Acknowledged, Incoming]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_call_is_cancelled(nursery):
+    events: list = []
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        nursery.start_soon(serve, bob, events)
+        ear = Ear()
+        invite = request("INVITE", alice)
+        key = alice.send(invite.with_headers(invite.headers.with_added([("Subject", "slow")])), bob.address, ear)
+        assert (await ear.next()).status == 180
+        alice.cancel(key)
+        assert (await ear.next()).status == 487
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_closed_port_is_known_at_once():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(LOOPBACK)
+        target = Address(*closed.getsockname())
+    async with open_endpoint(LOOPBACK) as alice:
+        ear = Ear()
+        alice.send(request("OPTIONS", alice), target, ear)
+        with trio.fail_after(0.4):  # before the first retransmission
+            assert await ear.next() == Unreachable("Connection refused")
+        # The socket goes on working afterwards.
+        async with open_endpoint(LOOPBACK) as bob, trio.open_nursery() as nursery:
+            nursery.start_soon(serve, bob, [])
+            alice.send(request("OPTIONS", alice), bob.address, ear)
+            assert (await ear.next()).status == 200
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_name_instead_of_an_address_is_unreachable_and_told_later():
+    async with open_endpoint(LOOPBACK) as alice:
+        heard: list = []
+        alice.send(request("OPTIONS", alice), Address("localhost", 5060), heard.append)
+        assert heard == []
+        ear = Ear()
+        alice.send(request("OPTIONS", alice), Address("::1", 5060), ear)
+        assert isinstance(await ear.next(), Unreachable)
+        assert isinstance(heard[0], Unreachable)
+
+
+async def test_a_silent_peer_times_out():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(LOOPBACK)
+        async with open_endpoint(LOOPBACK, timers=Timers(t1=0.005, t2=0.04)) as alice:
+            ear = Ear()
+            alice.send(request("OPTIONS", alice), Address(*silent.getsockname()), ear)
+            assert await ear.next() == TimedOut()
+            assert alice.open_transactions == (0, 0)
+
+
+async def test_what_a_callback_raises_ends_no_other_call(nursery):
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        nursery.start_soon(serve, bob, [])
+
+        def broken(event) -> None:
+            raise RuntimeError("a mistake in one call")
+
+        ear = Ear()
+        alice.send(request("OPTIONS", alice), bob.address, broken)
+        alice.send(request("OPTIONS", alice), bob.address, ear)
+        assert (await ear.next()).status == 200
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_burst_of_a_thousand_requests_is_answered(nursery):
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        nursery.start_soon(serve, bob, [])
+        ear = Ear()
+        for _ in range(1000):
+            alice.send(request("OPTIONS", alice), bob.address, ear)
+        answers = [await ear.next() for _ in range(1000)]
+        assert all(isinstance(answer, Response) and answer.status == 200 for answer in answers)
+        nursery.cancel_scope.cancel()
+
+
+async def test_requests_that_nobody_takes_are_refused_and_the_queue_stays_bounded():
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        ear = Ear()
+        refused = 0
+        for _ in range(20):
+            for _ in range(100):
+                alice.send(request("OPTIONS", alice), bob.address, ear)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        waiting = bob.requests.statistics().current_buffer_used
+        refused = bob.counters.refused_full
+        assert waiting + refused == 2000
+        assert 1024 <= waiting < 1024 + 64
+        assert (await ear.next()).status == 503
+
+
+async def test_an_address_in_use_is_said():
+    async with open_endpoint(LOOPBACK) as alice:
+        with pytest.raises(OSError, match="in use"):
+            async with open_endpoint(alice.address):
+                pass
+
+
+async def test_a_wildcard_needs_a_host_that_peers_can_answer_to():
+    with pytest.raises(ValueError, match="advertised"):
+        async with open_endpoint(Address("0.0.0.0", 0)):
+            pass
+    async with open_endpoint(Address("0.0.0.0", 0), advertised="127.0.0.1") as bob, trio.open_nursery() as nursery:
+        nursery.start_soon(serve, bob, [])
+        async with open_endpoint(LOOPBACK) as alice:
+            ear = Ear()
+            alice.send(request("OPTIONS", alice), Address("127.0.0.1", bob.address.port), ear)
+            assert (await ear.next()).status == 200
+        nursery.cancel_scope.cancel()
+
+
+async def test_ipv6_works_the_same(nursery):
+    async with open_endpoint(Address("::1", 0)) as alice, open_endpoint(Address("::1", 0)) as bob:
+        nursery.start_soon(serve, bob, [])
+        ear = Ear()
+        alice.send(request("OPTIONS", alice), bob.address, ear)
+        assert (await ear.next()).via.host == "::1"
+        nursery.cancel_scope.cancel()
+
+
+async def test_garbage_does_not_disturb(nursery):
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        nursery.start_soon(serve, bob, [])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for garbage in (b"", b"\r\n\r\n", b"\0" * 2000, b"\xff" * 65_000, b"SIP/2.0 200 OK\r\n\r\n", b"INVITE"):
+                stranger.sendto(garbage, bob.address)
+        ear = Ear()
+        alice.send(request("OPTIONS", alice), bob.address, ear)
+        assert (await ear.next()).status == 200
+        assert bob.counters.keepalives == 2
+        assert bob.counters.malformed == 4
+        nursery.cancel_scope.cancel()
