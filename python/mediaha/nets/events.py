@@ -105,11 +105,11 @@ Event: TypeAlias = (
 
 @dataclass(slots=True, frozen=True)
 class Send:
-    """Begin client transaction ``ref``. ``target`` is the next hop; None: what the request's route says."""
+    """Begin client transaction ``ref``. ``target`` is the next hop."""
 
     ref: int
     request: Request
-    target: Address | None
+    target: Address
 
 
 @dataclass(slots=True, frozen=True)
@@ -118,7 +118,7 @@ class SendAck:
 
     ref: int
     request: Request
-    target: Address | None
+    target: Address
 
 
 @dataclass(slots=True, frozen=True)

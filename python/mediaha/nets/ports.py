@@ -32,6 +32,20 @@ class Media(Protocol):
         """What ``to_tag`` answered to the last offer of ``from_tag``. Raises MediaRefused."""
         ...
 
+    async def adopt(
+        self,
+        call_id: str,
+        *,
+        from_tag: str,
+        to_tag: str | None,
+        from_sdp: bytes,
+        to_sdp: bytes | None,
+        servers: Sequence[str],
+        current: str | None,
+    ) -> Anchored:
+        """A call that another NeTS placed on ``current``, with what both parties last said. Raises MediaRefused."""
+        ...
+
     async def delete(self, call_id: str) -> None:
         """The call is over."""
         ...

@@ -1,0 +1,99 @@
+"""Whether a request is taken at all: method, extensions, hops, loops, domain, load (RFC 3261 section 8.2).
+
+Each check that fails says what to answer. A response to a stranger says no more than it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mediaha.model.media import ServerCondition, ServerView
+from mediaha.model.site import Domain
+from mediaha.nets.call import Call, Party, Ringing, Trying
+from mediaha.nets.compose import sdp_of
+from mediaha.nets.headers import ALLOW, Pairs
+from mediaha.nets.rules import ALLOWED, KNOWN_ELSEWHERE, Limits
+from mediaha.sip.errors import Malformed
+from mediaha.sip.fields import split_commas
+from mediaha.sip.message import Request
+from mediaha.sip.sdp import is_sdp
+from mediaha.sip.uri import Uri
+
+TAKES_CALLS = frozenset({ServerCondition.USABLE, ServerCondition.SUSPECT})
+"""A suspect server is asked last, but it is asked."""
+ACCEPT: Pairs = (("Accept", "application/sdp"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a request gets that is not taken."""
+
+    status: int
+    reason: str | None = None
+    headers: Pairs = ()
+
+
+def screen(request: Request) -> Refusal | None:
+    """What is asked of every request, inside a dialog or not: a method and extensions that we know."""
+    method = request.method
+    if method not in ALLOWED:
+        return Refusal(405 if method in KNOWN_ELSEWHERE else 501, headers=(ALLOW,))
+    required = [option for value in request.headers.all("Require") for option in split_commas(value)]
+    if required:
+        # We support no extension that a peer may require of us (section 8.2.2.3).
+        return Refusal(420, headers=(("Unsupported", ", ".join(required)),))
+    return None
+
+
+def screen_invite(request: Request) -> Refusal | None:
+    """What is asked of an INVITE that would make a call, before it is known whether we can take one."""
+    if request.max_forwards < 1:
+        return Refusal(483)
+    try:
+        uri = request.request_uri
+    except Malformed as fault:
+        return Refusal(400, str(fault))
+    if uri.scheme != "sip":
+        return Refusal(416)
+    if "Content-Encoding" in request.headers and request.headers.get("Content-Encoding") != "identity":
+        return Refusal(415, headers=(*ACCEPT, ("Accept-Encoding", "identity")))
+    if request.body and not sdp_of(request):
+        return Refusal(415, headers=ACCEPT)
+    if request.body and not is_sdp(request.body):
+        return Refusal(488, "Unusable SDP")
+    return None
+
+
+def unavailable(limits: Limits, why: str) -> Refusal:
+    """We cannot take a call now; whoever asked should go elsewhere (N2)."""
+    return Refusal(503, why, (("Retry-After", str(limits.retry_after_s)),))
+
+
+def busy(limits: Limits, *, draining: bool, calls: int) -> Refusal | None:
+    """Whether we take any call at all."""
+    if draining:
+        return unavailable(limits, "Draining")
+    if calls >= limits.calls_max:
+        return unavailable(limits, "Too Many Calls")
+    return None
+
+
+def without_media(limits: Limits, servers: Sequence[ServerView], domain: Domain | None) -> Refusal | None:
+    """Whether no media server could take a call (of this domain). An empty view says nothing yet."""
+    views = [view for view in servers if domain is None or view.name in domain.media]
+    if any(view.condition in TAKES_CALLS for view in views):
+        return None
+    return unavailable(limits, "No Media Server")
+
+
+def came_back(request: Request, party: Party, call: Call) -> bool:
+    """Whether an INVITE is our own, sent back to us unchanged: a loop (section 16.3).
+
+    With another Request-URI it is a spiral: somebody has sent the call on, which is their right.
+    """
+    phase = call.phase
+    if party is not Party.CALLEE or not isinstance(phase, Trying | Ringing):
+        return False
+    target = call.targets[phase.target]
+    return request.uri == str(Uri("sip", phase.invite.user or None, target.host, target.port))

@@ -1,0 +1,307 @@
+"""Carries out what was decided: sends, responds, asks the pool, and brings what comes of it back to the decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+import trio
+
+from mediaha.model.media import MediaRefused
+from mediaha.nets.call import Answered, Call, Over
+from mediaha.nets.decide import Decision, decide
+from mediaha.nets.events import (
+    AnswerMedia,
+    DropMedia,
+    EndStray,
+    Event,
+    MediaFailed,
+    MediaReady,
+    Note,
+    OfferMedia,
+    Reply,
+    Responded,
+    Send,
+    SendAck,
+    SendCancel,
+    Stop,
+    Tick,
+    Unanswered,
+)
+from mediaha.nets.journal import Journal
+from mediaha.nets.ports import Checkpoint, Media
+from mediaha.nets.rules import Rules
+from mediaha.nets.story import Stories, Story
+from mediaha.nets.tables import Alarms, Held, Tables
+from mediaha.sip.dialog import Dialog
+from mediaha.sip.endpoint import Endpoint
+from mediaha.sip.errors import Malformed
+from mediaha.sip.message import Request, Response
+from mediaha.sip.transaction.clients import TransactionsFull
+from mediaha.sip.transaction.events import ClientEvent, Unreachable
+
+_log = structlog.get_logger("nets")
+
+
+class Carrier:
+    """The calls of one NeTS and the means to act on them. Nothing here waits but the questions to the pool."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        media: Media,
+        rules: Rules,
+        checkpoint: Checkpoint,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.rules = rules
+        self.tables = Tables()
+        self.stories = Stories(rules.limits.stories_max)
+        self.journal = Journal()
+        self.counters: dict[str, int] = {}
+        self.emptied = trio.Event()
+        """Set when the last call is over; a new one each time somebody waits."""
+        self._endpoint = endpoint
+        self._media = media
+        self._checkpoint = checkpoint
+        self._nursery = nursery
+        self._alarms = Alarms()
+        self._alarm = trio.CancelScope()
+        self._unsent: list[tuple[Held, int]] = []
+        self._means: dict[type, Callable[[Held, Any], None]] = {
+            Send: self._send,
+            SendAck: self._send_ack,
+            SendCancel: self._send_cancel,
+            EndStray: self._end_stray,
+            Reply: self._reply,
+            OfferMedia: self._offer,
+            AnswerMedia: self._answer,
+            DropMedia: self._drop,
+            Note: self._note,
+        }
+
+    # What happens to calls
+
+    def take(self, decision: Decision, request: Request, now: float, expect: Callable[[Held], None]) -> None:
+        """A new call; ``expect`` enters the transaction that its first response belongs to."""
+        call, _ = decision
+        held = Held(call, Story(call, now, self.rules.limits.story_entries_max))
+        self.tables.add(held)
+        self.tables.remember_invite(held, request)
+        self.stories.begin(call.id, held.story)
+        self.stories.also(held.story, request.call_id)
+        expect(held)
+        self._carry_out(held, decision)
+        self._send_again()
+
+    def adopt(self, call: Call) -> None:
+        """A call that another NeTS has had, as ``call.adopted`` gave it."""
+        held = Held(call, Story(call, time.monotonic(), self.rules.limits.story_entries_max))
+        self.tables.add(held)
+        self.stories.begin(call.id, held.story)
+        for leg in (call.caller, call.callee):
+            if leg.dialog is not None:
+                self.stories.also(held.story, leg.dialog.call_id)
+        self._note(held, Note("adopted", {"domain": call.domain}))
+        self.happens(held, Tick())
+
+    def happens(self, held: Held, event: Event) -> None:
+        """Decide what an event makes of a call, and do it."""
+        self._happens(held, event)
+        self._send_again()
+
+    def _happens(self, held: Held, event: Event) -> None:
+        try:
+            decision = decide(held.call, event, time.monotonic(), self.rules)
+        except Exception:
+            # A mistake of ours in one call must not end the others; this one cannot be trusted any more.
+            _log.exception("decision failed", call_id=held.call.id, event_type=type(event).__name__)
+            self._count("decisions_failed")
+            if isinstance(event, Stop):
+                self._forget(held)
+            else:
+                self._happens(held, Stop("internal error"))
+            return
+        self._carry_out(held, decision)
+
+    def _send_again(self) -> None:
+        """What could not be sent at all is told to its call once that call's decision is carried out."""
+        while self._unsent:
+            held, ref = self._unsent.pop()
+            self._happens(held, Unanswered(ref, unreachable=True))
+
+    def _carry_out(self, held: Held, decision: Decision) -> None:
+        call, effects = decision
+        before = held.call
+        held.call = call
+        if effects and not all(type(effect) is Note for effect in effects):
+            self._checkpoint.write(call)
+        for effect in effects:
+            self._means[type(effect)](held, effect)
+        if call.callee.tag != before.callee.tag:
+            self.tables.renew(held)
+        self._alarms.renew(held)
+        due = held.due
+        if due is not None and due < self._alarm_at:
+            self._ring_at(due)
+        if isinstance(call.phase, Over):
+            self._forget(held)
+
+    def _forget(self, held: Held) -> None:
+        if self.tables.calls.get(held.call.id) is not held:
+            return
+        held.story.update(held.call)
+        self.tables.remove(held)
+        self.stories.end(held.call.id)
+        self._checkpoint.forget(held.call.id)
+        if not self.tables.calls:
+            self.emptied.set()
+
+    # Time
+
+    _alarm_at = float("inf")
+
+    def _ring_at(self, due: float) -> None:
+        self._alarm_at = due
+        self._alarm.deadline = trio.current_time() + (due - time.monotonic())
+
+    async def keep_time(self) -> None:
+        """Tell calls when something is due, until cancelled."""
+        while True:
+            due = self._alarms.next()
+            with trio.CancelScope() as self._alarm:
+                self._alarm_at = float("inf")
+                if due is not None:
+                    self._ring_at(due)
+                await trio.sleep_forever()
+            while (held := self._alarms.take(time.monotonic())) is not None:
+                self.happens(held, Tick())
+                self._alarms.renew(held)
+
+    # Messages
+
+    def _send(self, held: Held, effect: Send) -> None:
+        told = partial(self._told, held, effect.ref, effect.request)
+        try:
+            held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told)
+        except TransactionsFull:
+            self._count("transactions_full")
+            self._unsent.append((held, effect.ref))
+        if effect.request.method == "INVITE" and effect.request.to.tag is None:
+            self.stories.also(held.story, effect.request.call_id)
+
+    def _told(self, held: Held, ref: int, request: Request, outcome: ClientEvent) -> None:
+        """Something came of a request of ours."""
+        if isinstance(outcome, Response):
+            if outcome.status >= 200 and not (request.method == "INVITE" and outcome.status < 300):
+                held.clients.pop(ref, None)
+            self.happens(held, Responded(ref, request, outcome))
+        else:
+            held.clients.pop(ref, None)
+            self.happens(held, Unanswered(ref, unreachable=isinstance(outcome, Unreachable)))
+
+    def _send_ack(self, held: Held, effect: SendAck) -> None:
+        key = held.clients.get(effect.ref)
+        if key is not None:
+            self._endpoint.send_ack(effect.request, effect.target, key)
+
+    def _send_cancel(self, held: Held, effect: SendCancel) -> None:
+        key = held.clients.get(effect.ref)
+        if key is not None:
+            self._endpoint.cancel(key, effect.headers)
+
+    def _end_stray(self, held: Held, effect: EndStray) -> None:
+        key = held.clients.get(effect.ref)
+        try:
+            dialog = Dialog.from_response(effect.request, effect.response)
+        except Malformed:
+            return  # there is nowhere to send an ACK; the callee's own timers end it
+        if key is not None:
+            self._endpoint.send_ack(dialog.ack(effect.request.cseq.number), dialog.next_hop(), key)
+        _, bye = dialog.request("BYE")
+        try:
+            self._endpoint.send(bye, dialog.next_hop(), _heed_nothing)
+        except TransactionsFull:
+            self._count("transactions_full")
+
+    def _reply(self, held: Held, effect: Reply) -> None:
+        waiting = held.servers.get(effect.tx)
+        if waiting is None:
+            return
+        key, request = waiting
+        response = request.response(
+            effect.status, effect.reason, to_tag=effect.to_tag, headers=effect.headers, body=effect.body
+        )
+        self._endpoint.respond(key, response)
+        if effect.status >= 200:
+            keep = effect.status < 300 and request.method == "INVITE"
+            self.tables.answered(held, effect.tx, keep=keep)
+
+    def _note(self, held: Held, note: Note) -> None:
+        held.story.add(time.monotonic(), note)
+        held.story.update(held.call)
+        self.journal.add(held.call.id, note)
+        self._count(note.what)
+
+    def _count(self, what: str) -> None:
+        self.counters[what] = self.counters.get(what, 0) + 1
+
+    # The pool
+
+    def _offer(self, held: Held, effect: OfferMedia) -> None:
+        held.asking = True
+        self._nursery.start_soon(self._ask, held, effect)
+
+    def _answer(self, held: Held, effect: AnswerMedia) -> None:
+        held.asking = True
+        self._nursery.start_soon(self._ask, held, effect)
+
+    async def _ask(self, held: Held, effect: OfferMedia | AnswerMedia) -> None:
+        call = held.call
+        event: Event
+        try:
+            if isinstance(effect, OfferMedia):
+                anchored = await self._media.offer(call.id, effect.from_tag, effect.to_tag, effect.sdp, call.servers)
+            else:
+                anchored = await self._media.answer(call.id, effect.from_tag, effect.to_tag, effect.sdp)
+            event = MediaReady(effect.ask, anchored)
+        except MediaRefused as refused:
+            event = MediaFailed(effect.ask, refused)
+        held.asking = False
+        if held.drop:
+            self._drop(held, DropMedia())
+        self.happens(held, event)
+
+    def _drop(self, held: Held, _: DropMedia) -> None:
+        # A deletion that overtook the offer it is to undo would leave the media behind.
+        held.drop = True
+        if not held.asking:
+            self._nursery.start_soon(self._media.delete, held.call.id)
+
+    async def adopt_media(self, held: Held) -> None:
+        """Make an adopted call's media the pool's."""
+        call = held.call
+        first, second = call.leg(call.offerer), call.leg(call.offerer.other)
+        try:
+            await self._media.adopt(
+                call.id,
+                from_tag=first.tag,
+                to_tag=second.tag,
+                from_sdp=first.sdp,
+                to_sdp=second.sdp or None,
+                servers=call.servers,
+                current=getattr(call.place, "server", None),
+            )
+        except MediaRefused as refused:
+            self.happens(held, Stop(f"no media: {refused.reason}"))
+
+    def connected(self) -> int:
+        """How many calls have been answered and are not ending."""
+        return sum(isinstance(held.call.phase, Answered) for held in self.tables.calls.values())
+
+
+def _heed_nothing(_: ClientEvent) -> None:
+    """The response to the BYE of a dialog that nobody wanted: whatever it is, that was all."""

@@ -1,0 +1,321 @@
+"""One NeTS: requests and notices come in, calls are taken or refused, and a person may ask about them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from itertools import count
+
+import structlog
+import trio
+
+from mediaha.model.address import Address
+from mediaha.model.media import Moved, ServerChanged
+from mediaha.model.site import Domain, NetsSpec
+from mediaha.nets.admission import (
+    Refusal,
+    busy,
+    came_back,
+    screen,
+    screen_invite,
+    unavailable,
+    without_media,
+)
+from mediaha.nets.call import Call, Party, adopted
+from mediaha.nets.carrier import Carrier
+from mediaha.nets.compose import sdp_of
+from mediaha.nets.decide import begin
+from mediaha.nets.events import Acked, Cancelled, Received, Stop
+from mediaha.nets.headers import ALLOW
+from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
+from mediaha.nets.rules import Limits, Rules
+from mediaha.nets.story import phase_name
+from mediaha.nets.tables import Held
+from mediaha.sip.endpoint import Endpoint, open_endpoint
+from mediaha.sip.errors import Malformed
+from mediaha.sip.message import Request
+from mediaha.sip.transaction.events import Acknowledged, Incoming, ServerEvent, Unacknowledged
+from mediaha.sip.transaction.events import Cancelled as CancelReceived
+from mediaha.sip.transaction.timers import Timers
+
+BYE_S_MAX = 4.0
+"""How long the ends of calls are waited for when NeTS stops."""
+
+_log = structlog.get_logger("nets")
+
+
+class Nets:
+    """Session control at one address; ``serve_nets`` makes it."""
+
+    def __init__(self, spec: NetsSpec, endpoint: Endpoint, routes: Routes, media: Media, carrier: Carrier) -> None:
+        self.spec = spec
+        self.draining = False
+        """Whether new calls are refused."""
+        self._endpoint = endpoint
+        self._routes = routes
+        self._media = media
+        self._carrier = carrier
+        self._limits = carrier.rules.limits
+        self._tag = secrets.token_hex(8)
+        self._tx = count(1)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the real port."""
+        return self._endpoint.address
+
+    def calls(self) -> tuple[Call, ...]:
+        """The calls as they are now, those that are being set up or ended included."""
+        return tuple(held.call for held in self._carrier.tables.calls.values())
+
+    def explain(self, name: str) -> dict[str, object] | None:
+        """The story of a call, JSON-able, by NeTS's own name for it or the Call-ID of either leg; None: unknown."""
+        held = self._carrier.tables.calls.get(name)
+        if held is not None:
+            held.story.update(held.call)
+        return self._carrier.stories.explain(name)
+
+    def status(self) -> dict[str, object]:
+        """What a person wants to know at a glance, JSON-able."""
+        clients, servers = self._endpoint.open_transactions
+        return {
+            "name": self.spec.name,
+            "listen": str(self.address),
+            "draining": self.draining,
+            "taking_calls": self._cannot_take(None) is None,
+            "calls": dict(Counter(phase_name(call.phase) for call in self.calls())),
+            "decisions": dict(self._carrier.counters),
+            "tables": {
+                **self._carrier.tables.sizes(),
+                "client_transactions": clients,
+                "server_transactions": servers,
+            },
+        }
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take no more calls, let those that are there end; after ``deadline_s`` end the rest with BYE.
+
+        Returns when there is no call any more, or when parties do not respond to their BYE.
+        """
+        self.draining = True
+        with trio.move_on_after(deadline_s):
+            await self._empty()
+        for held in list(self._carrier.tables.calls.values()):
+            self._carrier.happens(held, Stop("Server is shutting down"))
+        with trio.move_on_after(BYE_S_MAX):
+            await self._empty()
+
+    async def adopt(self, call: Call) -> bool:
+        """Go on with a call that another NeTS has written down. False: it was not far enough to be continued."""
+        continued = adopted(call)
+        if continued is None or call.id in self._carrier.tables.calls:
+            return False
+        self._carrier.adopt(continued)
+        await self._carrier.adopt_media(self._carrier.tables.calls[call.id])
+        return True
+
+    async def _empty(self) -> None:
+        while self._carrier.tables.calls:
+            self._carrier.emptied = trio.Event()
+            await self._carrier.emptied.wait()
+
+    # What comes in
+
+    async def listen(self) -> None:
+        """Take requests until cancelled."""
+        requests = self._endpoint.requests
+        async for event in requests:
+            self._heard(event)
+            while True:
+                try:
+                    self._heard(requests.receive_nowait())
+                except trio.WouldBlock:
+                    break
+
+    async def heed(self) -> None:
+        """Take the pool's notices until there are no more. The path from here to the re-INVITEs has no wait in it."""
+        notices = self._media.notices()
+        async for notice in notices:
+            self._noticed(notice)
+            while True:
+                try:
+                    self._noticed(notices.receive_nowait())
+                except trio.WouldBlock:
+                    break
+
+    def _noticed(self, notice: Notice) -> None:
+        if isinstance(notice, ServerChanged):
+            _log.info("media server", server=notice.server, condition=str(notice.condition), why=notice.why)
+            return
+        held = self._carrier.tables.calls.get(notice.call_id)
+        if held is not None:
+            self._carrier.happens(held, notice)
+        elif isinstance(notice, Moved):
+            _log.debug("a call that is over was moved", call_id=notice.call_id)
+
+    def _heard(self, event: ServerEvent) -> None:
+        try:
+            if isinstance(event, Incoming):
+                self._request(event)
+            elif isinstance(event, Acknowledged):
+                self._acknowledged(event)
+            elif isinstance(event, CancelReceived):
+                self._cancelled(event)
+            else:
+                self._unacknowledged(event)
+        except Exception:
+            # A mistake of ours about one message must not end all calls.
+            _log.exception("message failed", event_type=type(event).__name__)
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        found = self._carrier.tables.by_invite(event.transaction)
+        if found is not None:
+            held, party, tx = found
+            self._carrier.tables.acknowledged(held, tx)
+            self._carrier.happens(held, Acked(party, tx, sdp_of(event.request)))
+
+    def _cancelled(self, event: CancelReceived) -> None:
+        found = self._carrier.tables.by_invite(event.transaction)
+        if found is not None:
+            held, _, tx = found
+            self._carrier.happens(held, Cancelled(tx, event.request.headers.get("Reason")))
+
+    def _unacknowledged(self, event: Unacknowledged) -> None:
+        # The call itself waits as long, and ends with BYE; here is only one name less for it.
+        found = self._carrier.tables.by_invite(event.transaction)
+        if found is not None:
+            self._carrier.tables.acknowledged(found[0], found[2])
+
+    def _request(self, event: Incoming) -> None:
+        request = event.request
+        refusal = screen(request)
+        if refusal is not None:
+            self._refuse(event, refusal)
+        elif request.to.tag is not None:
+            self._in_dialog(event)
+        elif request.method == "INVITE":
+            self._invite(event)
+        elif request.method == "OPTIONS":
+            self._options(event)
+        else:
+            self._refuse(event, Refusal(481))
+
+    def _in_dialog(self, event: Incoming) -> None:
+        request = event.request
+        found = self._carrier.tables.by_tag(request.to_tag)
+        if found is None:
+            self._refuse(event, Refusal(481))
+            return
+        held, party = found
+        tx = next(self._tx)
+        self._carrier.tables.expect(held, party, tx, event.transaction, request)
+        self._carrier.happens(held, Received(party, tx, request))
+
+    def _invite(self, event: Incoming) -> None:
+        request = event.request
+        domain = self._admit(request)
+        if isinstance(domain, Refusal):
+            self._refuse(event, domain)
+            return
+        tx = next(self._tx)
+        now = time.monotonic()
+        try:
+            decision = begin(
+                request, tx, event.source, id=secrets.token_hex(10), seed=secrets.token_hex(16),
+                placed_at=time.time(), domain=domain, now=now, rules=self._carrier.rules,
+            )  # fmt: skip
+        except Malformed as fault:
+            self._refuse(event, Refusal(400, str(fault)))
+            return
+
+        def expect(held: Held) -> None:
+            self._carrier.tables.expect(held, Party.CALLER, tx, event.transaction, request)
+
+        self._carrier.take(decision, request, now, expect)
+
+    def _admit(self, request: Request) -> Domain | Refusal:
+        """The domain of a call that can be taken, or why it cannot."""
+        if self._carrier.tables.is_merged(request) or self._is_loop(request):
+            return Refusal(482)
+        refusal = screen_invite(request) or busy(
+            self._limits, draining=self.draining, calls=len(self._carrier.tables.calls)
+        )
+        if refusal is not None:
+            return refusal
+        domain = self._routes.domain(request.request_uri.host)
+        if domain is None:
+            return Refusal(404, "Unknown Domain")
+        if not domain.targets or not domain.media:
+            return unavailable(self._limits, "Nothing Configured")
+        return domain
+
+    def _is_loop(self, request: Request) -> bool:
+        found = self._carrier.tables.by_tag(request.from_tag)
+        return found is not None and came_back(request, found[1], found[0].call)
+
+    def _options(self, event: Incoming) -> None:
+        """Whether calls can be taken, as call managers ask before they send one (N2)."""
+        try:
+            domain = self._routes.domain(event.request.request_uri.host)
+        except Malformed as fault:
+            self._refuse(event, Refusal(400, str(fault)))
+            return
+        refusal = self._cannot_take(domain)
+        accept = (ALLOW, ("Accept", "application/sdp"))
+        self._refuse(event, refusal or Refusal(200, headers=accept))
+
+    def _cannot_take(self, domain: Domain | None) -> Refusal | None:
+        calls = len(self._carrier.tables.calls)
+        refusal = busy(self._limits, draining=self.draining, calls=calls)
+        return refusal or without_media(self._limits, self._media.servers(), domain)
+
+    def _refuse(self, event: Incoming, refusal: Refusal) -> None:
+        """Answer a request that no call has anything to do with."""
+        request = event.request
+        if refusal.status >= 300:
+            self._carrier.counters["refused"] = self._carrier.counters.get("refused", 0) + 1
+            _log.info(
+                "request refused",
+                method=request.method,
+                status=refusal.status,
+                why=refusal.reason,
+                source=str(event.source),
+                call_id=request.call_id,
+            )
+        response = request.response(refusal.status, refusal.reason, to_tag=self._tag, headers=refusal.headers)
+        self._endpoint.respond(event.transaction, response)
+
+
+async def serve_nets(
+    spec: NetsSpec,
+    routes: Routes,
+    media: Media,
+    *,
+    limits: Limits | None = None,
+    timers: Timers | None = None,
+    checkpoint: Checkpoint | None = None,
+    task_status: trio.TaskStatus[Nets] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a NeTS until cancelled; ``started()`` gives it once it listens.
+
+    ``routes`` says which domain a callee belongs to, ``media`` is the failover pool, ``checkpoint`` where calls are
+    written down (nowhere by default). Raises OSError when the address cannot be listened at. Being cancelled ends no
+    call: ``drain`` first.
+    """
+    limits = limits or Limits()
+    async with (
+        open_endpoint(spec.listen, advertised=spec.advertised, timers=timers) as endpoint,
+        trio.open_nursery() as nursery,
+    ):
+        here = Address(spec.advertised or endpoint.address.host, endpoint.address.port)
+        rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits)
+        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery)
+        nets = Nets(spec, endpoint, routes, media, carrier)
+        nursery.start_soon(carrier.journal.run)
+        nursery.start_soon(carrier.keep_time)
+        nursery.start_soon(nets.listen)
+        nursery.start_soon(nets.heed)
+        _log.info("listening", name=spec.name, address=str(endpoint.address))
+        task_status.started(nets)
+        await trio.sleep_forever()
