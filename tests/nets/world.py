@@ -1,0 +1,412 @@
+"""A NeTS on loopback between test phones that speak real SIP, with a pool that rewrites SDP and can move calls."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import asynccontextmanager
+
+import trio
+
+from mediaha.model.address import Address
+from mediaha.model.media import (
+    Anchored,
+    Attempt,
+    Fault,
+    MediaRefused,
+    Moved,
+    ServerCondition,
+    ServerView,
+    Stranded,
+)
+from mediaha.model.site import Domain, NetsSpec
+from mediaha.nets import Limits, serve_nets
+from mediaha.sip.dialog import Dialog
+from mediaha.sip.endpoint import open_endpoint
+from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.transaction.events import Acknowledged, Cancelled, Incoming, TimedOut, Unreachable
+
+LOOPBACK = "127.0.0.1"
+SDP = ("Content-Type", "application/sdp")
+
+
+def rewritten(sdp, port):
+    """What a media server makes of an SDP: its own port in it."""
+    return re.sub(rb"m=audio \d+", b"m=audio %d" % port, sdp)
+
+
+class FakePool:
+    """Media servers that only rewrite ports. The thousands of a port tell the server, the rest the call's side."""
+
+    def __init__(self, *names):
+        self.live = dict.fromkeys(names, True)
+        self.ports = {name: 10000 * (index + 1) for index, name in enumerate(names)}
+        self.calls = {}
+        self.deleted = []
+        self.asked = []
+        self.refuse = None
+        self.hold = None
+        self._in, self._notices = trio.open_memory_channel(4096)
+        self._count = 0
+
+    async def offer(self, call_id, from_tag, to_tag, sdp, servers):
+        self.asked.append(("offer", call_id))
+        await self._pause()
+        call = self.calls.get(call_id)
+        if call is None:
+            server = next((name for name in servers if self.live[name]), None)
+            if server is None:
+                raise MediaRefused(Fault.NO_SERVER, "no server answers")
+            self._count += 1
+            call = self.calls[call_id] = {
+                "server": server, "from": from_tag, "sdp": {}, "offered": None, "number": self._count, "list": servers,
+            }  # fmt: skip
+        call["offered"] = (from_tag, sdp)
+        return self._anchored(call, from_tag, sdp)
+
+    async def answer(self, call_id, from_tag, to_tag, sdp):
+        self.asked.append(("answer", call_id))
+        await self._pause()
+        call = self.calls.get(call_id)
+        if call is None:
+            raise MediaRefused(Fault.UNKNOWN_CALL, "no such call")
+        assert call["offered"][0] == from_tag, "an answer to an offer nobody made"
+        call["sdp"] = {from_tag: call["offered"][1], to_tag: sdp}
+        return self._anchored(call, to_tag, sdp)
+
+    async def adopt(self, call_id, *, from_tag, to_tag, from_sdp, to_sdp, servers, current):
+        self._count += 1
+        self.calls[call_id] = {
+            "server": current, "from": from_tag, "sdp": {from_tag: from_sdp, to_tag: to_sdp}, "offered": None,
+            "number": self._count, "list": servers,
+        }  # fmt: skip
+        return Anchored(current, b"", ())
+
+    async def delete(self, call_id):
+        self.deleted.append(call_id)
+        self.calls.pop(call_id, None)
+
+    def notices(self):
+        return self._notices
+
+    def servers(self):
+        return tuple(
+            ServerView(
+                name, "127.0.0.1:2223", ServerCondition.USABLE if live else ServerCondition.DEAD, "", 0.0, 0, 0.2
+            )
+            for name, live in self.live.items()
+        )
+
+    def crash(self, name):
+        """The server dies; its calls move to the next live one of their list, or are stranded."""
+        self.live[name] = False
+        for call_id, call in list(self.calls.items()):
+            if call["server"] == name:
+                self._move(call_id, call)
+
+    def revive(self, name):
+        self.live[name] = True
+        for call_id, call in list(self.calls.items()):
+            if not self.live[call["server"]]:
+                self._move(call_id, call)
+
+    def _move(self, call_id, call):
+        before = call["server"]
+        after = next((name for name in call["list"] if self.live[name]), None)
+        if after is None:
+            self._in.send_nowait(Stranded(call_id, before, "no server is alive"))
+            return
+        call["server"] = after
+        first = call["from"]
+        other = next((tag for tag in call["sdp"] if tag != first), None)
+        offer = call["sdp"].get(first) or call["offered"][1]
+        self._in.send_nowait(
+            Moved(
+                call_id,
+                before,
+                after,
+                rewritten(call["sdp"][other], self._port(call, other)) if other else None,
+                rewritten(offer, self._port(call, first)),
+                (),
+            )  # fmt: skip
+        )
+
+    def _port(self, call, tag):
+        return self.ports[call["server"]] + 4 * (call["number"] % 2000) + (0 if tag == call["from"] else 2)
+
+    def _anchored(self, call, tag, sdp):
+        story = (Attempt(call["server"], "offer", 1.0, 1.001, "answered"),)
+        return Anchored(call["server"], rewritten(sdp, self._port(call, tag)), story)
+
+    async def _pause(self):
+        await trio.lowlevel.checkpoint()
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.refuse is not None:
+            raise self.refuse
+
+
+def port_in(sdp):
+    return int(re.search(rb"m=audio (\d+)", sdp)[1])
+
+
+def phone_sdp(port, direction="sendrecv", version=1):
+    return (
+        f"v=0\r\no=- 9 {version} IN IP4 {LOOPBACK}\r\ns=-\r\nc=IN IP4 {LOOPBACK}\r\nt=0 0\r\n"
+        f"m=audio {port} RTP/AVP 0\r\na={direction}\r\n"
+    ).encode()
+
+
+class PhoneCall:
+    """A phone's side of a call: its dialog, and the SDP it was last told."""
+
+    def __init__(self, phone):
+        self.phone = phone
+        self.dialog = None
+        self.heard = b""
+        self.versions = []
+        self.statuses = []
+        self.invite = None
+        self.key = None
+        self.ringing = trio.Event()
+        self.answered = trio.Event()
+        self.refused = trio.Event()
+        self.acked = trio.Event()
+        self.over = trio.Event()
+        self.why = None
+        self.reinvites = 0
+        self.changed = trio.Event()
+
+    @property
+    def port(self):
+        """The media server's port that this phone sends to."""
+        return port_in(self.heard)
+
+    def told(self, sdp):
+        if sdp:
+            self.heard = sdp
+            self.versions.append(int(re.search(rb"o=\S+ \d+ (\d+)", sdp)[1]))
+            self.changed.set()
+            self.changed = trio.Event()
+
+    def bye(self):
+        self.dialog, request = self.dialog.request("BYE")
+        self.phone.endpoint.send(request, self.dialog.next_hop(), lambda outcome: self.over.set())
+
+    async def ask(self, method, body=b"", **headers):
+        """A request in the dialog; its final response, acknowledged if need be."""
+        fields = [
+            ("Contact", self.phone.contact),
+            *((name.replace("_", "-"), value) for name, value in headers.items()),
+        ]
+        self.dialog, request = self.dialog.request(
+            method, headers=fields, body=body, content_type="application/sdp" if body else ""
+        )
+        answers, outcomes = trio.open_memory_channel(100)
+        key = self.phone.endpoint.send(request, self.dialog.next_hop(), answers.send_nowait)
+        async for outcome in outcomes:
+            if not isinstance(outcome, Response) or outcome.status >= 200:
+                break
+        if method == "INVITE" and isinstance(outcome, Response) and outcome.status < 300:
+            self.told(outcome.body)
+            answer = b"" if body else self.phone.sdp
+            ack = self.dialog.ack(request.cseq.number, body=answer, content_type="application/sdp" if answer else "")
+            self.phone.endpoint.send_ack(ack, self.dialog.next_hop(), key)
+        return outcome
+
+    async def until_port(self, wanted):
+        """Until the phone has been told a port for which ``wanted`` holds."""
+        while not (self.heard and wanted(self.port)):
+            await self.changed.wait()
+
+
+class Phone:
+    """A test phone: answers what it is told to answer, remembers what it hears."""
+
+    def __init__(self, endpoint, name, port):
+        self.endpoint = endpoint
+        self.name = name
+        self.sdp = phone_sdp(port)
+        self.contact = f"<sip:{name}@{endpoint.address}>"
+        self.calls = {}
+        self.incoming, self.rings = trio.open_memory_channel(1000)
+        self.script = [180, 200]
+        """What an INVITE is answered with; ``early`` is a 183 with SDP, None waits for ``pick_up``."""
+        self.reinvite_with = []
+        """Statuses that the next re-INVITEs get; then 200."""
+        self.unacked = {}
+
+    async def run(self):
+        async for event in self.endpoint.requests:
+            self._heard(event)
+
+    def _heard(self, event):
+        match event:
+            case Incoming(request=request) if request.to.tag:
+                self._in_dialog(event)
+            case Incoming(request=request) if request.method == "INVITE":
+                self._invited(event)
+            case Incoming(request=request):
+                self.endpoint.respond(event.transaction, request.response(200, to_tag="x"))
+            case Acknowledged():
+                call = self.unacked.pop(event.transaction, None)
+                if call is not None:
+                    call.told(event.request.body)
+                    call.acked.set()
+            case Cancelled():
+                for call in self.calls.values():
+                    if call.key == event.transaction:
+                        self.endpoint.respond(call.key, call.invite.response(487, to_tag=call.dialog.local_tag))
+                        call.over.set()
+
+    def _invited(self, event):
+        call = PhoneCall(self)
+        tag = secrets.token_hex(4)
+        call.dialog = Dialog.from_request(event.request, tag)
+        call.invite, call.key = event.request, event.transaction
+        call.told(event.request.body)
+        self.calls[event.request.call_id] = call
+        for status in self.script:
+            if status is None:
+                break
+            self.respond(call, status)
+        self.incoming.send_nowait(call)
+
+    def respond(self, call, status):
+        body = b""
+        if status in {"early", 200}:
+            body, status = self.sdp, 183 if status == "early" else 200
+        headers = [("Contact", self.contact), *([SDP] if body else [])]
+        if status == 200:
+            self.unacked[call.key] = call
+            call.answered.set()
+        self.endpoint.respond(
+            call.key, call.invite.response(status, to_tag=call.dialog.local_tag, headers=headers, body=body)
+        )
+
+    def _in_dialog(self, event):
+        request = event.request
+        call = self.calls.get(request.call_id)
+        if call is None or call.over.is_set():
+            self.endpoint.respond(event.transaction, request.response(481))
+            return
+        call.dialog = call.dialog.received(request)
+        headers = [("Contact", self.contact)]
+        if request.method == "BYE":
+            call.why = request.headers.get("Reason")
+            self.endpoint.respond(event.transaction, request.response(200))
+            call.over.set()
+        elif request.method == "INVITE":
+            call.reinvites += 1
+            status = self.reinvite_with.pop(0) if self.reinvite_with else 200
+            if status == "nothing":
+                return
+            if status == 200:
+                call.told(request.body)
+                self.unacked[event.transaction] = call
+                headers.append(SDP)
+                self.endpoint.respond(event.transaction, request.response(200, headers=headers, body=self.sdp))
+            else:
+                self.endpoint.respond(event.transaction, request.response(status))
+        else:
+            self.endpoint.respond(event.transaction, request.response(200, headers=headers))
+
+    def call(self, nets, host="desk.test", *, offer=True, headers=(), user="desk"):
+        """Place a call; what comes of it is told by the returned call's events."""
+        call = PhoneCall(self)
+        call_id, tag = secrets.token_hex(8), secrets.token_hex(4)
+        fields = [
+            ("From", f"<sip:{self.name}@pbx.test>;tag={tag}"), ("To", f"<sip:{user}@{host}>"), ("Call-ID", call_id),
+            ("CSeq", "1 INVITE"), ("Contact", self.contact), ("Max-Forwards", "70"), *headers,
+        ]  # fmt: skip
+        body = self.sdp if offer else b""
+        if body:
+            fields.append(SDP)
+        request = Request("INVITE", f"sip:{user}@{host}", Headers(fields), body)
+        call.invite = request
+        self.calls[call_id] = call
+
+        def told(outcome):
+            if isinstance(outcome, TimedOut | Unreachable):
+                call.statuses.append(outcome)
+                call.refused.set()
+                return
+            call.statuses.append(outcome.status)
+            if outcome.status < 200:
+                if outcome.status > 100:
+                    call.dialog = Dialog.from_response(request, outcome)
+                    call.told(outcome.body)
+                    call.ringing.set()
+            elif outcome.status < 300:
+                call.dialog = Dialog.from_response(request, outcome)
+                call.told(outcome.body)
+                answer = b"" if body else self.sdp
+                ack = call.dialog.ack(1, body=answer, content_type="application/sdp" if answer else "")
+                self.endpoint.send_ack(ack, call.dialog.next_hop(), call.key)
+                call.answered.set()
+            else:
+                call.final = outcome
+                call.refused.set()
+
+        call.key = self.endpoint.send(request, nets, told)
+        return call
+
+
+class World:
+    def __init__(self, nets, pool, caller, callee, second):
+        self.nets, self.pool = nets, pool
+        self.caller, self.callee, self.second = caller, callee, second
+
+    async def connect(self, **options):
+        """A call that is up: the caller's side and the callee's."""
+        mine = self.caller.call(self.nets.address, **options)
+        theirs = await self.callee.rings.receive()
+        await mine.answered.wait()
+        await theirs.acked.wait()
+        await until(lambda: self.nets.explain(mine.invite.call_id)["state"] == "answered")
+        await until(lambda: not self.nets._carrier.tables.sizes()["invites"])
+        return mine, theirs
+
+    async def empties(self):
+        """Until nothing is left of any call: a leak makes the test time out."""
+        await until(lambda: not any(self.nets._carrier.tables.sizes().values()))
+        assert not self.pool.calls, "media is left"
+
+
+async def until(condition, *, within=10.0):
+    """Wait for the thing, looking often."""
+    with trio.fail_after(within):
+        while not condition():
+            await trio.sleep(0.002)
+
+
+@asynccontextmanager
+async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1, checkpoint=None):
+    pool = FakePool(*servers)
+    async with (
+        open_endpoint(Address(LOOPBACK, 0)) as one,
+        open_endpoint(Address(LOOPBACK, 0)) as two,
+        open_endpoint(Address(LOOPBACK, 0)) as three,
+        trio.open_nursery() as nursery,
+    ):
+        caller, callee, second = Phone(one, "ann", 4000), Phone(two, "bob", 6000), Phone(three, "sub", 7000)
+        for phone in (caller, callee, second):
+            nursery.start_soon(phone.run)
+        domain = Domain("desk.test", servers, (two.address, three.address)[:targets])
+
+        class Routes:
+            @staticmethod
+            def domain(name):
+                return domain if name == "desk.test" else None
+
+        spec = NetsSpec("nets-1", "here", Address(LOOPBACK, 0))
+
+        async def run(task_status=trio.TASK_STATUS_IGNORED):
+            await serve_nets(
+                spec, Routes(), pool, limits=limits or Limits(), timers=timers, checkpoint=checkpoint,
+                task_status=task_status,
+            )  # fmt: skip
+
+        nets = await nursery.start(run)
+        yield World(nets, pool, caller, callee, second)
+        nursery.cancel_scope.cancel()
