@@ -64,10 +64,8 @@ def talk(pairs: list[tuple[RtpEndpoint, tuple[str, int]]], packets: int) -> None
 
 def audio_addresses(messages: str) -> list[tuple[str, int]]:
     """The media addresses of every SDP in a SIPp message log, in order, those that SIPp sent itself included."""
-    found = []
-    for part in re.split(r"-{20,}", messages):
-        if (audio := re.search(r"^m=audio (\d+) ", part, re.M)) and (
-            host := re.search(r"^c=IN IP[46] (\S+)", part, re.M)
-        ):
-            found.append((host[1].strip(), int(audio[1])))
-    return found
+    parts = re.split(r"-{20,}", messages)
+    places = [
+        (re.search(r"^c=IN IP[46] (\S+)", part, re.M), re.search(r"^m=audio (\d+) ", part, re.M)) for part in parts
+    ]
+    return [(host[1].strip(), int(audio[1])) for host, audio in places if host and audio]

@@ -66,10 +66,17 @@ def invite(direction: str | None = "sendrecv", headers: str = "") -> Step:
     return _send(_caller_request("INVITE", uri, headers + _body(direction), to_tag=""), 'retrans="500"')
 
 
-def request(method: str, direction: str | None = None, version: int = 2) -> Step:
-    """The caller sends a further request inside the dialog."""
+def request(
+    method: str,
+    direction: str | None = None,
+    version: int = 2,
+    *,
+    uri: str = "[next_url]",
+    to_tag: str = "[peer_tag_param]",
+) -> Step:
+    """The caller sends a further request; inside the dialog unless told otherwise."""
     retrans = "" if method == "ACK" else 'retrans="500"'
-    return _send(_caller_request(method, "[next_url]", _body(direction, version)), retrans)
+    return _send(_caller_request(method, uri, _body(direction, version), to_tag), retrans)
 
 
 def cancel() -> Step:
@@ -142,7 +149,14 @@ def take(method: str, optional: bool = False, pattern: str | None = None, timeou
     return Step(f"<recv {attributes}>{_search(pattern, remember)}</recv>")
 
 
-def respond(status: int, reason: str, direction: str | None = None, version: int = 1, headers: str = "") -> Step:
+def respond(
+    status: int,
+    reason: str,
+    direction: str | None = None,
+    version: int = 1,
+    headers: str = "",
+    cseq: str = "[last_CSeq:]",
+) -> Step:
     """Answer the request that came last; an answer to an INVITE is sent again until it is acknowledged."""
     first_tag = "" if status == 100 else ";tag=[pid]s[call_number]"
     text = f"""
@@ -151,7 +165,7 @@ SIP/2.0 {status} {reason}
 [last_From:]
 [last_To:]{first_tag}
 [last_Call-ID:]
-[last_CSeq:]
+{cseq}
 Contact: <sip:sipp@[local_ip]:[local_port]>
 {headers}{_body(direction, version)}"""
     return _send(text, 'retrans="500"' if status >= 200 and direction else "")

@@ -1,4 +1,4 @@
-"""A mediaha site as a user starts it: `python -m mediaha serve` with processes of its own, asked through its own CLI."""
+"""A mediaha site as a user starts it, `python -m mediaha serve`, and asked through its own command line."""
 
 from __future__ import annotations
 
