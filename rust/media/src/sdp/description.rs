@@ -179,9 +179,10 @@ fn lines_untrusted(bytes: &[u8]) -> Result<Vec<Range<usize>>, SdpError> {
 
 fn check_line(text: &[u8], first: bool) -> Result<(), SdpError> {
     let well_formed = text.len() >= 2 && text[0].is_ascii_lowercase() && text[1] == b'=';
+    let origin_complete = !text.starts_with(b"o=") || line::origin_without_address(&text[2..]).is_some();
     // A carriage return alone would end a line for some readers and not for others: what is relayed here could
     // mean something else there.
-    if !well_formed || text.contains(&b'\r') || (first && text != b"v=0") {
+    if !well_formed || !origin_complete || text.contains(&b'\r') || (first && text != b"v=0") {
         return Err(SdpError::NotSdp);
     }
     Ok(())
@@ -222,10 +223,11 @@ fn section_untrusted(
     let mut own = Context::default();
     own.read(lines[range.clone()].iter().map(|line| &bytes[line.clone()]));
     let media = line::media_untrusted(&bytes[lines[range.start].clone()][2..])?;
-    let address = own.connection.or(session.connection).and_then(line::connection_untrusted);
+    let connection = own.connection.or(session.connection);
+    let address = connection.and_then(line::connection_untrusted);
     let (disabled, relayed) = (media.port == 0, is_relayed(media.kind, media.protocol));
     if relayed && !disabled && address.is_none() {
-        return Err(SdpError::NoAddress);
+        return Err(if connection.is_none() { SdpError::NoAddress } else { SdpError::BadAddress });
     }
     let mut direction = own.direction.or(session.direction).unwrap_or_default();
     if address.is_some_and(|address| address.is_unspecified()) {

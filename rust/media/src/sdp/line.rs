@@ -44,11 +44,12 @@ pub(super) fn rtcp_untrusted(text: &[u8]) -> Option<(Option<IpAddr>, u16)> {
     Some((address, port))
 }
 
-/// The text of an `o=` line (RFC 8866 section 5.2) without its last two words, the family and the address.
+/// What stands after the `o=` (RFC 8866 section 5.2) without its last two words, the family and the address. `None`
+/// when it has not the six words that it needs; a user's name with spaces in it, which is not allowed, makes more.
 pub(super) fn origin_without_address(text: &[u8]) -> Option<&[u8]> {
-    let mut spaces = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b' ').map(|(index, _)| index);
-    let (_, second) = (spaces.next()?, spaces.next()?);
-    Some(&text[..second])
+    let spaces: Vec<usize> = (0..text.len()).filter(|index| text[*index] == b' ').collect();
+    let last_but_one = spaces.len().checked_sub(2)?;
+    (spaces.len() >= 5).then(|| &text[..spaces[last_but_one]])
 }
 
 /// `IP4 192.0.2.1`.

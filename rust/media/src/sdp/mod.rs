@@ -37,8 +37,10 @@ pub enum SdpError {
     TooLarge,
     /// An `m=` line does not say port, protocol and formats.
     BadMedia,
-    /// A stream that would be relayed has no address, or one that is no unicast IP address.
+    /// A stream that would be relayed has no address.
     NoAddress,
+    /// A stream that would be relayed has an address that is no unicast IP address.
+    BadAddress,
     /// There is no `m=` line: there is nothing to relay.
     NoMedia,
 }
@@ -48,7 +50,9 @@ impl SdpError {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::NotSdp | Self::TooLarge | Self::BadMedia => mediaha_ng::reason::SDP_UNPARSABLE,
+            Self::NotSdp | Self::TooLarge | Self::BadMedia | Self::BadAddress => {
+                mediaha_ng::reason::SDP_UNPARSABLE
+            }
             Self::NoAddress => mediaha_ng::reason::SDP_INCOMPLETE,
             Self::NoMedia => mediaha_ng::reason::SDP_NOT_REWRITTEN,
         }
@@ -61,7 +65,8 @@ impl fmt::Display for SdpError {
             Self::NotSdp => "not SDP",
             Self::TooLarge => "too much SDP",
             Self::BadMedia => "an m= line without port, protocol and formats",
-            Self::NoAddress => "a stream without an address to send to",
+            Self::NoAddress => "a stream without an address",
+            Self::BadAddress => "a stream with an address that nobody can send to",
             Self::NoMedia => "no media",
         })
     }

@@ -29,7 +29,7 @@ pub struct RewriteOptions {
     pub replace_session_connection: bool,
     /// What is written for `a=rtcp`.
     pub rtcp_attribute: RtcpAttribute,
-    /// The address for lines that belong to no placed stream; the first placement's when `None`.
+    /// The address for lines that belong to no stream, when no stream is placed from which to take it.
     pub address: Option<IpAddr>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Rewriter<'a> {
     ) -> Self {
         let placed =
             || sections.iter().filter_map(|(section, placement)| Some((section, placement.as_ref()?.address)));
-        let address = options.address.or_else(|| placed().next().map(|(_, address)| address));
+        let address = placed().next().map(|(_, address)| address).or(options.address);
         let dependent = placed().find(|(section, _)| !section.own_address).map(|(_, address)| address);
         let ended = sections.iter().any(|(section, _)| section.relayed && !section.own_address);
         let wanted = dependent.or(address.filter(|_| ended || options.replace_session_connection));
@@ -204,8 +204,8 @@ fn replaced_connection(text: &[u8], address: Option<IpAddr>) -> Vec<u8> {
 }
 
 fn replaced_origin(text: &[u8], address: IpAddr) -> Vec<u8> {
-    line::origin_without_address(text)
-        .map_or_else(|| text.to_vec(), |kept| [kept, b" ", line::family_and_address(address).as_bytes()].concat())
+    let kept = line::origin_without_address(&text[2..]).unwrap_or_default();
+    [b"o=", kept, b" ", line::family_and_address(address).as_bytes()].concat()
 }
 
 /// `a=rtpmap` for the static payload types whose author left it out.

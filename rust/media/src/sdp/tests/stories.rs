@@ -109,6 +109,21 @@ fn a_stream_placed_on_another_address_than_the_session_says_so_itself() {
 }
 
 #[test]
+fn the_origin_follows_the_first_stream_that_is_placed() {
+    let options = RewriteOptions {
+        replace_origin: true,
+        address: Some(address("2001:db8::9")),
+        ..RewriteOptions::default()
+    };
+    let sdp = |port: u16| {
+        let sdp = parsed(&format!("m=audio {port} RTP/AVP 0\r\n"));
+        String::from_utf8(rewrite(&sdp, &[Some(placed(30_000))], &options)).expect("UTF-8")
+    };
+    assert!(sdp(4_000).contains("o=- 1 1 IN IP4 192.0.2.9\r\n"));
+    assert!(sdp(0).contains("o=- 1 1 IN IP6 2001:db8::9\r\n"), "there is no stream");
+}
+
+#[test]
 fn two_ports_for_one_stream_become_one() {
     assert!(
         rewritten("m=audio 4000/2 RTP/AVP 0\r\n", &[Some(placed(30_000))]).contains("m=audio 30000 RTP/AVP 0\r\n")
@@ -135,7 +150,7 @@ fn an_ending_that_is_missing_is_added_and_an_empty_line_dropped() {
 fn an_address_nobody_can_send_to_is_the_authors_fault() {
     for unusable in ["host.example", "224.2.36.42", "224.2.36.42/127", "2001:db8::1", "198.51.100"] {
         let sections = format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 {unusable}\r\n");
-        assert_eq!(refusal(&sections), SdpError::NoAddress, "{unusable}");
+        assert_eq!(refusal(&sections), SdpError::BadAddress, "{unusable}");
     }
 }
 
@@ -145,7 +160,9 @@ fn what_is_no_sdp_is_refused() {
     assert_eq!(refusal("garbage\r\n"), SdpError::NotSdp);
     assert_eq!(refusal("m=audio 4000\r\n"), SdpError::BadMedia);
     assert_eq!(refusal("m=audio 70000 RTP/AVP 0\r\n"), SdpError::BadMedia);
-    for text in ["", "\r\n", "x", "o=- 1 1 IN IP4 198.51.100.1\r\nv=0\r\n"] {
+    let nowhere = "v=0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    assert_eq!(description_untrusted(nowhere.as_bytes()), Err(SdpError::NoAddress));
+    for text in ["", "\r\n", "x", "v=0\r\no=alice 1 1\r\n", "o=- 1 1 IN IP4 198.51.100.1\r\nv=0\r\n"] {
         assert_eq!(description_untrusted(text.as_bytes()), Err(SdpError::NotSdp), "{text:?}");
     }
 }
@@ -166,8 +183,8 @@ fn too_much_of_anything_is_refused() {
 
 #[test]
 fn every_refusal_tells_the_pool_whose_fault_it_is() {
-    use SdpError::{BadMedia, NoAddress, NoMedia, NotSdp, TooLarge};
-    for error in [NotSdp, TooLarge, BadMedia, NoAddress, NoMedia] {
+    use SdpError::{BadAddress, BadMedia, NoAddress, NoMedia, NotSdp, TooLarge};
+    for error in [NotSdp, TooLarge, BadMedia, BadAddress, NoAddress, NoMedia] {
         assert!(mediaha_ng::Reply::error(error.reason()).is_callers_fault(), "{error:?}");
     }
 }
