@@ -5,6 +5,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from mediaha.model.address import Address
 from mediaha.sip.dialog import Dialog
