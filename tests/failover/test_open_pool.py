@@ -13,16 +13,7 @@ from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
 from mediaha.model.media import Fault, MediaRefused, Moved, ServerChanged, ServerCondition, Stranded
 from mediaha.model.site import MediaServerSpec, Timings
-from tests.failover.world import Phone, audio_at, open_world, sdp, spec, until
-
-
-async def notices_until(pool, wanted, within_s=5.0):
-    """Read notices until one of the type ``wanted`` comes; gives it."""
-    with trio.fail_after(within_s):
-        async for notice in pool.notices():
-            if isinstance(notice, wanted):
-                return notice
-    raise AssertionError("the channel was closed")
+from tests.failover.world import Phone, audio_at, notices_until, open_world, sdp, spec, until
 
 
 @pytest.fixture

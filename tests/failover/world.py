@@ -23,6 +23,15 @@ async def until(what, done, within_s=10.0):
     pytest.fail(f"never happened: {what}")
 
 
+async def notices_until(pool, wanted, within_s=5.0):
+    """Read notices until one of the type ``wanted`` comes; gives it."""
+    with trio.fail_after(within_s):
+        async for notice in pool.notices():
+            if isinstance(notice, wanted):
+                return notice
+    raise AssertionError("the channel was closed")
+
+
 def spec(name, ng_port=0, first_port=8000):
     """A media server of this host."""
     ports = (first_port, first_port + 3999)
