@@ -248,13 +248,15 @@ class Pool:
         heartbeat_ms: int = 50,
         silence_ms_max: int = 150,
         hold_down_ms: int = 2000,
-        in_flight_max: int = 256,
+        in_flight_max: int = 64,
         commands_max: int = 16384,
         seed: int | None = None,
     ) -> Pool:
         """Watch ``servers``, pairs of a name and an ng address. Raises StartError, BadArgument.
 
-        ``seed`` decides cookies and tie-breaks; None takes one from the system.
+        ``in_flight_max`` is how many calls are being moved at the same time: few, and the first of a thousand is
+        ready within milliseconds; many, and a server with a long round trip is kept busy. ``seed`` decides the
+        cookies; None takes one from the system.
         """
 
     def fileno(self) -> int:

@@ -23,7 +23,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, servers, heartbeat_ms=50, silence_ms_max=150, hold_down_ms=2000, in_flight_max=256,
+    #[pyo3(signature = (*, servers, heartbeat_ms=50, silence_ms_max=150, hold_down_ms=2000, in_flight_max=64,
                         commands_max=16384, seed=None))]
     #[allow(clippy::too_many_arguments)] // They are named in Python.
     fn new(
