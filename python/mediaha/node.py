@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,10 +81,13 @@ class Session:
         """How many calls it has."""
         return len(self.running.calls())
 
+    def taking_calls(self) -> bool:
+        """Whether a call that came now would be taken."""
+        return bool(self.running.status()["taking_calls"])
+
     def explain(self, call_id: str) -> object | None:
         """The story of a call by NeTS's own name for it or the Call-ID of either leg."""
-        story: object | None = self.running.explain(call_id)
-        return story
+        return self.running.explain(call_id)
 
     def servers(self) -> tuple[ServerView, ...]:
         """The media servers as the pool sees them."""
@@ -139,11 +143,12 @@ class Node:
 
     async def _start_nets(self, spec: NetsSpec, nursery: trio.Nursery, pools: AsyncExitStack) -> Session:
         from mediaha.failover import open_pool  # noqa: PLC0415 - a host of media servers alone needs neither
-        from mediaha.nets import serve_nets  # noqa: PLC0415
+        from mediaha.nets import Limits, serve_nets  # noqa: PLC0415
 
         pool = await pools.enter_async_context(open_pool(self.site.media, self.site.timings))
         self._pools.append(pool)
-        running: Nets = await nursery.start(serve_nets, spec, self._routes, pool)
+        serve = partial(serve_nets, limits=Limits.of(self.site.timings))
+        running: Nets = await nursery.start(serve, spec, self._routes, pool)
         return Session(spec, running, pool)
 
     def _media_command(self, spec: MediaServerSpec) -> list[str]:

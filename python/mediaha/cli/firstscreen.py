@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
+from mediaha.cli.render import wide_console
 from mediaha.model.address import Address
 from mediaha.model.site import Domain, MediaServerSpec
 from mediaha.ops.supervisor import Running
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def print_first_screen(node: Node, control: Path, control_given: bool, drain_s: float) -> None:
     """Print it to standard output; a reader that is gone is no reason to stop."""
     with contextlib.suppress(OSError):
-        console = Console(highlight=False, soft_wrap=True)
+        console = wide_console()
         console.print(f"[bold]mediaha[/] runs host [bold]{node.name}[/] of the site [bold]{node.site.name}[/]")
         console.print(_parts(node, control))
         console.print(_next_steps(node, control if control_given else None))
@@ -34,23 +34,21 @@ def print_first_screen(node: Node, control: Path, control_given: bool, drain_s: 
 
 
 def _parts(node: Node, control: Path) -> Table:
-    table = Table.grid(padding=(0, 3))
+    table = Table.grid(padding=(0, 2))
     for session in node.nets():
-        table.add_row("  NeTS", session.spec.name, f"takes calls on {session.spec.listen}/udp", "")
+        table.add_row("  NeTS", session.spec.name, f"takes calls on {session.spec.listen}/udp")
     for spec in node.media():
-        table.add_row("  media server", spec.name, f"ng {spec.ng}/udp", _whereabouts(node, spec))
+        table.add_row("  media server", spec.name, f"ng {spec.ng}/udp, {_whereabouts(node, spec)}")
     for domain in node.site.domains if node.nets() else ():
-        table.add_row(
-            "  domain", domain.name, f"calls go to {_join(domain)}", "media: " + ", then ".join(domain.media)
-        )
-    table.add_row("  control", str(control), "", "")
+        table.add_row("  domain", domain.name, f"{', then '.join(domain.media)}; calls go to {_join(domain)}")
+    table.add_row("  control", "", str(control))
     return table
 
 
 def _whereabouts(node: Node, spec: MediaServerSpec) -> str:
     process = node.processes().get(spec.name)
     if isinstance(process, Running):
-        return f"RTP {spec.ports[0]}-{spec.ports[1]} on {', '.join(spec.interfaces)}, process {process.pid}"
+        return f"RTP {spec.ports[0]}-{spec.ports[1]}, process {process.pid}"
     return "on another host" if spec.managed else "not started by mediaha"
 
 
@@ -72,7 +70,7 @@ def _next_steps(node: Node, control: Path | None) -> str:
             ]
     lines.append(f"  {command} status{option}")
     if sessions:
-        lines.append(f"  {command} drill      [dim]# kill a media server under 20 calls, in a site of its own[/]")
+        lines.append(f"  {command} drill      [dim]# kill a media server under calls, in a site of its own[/]")
     return "\n".join(lines) + "\n"
 
 

@@ -52,14 +52,14 @@ def explain(call_id: str, /, *, control: Control = None, json: AsJson = False) -
     json
         One JSON object for scripts.
     """
-    from mediaha.cli import render  # noqa: PLC0415
+    from mediaha.cli import render, story  # noqa: PLC0415
     from mediaha.ops.asking import ask  # noqa: PLC0415
 
     answer = ask("explain", control, call_id=call_id)
     if json:
         render.print_json(answer)
     else:
-        render.print_story(answer)
+        story.print_story(answer)
     return 0
 
 

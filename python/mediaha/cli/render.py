@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +31,7 @@ def print_json(answer: object) -> None:
 def print_status(answer: object) -> None:
     """A host: its NeTS instances in a line each, its media servers in a table."""
     status = msgspec.convert(answer, NodeStatus)
-    console = Console(highlight=False)
+    console = wide_console()
     state = "draining: no new calls" if status.draining else f"up for {duration(status.for_s)}"
     console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
     for nets in status.nets:
@@ -40,11 +42,19 @@ def print_status(answer: object) -> None:
     console.print(_servers(status.servers))
 
 
+def wide_console() -> Console:
+    """As wide as the terminal; wide enough to break no line when the output goes to a file or a pipe."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+PIPE_WIDTH = 200
+
+
 def _servers(servers: list[ServerStatus]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("media server", "state", "for", "calls", "streams", "rtt", "process", "ng", "why"):
-        numeric = heading in ("calls", "streams", "rtt")
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "why")
+    for heading in ("media server", "state", "for", "calls", "streams", "rtt", "process"):
+        table.add_column(heading, justify="right" if heading in NUMERIC else "left", no_wrap=True)
+    table.add_column("why", overflow="fold")
     for server in servers:
         table.add_row(
             server.name,
@@ -54,10 +64,12 @@ def _servers(servers: list[ServerStatus]) -> Table:
             _or_dash(server.streams),
             f"{server.rtt_ms:.1f} ms" if server.rtt_ms is not None else "-",
             _process(server),
-            server.ng,
             server.why,
         )
     return table
+
+
+NUMERIC = ("calls", "streams", "rtt")
 
 
 def _process(server: ServerStatus) -> str:
@@ -85,9 +97,3 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {int(seconds % 60)} s"
     hours = minutes // 60
     return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
-
-
-def print_story(answer: object) -> None:
-    """One call: what is known of it, then its events with the milliseconds since the first."""
-    console = Console(highlight=False)
-    console.print_json(msgspec.json.encode(answer).decode())

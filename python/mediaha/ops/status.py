@@ -122,7 +122,8 @@ def server_status(
         since=now.iso(for_s),
         for_s=round(for_s, 3),
         calls=view.calls if view is not None else None,
-        sessions=_count(statistics, "sessions", "sessionstotal"),
+        sessions=_count(statistics, "sessionstotal"),
+        # The first is ours, the others are what rtpengine counts its streams by.
         streams=_count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
         rtt_ms=view.rtt_ms if view is not None else None,
         pid=process.pid if isinstance(process, Starting | Running) else None,
@@ -159,14 +160,10 @@ def _process_word(process: State | None) -> Literal["running", "starting", "wait
     return None
 
 
-def _count(statistics: Statistics | None, ours: str, *theirs: str) -> int | None:
-    """Our servers' own number, or the sum of those by which rtpengine says it in ``currentstatistics``."""
-    if statistics is None:
-        return None
-    if isinstance(own := statistics.get(ours), int):
-        return own
-    current = statistics.get("currentstatistics")
+def _count(statistics: Statistics | None, *keys: str) -> int | None:
+    """The sum of what ``currentstatistics`` has under these keys; None when it has none of them."""
+    current = statistics.get("currentstatistics") if statistics is not None else None
     if not isinstance(current, Mapping):
         return None
-    found = [value for key in theirs if isinstance(value := current.get(key), int)]
+    found = [value for key in keys if isinstance(value := current.get(key), int)]
     return sum(found) if found else None

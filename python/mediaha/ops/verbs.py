@@ -38,6 +38,10 @@ class ControlledNets(Protocol):
         """How many calls it has."""
         ...
 
+    def taking_calls(self) -> bool:
+        """Whether a call that came now would be taken: some media server can be used, and nothing drains."""
+        ...
+
     def explain(self, call_id: str) -> object | None:
         """The story of a call; None when it knows none by this name."""
         ...
@@ -121,7 +125,7 @@ async def _status(host: ControlledHost) -> NodeStatus:
         version=_version(),
         for_s=round(now.monotonic - host.began, 3),
         draining=host.draining,
-        nets=[nets_status(nets.spec, calls=nets.calls(), taking_calls=not host.draining) for nets in host.nets()],
+        nets=[nets_status(nets.spec, calls=nets.calls(), taking_calls=nets.taking_calls()) for nets in host.nets()],
         servers=servers,
         changes=[change_status(change, now) for nets in host.nets() for change in nets.changes()],
         domains={domain.name: list(domain.media) for domain in host.site.domains},
