@@ -50,6 +50,8 @@ class UdpTransport:
             raise
         self.address = Address(*self._socket.getsockname()[:2])
         self.unsent = 0
+        self._failed = False
+        """Whether the error queue may hold something."""
         self._backlog: deque[tuple[bytes, Address]] = deque()
         self._waiting = trio.Event()
 
@@ -72,6 +74,7 @@ class UdpTransport:
             except BlockingIOError:
                 break
             except OSError:  # an ICMP error of an earlier datagram; its details are in the error queue
+                self._failed = True
                 continue
             if source[1] != 0:  # nobody can be answered at port 0
                 batch.append((datagram, Address(source[0], source[1])))
@@ -80,10 +83,13 @@ class UdpTransport:
     def failures(self) -> list[tuple[Address, str]]:
         """Targets that ICMP reported as unreachable."""
         failures: list[tuple[Address, str]] = []
+        if not self._failed:  # the kernel says so first with an error of the next call; this saves one per wake-up
+            return failures
         for _ in range(FAILURES_MAX):
             try:
                 _, ancillary, _, target = self._socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)
             except OSError:
+                self._failed = False
                 break
             for level, kind, data in ancillary:
                 if (level, kind) == _RECVERR[self._family] and len(data) >= _EXTENDED_ERROR.size:
@@ -115,17 +121,19 @@ class UdpTransport:
         self._socket.close()
 
     def _send(self, message: bytes, target: Address) -> str | None:
+        why = None
         for _ in range(2):
             try:
                 self._socket.sendto(message, target)
             except BlockingIOError:
                 self._keep(message, target)
-            except ConnectionRefusedError:
-                continue  # reports an earlier datagram, to whomever; the error queue says which
             except OSError as error:
-                return error.strerror or str(error)
+                # The first may report an earlier datagram (the error queue says to whom); the second is ours.
+                self._failed = True
+                why = error.strerror or str(error)
+                continue
             return None
-        return None
+        return why
 
     def _keep(self, message: bytes, target: Address) -> None:
         if len(self._backlog) >= BACKLOG_MAX:
