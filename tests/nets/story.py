@@ -224,5 +224,6 @@ def replace_rules(**limits):
 __all__ = [
     "ANSWER", "CALLER", "DOMAIN", "OFFER", "RULES", "Acked", "AnswerMedia", "Cancelled", "DropMedia", "EndStray",
     "Fault", "MediaFailed", "MediaReady", "Note", "OfferMedia", "Party", "Received", "Reply", "Responded", "Send",
-    "SendAck", "SendCancel", "Stop", "Story", "Tick", "Unanswered", "invite", "media_sdp", "replace_rules", "sdp", "talking",
+    "SendAck", "SendCancel", "Stop", "Story", "Tick", "Unanswered", "invite", "media_sdp", "replace_rules", "sdp",
+    "talking",
 ]  # fmt: skip

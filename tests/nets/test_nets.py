@@ -254,7 +254,8 @@ async def test_cancel_while_the_pool_is_slow_leaves_nothing_behind():
 
 async def _asked(world, method, uri, **headers):
     fields = [
-        ("From", "<sip:x@pbx.test>;tag=t"), ("To", f"<{uri}>"), ("Call-ID", f"{method}-{uri}"), ("CSeq", f"1 {method}"),
+        ("From", "<sip:x@pbx.test>;tag=t"), ("To", f"<{uri}>"), ("Call-ID", f"{method}-{uri}"),
+        ("CSeq", f"1 {method}"),
         ("Contact", "<sip:x@127.0.0.1>"), *((name.replace("_", "-"), value) for name, value in headers.items()),
     ]  # fmt: skip
     heard, outcomes = trio.open_memory_channel(10)
@@ -263,6 +264,7 @@ async def _asked(world, method, uri, **headers):
     async for outcome in outcomes:
         if outcome.status >= 200:
             return outcome
+    return None
 
 
 @pytest.mark.parametrize(("method", "uri", "headers", "status"), [

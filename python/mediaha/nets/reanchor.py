@@ -46,8 +46,8 @@ def moved(turn: Turn, notice: Moved) -> None:
     turn.put(Serving(notice.server))
     offerer = call.offerer
     for party, sdp in ((offerer, notice.sdp_for_caller), (offerer.other, notice.sdp_for_callee)):
-        # Who has not been told anything yet gets the new SDP in its INVITE, or in the 200.
-        if sdp is not None and (turn.leg(party).told or party is Party.CALLEE):
+        # A caller who has been told nothing yet hears of it when the callee has answered.
+        if sdp is not None and (party is Party.CALLEE or turn.leg(party).told or relay is not None):
             turn.set_leg(party, pending=sdp)
 
 

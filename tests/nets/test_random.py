@@ -1,0 +1,177 @@
+"""Any sequence of events: no decision raises, every call ends, nothing is left waiting for a response."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
+from mediaha.nets.call import Answered, Over, Party, adopted, read_back, wake_at, write_down
+from mediaha.nets.events import (
+    Acked,
+    AnswerMedia,
+    Cancelled,
+    DropMedia,
+    MediaFailed,
+    MediaReady,
+    OfferMedia,
+    Reply,
+    Send,
+    SendAck,
+    Stop,
+    Tick,
+    Unanswered,
+)
+from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
+
+CHANCES = st.integers(min_value=0, max_value=2**16)
+METHODS = ["INVITE", "INVITE", "INVITE", "UPDATE", "BYE", "INFO", "MESSAGE", "OPTIONS"]
+STATUSES = [100, 180, 183, 200, 200, 200, 200, 408, 481, 486, 487, 488, 491, 491, 500, 503, 302]
+BODIES = [b"", OFFER, ANSWER, sdp(port=4002, version=2), b"nonsense"]
+
+
+class Chaos(Story):
+    """Draws what happens next from a list of numbers; plays pool and parties with every right to be odd."""
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+        self.pool = []
+        self.open = {}
+        self.waiting = {1: "INVITE"}
+        self.finals = {}
+        self.awaiting_ack = []
+        self.drops = 0
+        self.rings = True
+        super().__init__(invite(self.pick([OFFER, OFFER, b""])))
+
+    def draw(self):
+        return self.numbers.pop() if self.numbers else 0
+
+    def pick(self, of):
+        return of[self.draw() % len(of)]
+
+    def _took(self, effects):
+        super()._took(effects)
+        for effect in self.last:
+            match effect:
+                case OfferMedia() | AnswerMedia():
+                    self.pool.append(effect)
+                    assert len(self.pool) == 1, "one question at a time"
+                case Send():
+                    assert effect.ref not in self.open
+                    self.open[effect.ref] = effect
+                case Reply(status=status) if status >= 200:
+                    method = self.waiting.pop(effect.tx)  # a second final response would raise here
+                    self.finals[effect.tx] = status
+                    if method == "INVITE" and status < 300:
+                        self.awaiting_ack.append(effect.tx)
+                case SendAck():
+                    assert effect.request.method == "ACK"
+                case DropMedia():
+                    self.drops += 1
+
+    def step(self):
+        self.now += self.draw() % 7 * 0.5
+        actions = [self.speak_pool, self.answer, self.answer, self.party, self.move, self.tick, self.lose]
+        if self.awaiting_ack:
+            actions.append(self.ack)
+        self.pick(actions)()
+
+    def speak_pool(self):
+        if not self.pool:
+            return
+        question = self.pool.pop()
+        if self.draw() % 6 == 0:
+            self.happens(MediaFailed(question.ask, MediaRefused(self.pick(list(Fault)), "x")))
+        else:
+            server = self.pick(["a", "b"])
+            anchored = Anchored(server, media_sdp(server, 30000 + self.draw() % 100 * 2), ())
+            self.happens(MediaReady(question.ask, anchored))
+
+    def answer(self):
+        if self.open:
+            ref = self.pick(sorted(self.open))
+            self.respond(ref, self.pick(STATUSES))
+
+    def respond(self, ref, status):
+        send = self.open[ref]
+        final = status >= 200
+        if final:
+            del self.open[ref]
+        contact = self.pick(["<sip:bob@198.51.100.1:5060>"] * 4 + ["<nonsense", "<sip:bob@host.test>"])
+        body = self.pick(BODIES)
+        self.responds(send, status, body, tag=self.pick(["far", "far", "other"]), contact=contact)
+
+    def lose(self):
+        if self.open and self.draw() % 4 == 0:
+            ref = self.pick(sorted(self.open))
+            del self.open[ref]
+            self.happens(Unanswered(ref, self.draw() % 2 == 0))
+
+    def party(self):
+        party = self.pick(list(Party))
+        if self.draw() % 8 == 0:
+            self.happens(Cancelled(self.pick([1, self.tx])))
+        elif self.call.leg(party).dialog is not None:
+            method = self.pick(METHODS)
+            self.waiting[self.tx + 1] = method
+            self.asks(party, method, self.pick(BODIES))
+
+    def ack(self):
+        tx = self.awaiting_ack.pop(0)
+        self.happens(Acked(self.pick(list(Party)), tx, self.pick(BODIES)))
+
+    def move(self):
+        kind = self.draw() % 4
+        if kind == 0:
+            self.happens(Stranded("call-1", "a", "dead"))
+        elif kind == 1 and self.draw() % 8 == 0:
+            self.happens(Stop("stopped"))
+        else:
+            self.moved(self.pick(["a", "b", "c"]), answered=self.draw() % 3 > 0)
+
+    def tick(self):
+        self.happens(Tick())
+
+    def ends(self):
+        """Nothing more happens but time: the call must end by itself once it is stopped."""
+        if not isinstance(self.call.phase, Over):
+            self.happens(Stop("the end"))
+        for _ in range(50):
+            due = wake_at(self.call)
+            if due is None:
+                break
+            self.now = max(due, self.now)
+            self.happens(Tick())
+        for ref in list(self.open):
+            del self.open[ref]
+            self.happens(Unanswered(ref, False))
+        assert isinstance(self.call.phase, Over), self.call
+        assert not self.waiting, f"{self.waiting} never got a final response"
+        assert wake_at(self.call) is None
+        assert self.drops == 1, "the media is dropped, once"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(CHANCES, min_size=40, max_size=400))
+def test_any_sequence_of_events_is_survived(numbers):
+    survives(numbers)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_seeded_life_is_survived(seed):
+    chance = random.Random(seed)
+    survives([chance.randrange(2**16) for _ in range(600)])
+
+
+def survives(numbers):
+    chaos = Chaos(numbers)
+    while chaos.numbers and not isinstance(chaos.call.phase, Over):
+        chaos.step()
+        if isinstance(chaos.call.phase, Answered):
+            assert read_back(write_down(chaos.call)) == chaos.call
+            assert adopted(chaos.call) is not None
+    chaos.ends()
