@@ -16,7 +16,7 @@ mod watching;
 
 use std::collections::VecDeque;
 
-use mediaha_ng::{Reply, Request, reason};
+use mediaha_ng::{Reply, Request};
 use mediaha_time::{Duration, Time};
 
 use crate::call::Step;
@@ -246,12 +246,13 @@ impl Pool {
 
 fn judge(reply: Reply) -> Judged {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (callers, limit, unknown) = (reply.is_callers_fault(), reply.is_limit(), reply.is_unknown_call());
     match reply {
         Reply::Sdp(sdp) => Judged::Usable(sdp),
         Reply::LoadLimit { message } => Judged::Full(text(&message)),
-        Reply::Error { reason } if reason::is_callers_fault(&reason) => Judged::Callers(text(&reason)),
-        Reply::Error { reason } if reason::is_limit(&reason) => Judged::Full(text(&reason)),
-        Reply::Error { reason } if reason == reason::UNKNOWN_CALL.as_bytes() => Judged::UnknownCall(text(&reason)),
+        Reply::Error { reason } if callers => Judged::Callers(text(&reason)),
+        Reply::Error { reason } if limit => Judged::Full(text(&reason)),
+        Reply::Error { reason } if unknown => Judged::UnknownCall(text(&reason)),
         Reply::Error { reason } => Judged::Failed(text(&reason)),
         Reply::Pong { .. } | Reply::Done(_) => Judged::Failed("answered without SDP".into()),
     }

@@ -1,0 +1,111 @@
+//! What must always be true, and what must be true once everything has settled.
+
+use std::collections::BTreeSet;
+
+use mediaha_time::{Duration, Time};
+
+use crate::nets::{Call, Complaint, Phase};
+use crate::server::Server;
+use crate::world::World;
+
+/// A server that has been without any trouble for so long before a call asks for it must take the call. It covers the
+/// pool's silence limit, a ping, and a few losses.
+const FIT_FOR: Duration = Duration::from_millis(1_500);
+/// A server without trouble for so long must not be called dead.
+const FIT_TO_LIVE: Duration = Duration::from_millis(700);
+
+impl World {
+    /// New calls are not refused, and old ones not stranded, while a server of their list can take them.
+    pub(crate) fn judge_complaints(&mut self) {
+        for Complaint { call, since, what } in std::mem::take(&mut self.nets.complaints) {
+            let then = since - FIT_FOR;
+            let fit = self.listed(&self.nets.calls[call]).find(|server| server.effects.is_fit_since(then));
+            // A pool that was stopped meanwhile had no time to look for it.
+            let fit = fit.filter(|server| server.has_room() && self.last_stall <= then);
+            if let Some(server) = fit.map(|server| server.name.clone()) {
+                let id = String::from_utf8_lossy(&self.nets.calls[call].id).into_owned();
+                self.violate(format!("{id} {what}, although {server} could take it"));
+            }
+        }
+    }
+
+    /// Nobody is called dead without having given reason, and be it that the pool was stopped.
+    pub(crate) fn judge_death(&mut self, name: &str, why: &str) {
+        let then = self.now - FIT_TO_LIVE;
+        let server = self.servers.iter().find(|server| server.name == name);
+        if then > Time::ZERO && server.is_some_and(|server| server.effects.is_fit_since(then)) {
+            self.violate(format!("{name} is called dead ({why}), and nothing was wrong with it"));
+        }
+    }
+
+    /// All trouble is over, and was some time ago: each call is where the pool says, there alone, and complete.
+    pub(crate) fn check_settled(&mut self) {
+        let now = self.now;
+        let held: Vec<BTreeSet<Vec<u8>>> = self.servers.iter_mut().map(|server| server.calls(now)).collect();
+        let mut violations = Vec::new();
+        for call in &self.nets.calls {
+            let id = String::from_utf8_lossy(&call.id);
+            let places = held.iter().zip(&self.servers);
+            let places: Vec<&Server> = places
+                .filter(|(held, server)| server.is_up() && held.contains(&call.id))
+                .map(|(_, one)| one)
+                .collect();
+            let names: Vec<&str> = places.iter().map(|server| server.name.as_str()).collect();
+            match (call.phase, places.as_slice()) {
+                (Phase::Idle | Phase::Gone, []) => {}
+                (Phase::Idle | Phase::Gone, _) => violations.push(format!("{id} is over and still on {names:?}")),
+                (Phase::Setup | Phase::Answering | Phase::Changing | Phase::Confirming, _) => {
+                    violations.push(format!("{id} is still {:?}", call.phase));
+                }
+                (_, [server]) if call.server.as_deref() == Some(server.name.as_str()) => {
+                    violations.extend(incomplete(call, server).map(|what| format!("{id} on {names:?}: {what}")));
+                }
+                (_, []) => {
+                    if let Some(server) = self.listed(call).find(|server| server.is_running() && server.has_room())
+                    {
+                        violations.push(format!("{id} is nowhere, and {} could take it", server.name));
+                    }
+                }
+                _ => violations.push(format!("{id} should be on {:?} alone, is on {names:?}", call.server)),
+            }
+        }
+        for text in violations {
+            self.violate(text);
+        }
+    }
+
+    /// All calls have ended some time ago: nothing is left anywhere, and every command was answered.
+    pub(crate) fn check_empty(&mut self) {
+        let now = self.now;
+        for number in 0..self.servers.len() {
+            let server = &mut self.servers[number];
+            if server.is_up() && !server.is_empty() {
+                let (name, calls) = (server.name.clone(), server.calls(now));
+                let calls: Vec<_> = calls.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect();
+                self.violate(format!("{name} leaks {calls:?}"));
+            }
+        }
+        if let Some((token, open)) = self.nets.open.first_key_value() {
+            let id = String::from_utf8_lossy(&self.nets.calls[open.call].id).into_owned();
+            self.violate(format!("{token:?} of {id} got no final event"));
+        }
+    }
+
+    fn listed<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Server> {
+        self.servers.iter().filter(|server| call.list.contains(&server.name))
+    }
+}
+
+/// What is wrong with the call's streams on its server: both parties must be sent to where they last said.
+fn incomplete(call: &Call, server: &Server) -> Option<String> {
+    let wanted = |leg: usize, port: u16| {
+        let leg = call.legs[leg];
+        port == leg.port || Some(port) == leg.offered
+    };
+    let port = |side: usize, plan: &mediaha_media::StreamPlan| plan.sides[side].remote.map(|remote| remote.port());
+    let is_whole = |plan: &mediaha_media::StreamPlan| {
+        let caller = port(0, plan).is_some_and(|port| wanted(0, port));
+        caller && (call.phase == Phase::Ringing || port(1, plan).is_some_and(|port| wanted(1, port)))
+    };
+    (!server.streams().any(is_whole)).then(|| format!("its streams do not lead to {:?}", call.legs))
+}

@@ -1,0 +1,95 @@
+//! What can be wrong with a server or the way to it, for a while.
+
+use mediaha_time::Time;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The process is not there. Its memory is gone.
+    Down,
+    /// The process is stopped: what is sent to it waits in its socket.
+    Hung,
+    /// Nothing reaches the server.
+    DeafServer,
+    /// Nothing the server says is heard.
+    DumbServer,
+    /// Packets are lost in both directions.
+    Loss {
+        /// How many in a thousand.
+        permille: u64,
+    },
+    /// Packets take up to this much longer, each its own time, and so overtake one another.
+    Delay {
+        /// The longest.
+        ms_max: u64,
+    },
+    /// Packets come twice.
+    Duplication {
+        /// How many in a thousand.
+        permille: u64,
+    },
+    /// It answers every offer and answer with an error.
+    Failing {
+        /// Which text.
+        reason: &'static str,
+    },
+    /// It takes no new calls.
+    Draining,
+    /// It is not in the configuration.
+    Unlisted,
+}
+
+/// The effects that are at work on one server.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    active: Vec<(u64, Effect)>,
+    /// Since when nothing is wrong.
+    fit_since: Option<Time>,
+}
+
+impl Effects {
+    /// Nothing is wrong, from the beginning.
+    pub(crate) fn none() -> Self {
+        Self { active: Vec::new(), fit_since: Some(Time::ZERO) }
+    }
+
+    /// Something is wrong from now on, until [`end`](Self::end) with the same id.
+    pub(crate) fn begin(&mut self, id: u64, effect: Effect) {
+        self.active.push((id, effect));
+        self.fit_since = None;
+    }
+
+    /// It is over; true when this effect was there.
+    pub(crate) fn end(&mut self, id: u64, now: Time) -> bool {
+        let before = self.active.len();
+        self.active.retain(|(other, _)| *other != id);
+        let ended = before != self.active.len();
+        if ended && self.active.is_empty() {
+            self.fit_since = Some(now);
+        }
+        ended
+    }
+
+    /// Whether this one is at work.
+    pub(crate) fn has(&self, effect: &Effect) -> bool {
+        self.active.iter().any(|(_, active)| active == effect)
+    }
+
+    /// The worst of those that `measure` measures; 0 when there is none.
+    pub(crate) fn worst(&self, measure: impl Fn(&Effect) -> Option<u64>) -> u64 {
+        self.active.iter().filter_map(|(_, effect)| measure(effect)).max().unwrap_or(0)
+    }
+
+    /// The error it answers with, if it fails.
+    pub(crate) fn failing(&self) -> Option<&'static str> {
+        self.active.iter().find_map(|(_, effect)| match effect {
+            Effect::Failing { reason } => Some(*reason),
+            _ => None,
+        })
+    }
+
+    /// Whether nothing has been wrong since `then`.
+    pub(crate) fn is_fit_since(&self, then: Time) -> bool {
+        self.fit_since.is_some_and(|since| since <= then)
+    }
+}

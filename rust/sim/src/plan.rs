@@ -1,0 +1,146 @@
+//! What a seed means: how many servers and calls, and what goes wrong when.
+
+use mediaha_time::{Duration, Time};
+
+use crate::chance::Chance;
+use crate::effect::Effect;
+use crate::server::Server;
+
+/// Faults begin before this, and have ended by then unless they last for ever.
+pub(crate) const HEALED_AT: Time = Time::from_millis(5_000);
+/// By then everything has settled.
+pub(crate) const SETTLED_AT: Time = Time::from_millis(9_500);
+/// All calls have been ended since `SETTLED_AT`; by then nothing of them is left.
+pub(crate) const EMPTY_AT: Time = Time::from_millis(13_000);
+
+/// The world of one seed.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The servers.
+    pub(crate) servers: Vec<Server>,
+    /// Each call's list and when it begins.
+    pub(crate) calls: Vec<(Vec<String>, Time)>,
+    /// What goes wrong.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// When.
+    pub(crate) at: Time,
+    /// What.
+    pub(crate) what: What,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// Something at one server or on the way to it.
+    Server {
+        /// Which.
+        server: usize,
+        /// What.
+        effect: Effect,
+        /// When it is over; [`Time::FAR`] for never.
+        until: Time,
+        /// For a crash: how much later its supervisor tells the pool. For draining: told by command, not by itself.
+        told_after: Option<Duration>,
+    },
+    /// The pool itself does not run.
+    Stall {
+        /// Until when.
+        until: Time,
+        /// Whether it looks at the clock before it reads what has come.
+        clock_first: bool,
+    },
+}
+
+impl Plan {
+    /// The world of this seed.
+    pub(crate) fn new(chance: &mut Chance) -> Self {
+        let count = 1 + chance.index(4);
+        let servers: Vec<Server> = (1..=4).take(count).map(|number| server(number, chance)).collect();
+        let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
+        let is_crowded = chance.happens(15);
+        let calls = if is_crowded { 150 } else { 1 + chance.index(16) };
+        let calls = (0..calls).map(|_| (list(&names, chance), begin(is_crowded, chance))).collect();
+        let faults = faults(count, chance);
+        Self { servers, calls, faults }
+    }
+}
+
+fn server(number: u8, chance: &mut Chance) -> Server {
+    let sessions_max = if chance.happens(100) { 1 + chance.index(4) } else { 1000 };
+    let mut server = Server::new(number, sessions_max, chance.happens(150));
+    server.refuses = chance.happens(700);
+    server.way_us.1 = if chance.happens(200) { 20_000 } else { 1_000 };
+    server.loss_permille = if chance.happens(300) { chance.within(1..=30) } else { 0 };
+    server
+}
+
+fn list(names: &[String], chance: &mut Chance) -> Vec<String> {
+    let mut list = names.to_vec();
+    if chance.happens(300) {
+        chance.shuffle(&mut list);
+        list.truncate(1 + chance.index(names.len()));
+    }
+    list
+}
+
+fn begin(is_crowded: bool, chance: &mut Chance) -> Time {
+    // Some call before the first ping is answered.
+    let last = if is_crowded { 800 } else { 4_500 };
+    Time::from_millis(chance.within(0..=last))
+}
+
+fn faults(servers: usize, chance: &mut Chance) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut may_die_for_ever = servers - 1;
+    for _ in 0..chance.index(7) {
+        let at = Time::from_millis(chance.within(100..=4_800));
+        let what = if chance.happens(80) { stall(at, chance) } else { trouble(at, servers, chance) };
+        faults.push(Fault { at, what });
+        // Two at once, or nearly so.
+        if chance.happens(350) {
+            let at = at + Duration::from_millis(chance.within(0..=120));
+            faults.push(Fault { at, what: trouble(at, servers, chance) });
+        }
+    }
+    for fault in &mut faults {
+        if let What::Server { effect: Effect::Down, until, server, .. } = &mut fault.what {
+            // At least one of them lives: the last one of the list.
+            if may_die_for_ever > 0 && *server + 1 < servers && chance.happens(150) {
+                may_die_for_ever -= 1;
+                *until = Time::FAR;
+            }
+        }
+    }
+    faults
+}
+
+fn stall(at: Time, chance: &mut Chance) -> What {
+    let until = at + Duration::from_millis(chance.within(30..=1_500));
+    What::Stall { until: until.min(HEALED_AT), clock_first: chance.happens(500) }
+}
+
+fn trouble(at: Time, servers: usize, chance: &mut Chance) -> What {
+    let server = chance.index(servers);
+    let effect = match chance.index(16) {
+        0..=3 => Effect::Down,
+        4..=5 => Effect::Hung,
+        6 => Effect::DeafServer,
+        7 => Effect::DumbServer,
+        8..=9 => Effect::Loss { permille: chance.within(50..=600) },
+        10 => Effect::Delay { ms_max: chance.within(10..=300) },
+        11 => Effect::Duplication { permille: chance.within(100..=900) },
+        12..=13 => Effect::Failing { reason: REASONS[chance.index(REASONS.len())] },
+        14 => Effect::Draining,
+        _ => Effect::Unlisted,
+    };
+    let until = at + Duration::from_millis(chance.within(20..=2_500));
+    let told_after = chance.happens(500).then(|| Duration::from_millis(chance.within(0..=30)));
+    What::Server { server, effect, until: until.min(HEALED_AT), told_after }
+}
+
+const REASONS: [&str; 3] = [mediaha_ng::reason::LOAD_LIMIT, mediaha_ng::reason::NO_PORTS, "Internal error"];

@@ -1,0 +1,166 @@
+//! A media server of the world: the real control of one, over a datapath that is a table.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mediaha_media::testing::TableDatapath;
+use mediaha_media::{Controller, ControllerConfig, Interface, StreamPlan};
+use mediaha_ng::{Datagram, Reply, Request, datagram_untrusted, reply_untrusted, request_untrusted};
+use mediaha_time::Time;
+
+use crate::effect::{Effect, Effects};
+
+/// What a socket holds while nobody reads it.
+const SOCKET_DATAGRAMS_MAX: usize = 400;
+
+/// One server and the way to it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// How lists name it.
+    pub(crate) name: String,
+    /// Its control port.
+    pub(crate) address: SocketAddr,
+    /// What is wrong at the moment.
+    pub(crate) effects: Effects,
+    /// Whether its host refuses packets to a port that nobody listens on, or swallows them.
+    pub(crate) refuses: bool,
+    /// How many calls it takes.
+    pub(crate) sessions_max: usize,
+    /// It does not tell its instance, as an rtpengine does not.
+    pub(crate) is_foreign: bool,
+    /// The shortest and longest way of a packet in microseconds, and how many in a thousand are lost.
+    pub(crate) way_us: (u64, u64),
+    /// See `way_us`.
+    pub(crate) loss_permille: u64,
+    lives: u32,
+    controller: Controller,
+    datapath: TableDatapath,
+    /// What has come while it hung.
+    waiting: Vec<Vec<u8>>,
+}
+
+impl Server {
+    /// The `number`th server, running.
+    pub(crate) fn new(number: u8, sessions_max: usize, is_foreign: bool) -> Self {
+        let (controller, datapath) = process(number, 0, sessions_max);
+        Self {
+            name: format!("m{number}"),
+            address: SocketAddr::from((Ipv4Addr::new(10, 0, 0, number), 2223)),
+            effects: Effects::none(),
+            refuses: true,
+            sessions_max,
+            is_foreign,
+            way_us: (100, 1000),
+            loss_permille: 0,
+            lives: 0,
+            controller,
+            datapath,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Whether the process is there and runs.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.effects.has(&Effect::Down) && !self.effects.has(&Effect::Hung)
+    }
+
+    /// Whether the process is there.
+    pub(crate) fn is_up(&self) -> bool {
+        !self.effects.has(&Effect::Down)
+    }
+
+    /// The process dies, and with it everything it knew.
+    pub(crate) fn crash(&mut self, number: u8) {
+        self.lives += 1;
+        self.waiting.clear();
+        (self.controller, self.datapath) = process(number, self.lives, self.sessions_max);
+    }
+
+    /// It was told to drain, or not to any more.
+    pub(crate) fn drain(&mut self, draining: bool) {
+        self.controller.drain(draining);
+    }
+
+    /// It runs again; what has waited in its socket is answered now.
+    pub(crate) fn resume(&mut self, now: Time) -> Vec<Vec<u8>> {
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().filter_map(|datagram| self.answer(&datagram, now)).collect()
+    }
+
+    /// A datagram has arrived at a process that is up; what it answers at once.
+    pub(crate) fn receive(&mut self, datagram: Vec<u8>, now: Time) -> Option<Vec<u8>> {
+        if self.effects.has(&Effect::Hung) {
+            if self.waiting.len() < SOCKET_DATAGRAMS_MAX {
+                self.waiting.push(datagram);
+            }
+            return None;
+        }
+        self.answer(&datagram, now)
+    }
+
+    /// The calls it has.
+    pub(crate) fn calls(&mut self, now: Time) -> BTreeSet<Vec<u8>> {
+        let asked = Datagram::asking(b"sim".to_vec(), &Request::List { limit: 100_000 });
+        let reply = self.controller.handle(&asked.to_bytes(), self.address, &mut self.datapath, now);
+        let body = reply.and_then(|bytes| datagram_untrusted(&bytes).ok()).map(|datagram| datagram.body);
+        let Some(mediaha_ng::Value::List(ids)) = body.as_ref().and_then(|body| body.get("calls")) else {
+            return BTreeSet::new();
+        };
+        let text = |value: &mediaha_ng::Value| match value {
+            mediaha_ng::Value::Text(id) => Some(id.clone()),
+            _ => None,
+        };
+        ids.iter().filter_map(text).collect()
+    }
+
+    /// The streams it forwards.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &StreamPlan> {
+        self.datapath.plans().map(|(_, plan)| plan)
+    }
+
+    /// Whether it could take one more call.
+    pub(crate) fn has_room(&self) -> bool {
+        self.controller.sessions() < self.sessions_max
+    }
+
+    /// Whether nothing is left in it: no call, no stream, no port.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.controller.sessions() == 0 && self.datapath.is_empty()
+    }
+
+    fn answer(&mut self, datagram: &[u8], now: Time) -> Option<Vec<u8>> {
+        if let Some(refusal) = self.effects.failing().and_then(|reason| refusal(datagram, reason)) {
+            return Some(refusal);
+        }
+        let reply =
+            self.controller.handle(datagram, SocketAddr::from(([10, 0, 1, 1], 9)), &mut self.datapath, now)?;
+        Some(if self.is_foreign { without_instance(reply) } else { reply })
+    }
+}
+
+/// A fresh process of the `number`th server.
+fn process(number: u8, life: u32, sessions_max: usize) -> (Controller, TableDatapath) {
+    let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, number));
+    let interface = Interface { name: "default".into(), local: address, advertised: address };
+    let mut config = ControllerConfig::new(vec![interface], format!("{number}-{life}").into_bytes());
+    config.sessions_max = sessions_max;
+    (Controller::new(config), TableDatapath::new(30000..=39999))
+}
+
+/// The error with which a failing server answers offers and answers; the rest it does.
+fn refusal(datagram: &[u8], reason: &str) -> Option<Vec<u8>> {
+    let asked = datagram_untrusted(datagram).ok()?;
+    let is_media = matches!(request_untrusted(&asked.body).ok()?, Request::Offer(_) | Request::Answer(_));
+    is_media.then(|| asked.answered_by(&Reply::error(reason)).to_bytes())
+}
+
+fn without_instance(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(mut datagram) = datagram_untrusted(&bytes) else { return bytes };
+    match reply_untrusted(&datagram.body) {
+        Ok(Reply::Pong { .. }) => {
+            datagram.body = Reply::Pong { instance: None, load: None, draining: false }.to_dictionary();
+            datagram.to_bytes()
+        }
+        _ => bytes,
+    }
+}

@@ -1,0 +1,442 @@
+//! A world: one pool, some servers, a network between them that lies, and a session control that makes calls.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use mediaha_failover::{Command, Config, Cookie, Event, Input, Output, Pool, ServerId, ServerSpec, ServerState};
+use mediaha_ng::{Datagram, Request, datagram_untrusted, reply_untrusted};
+use mediaha_time::{Duration, Time};
+
+use crate::chance::Chance;
+use crate::effect::Effect;
+use crate::nets::{Act, Nets, Violation};
+use crate::plan::{EMPTY_AT, HEALED_AT, Plan, SETTLED_AT, What};
+use crate::server::Server;
+use crate::story::Story;
+
+/// Everything there is.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) now: Time,
+    chance: Chance,
+    queue: BinaryHeap<Reverse<Happening>>,
+    happened: u64,
+    pool: Pool,
+    tick_at: Option<Time>,
+    /// While the pool does not run: until when, what has come, and whether it looks at the clock first.
+    stalled: Option<(Time, VecDeque<Input>, bool)>,
+    pub(crate) last_stall: Time,
+    pub(crate) servers: Vec<Server>,
+    /// What the pool calls them.
+    ids: Vec<Option<ServerId>>,
+    pub(crate) nets: Nets,
+    /// What happened.
+    pub story: Story,
+    /// What must not have happened.
+    pub violations: Vec<Violation>,
+}
+
+/// Something that happens at a time; of two at the same time, the one that was arranged first.
+#[derive(Debug)]
+struct Happening {
+    at: Time,
+    number: u64,
+    what: Happens,
+}
+
+#[derive(Debug)]
+enum Happens {
+    AtServer(usize, Vec<u8>),
+    AtPool(usize, Vec<u8>),
+    Unreachable(usize),
+    Tick,
+    Resume,
+    Act(usize, Act),
+    Begin(What),
+    End(usize, u64),
+    Told(usize),
+    Healed,
+    Settled,
+    Empty,
+}
+
+impl World {
+    /// The world of this seed; its story is kept when `told`.
+    #[must_use]
+    pub fn new(seed: u64, told: bool) -> Self {
+        let mut chance = Chance::new(seed);
+        let Plan { servers, calls, faults } = Plan::new(&mut chance);
+        let (lists, begins): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        let mut world = Self {
+            now: Time::ZERO,
+            queue: BinaryHeap::new(),
+            happened: 0,
+            pool: Pool::new(Config::default(), seed),
+            tick_at: None,
+            stalled: None,
+            last_stall: Time::ZERO,
+            ids: vec![None; servers.len()],
+            servers,
+            nets: Nets::new(lists, Chance::new(chance.number())),
+            chance,
+            story: Story::new(told),
+            violations: Vec::new(),
+        };
+        for (call, at) in begins.into_iter().enumerate() {
+            world.arrange(at, Happens::Act(call, Act::Start));
+        }
+        for fault in faults {
+            world.arrange(fault.at, Happens::Begin(fault.what));
+        }
+        let ends = [(HEALED_AT, Happens::Healed), (SETTLED_AT, Happens::Settled), (EMPTY_AT, Happens::Empty)];
+        for (at, what) in ends {
+            world.arrange(at, what);
+        }
+        world.configure();
+        world
+    }
+
+    /// Let everything happen.
+    pub fn run(&mut self) {
+        while let Some(Reverse(Happening { at, what, .. })) = self.queue.pop() {
+            self.now = at;
+            let is_last = matches!(what, Happens::Empty);
+            self.happen(what);
+            self.serve_nets();
+            if is_last || !self.violations.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn happen(&mut self, what: Happens) {
+        match what {
+            Happens::AtServer(server, datagram) => self.at_server(server, datagram),
+            Happens::AtPool(server, datagram) => self.at_pool(server, &datagram),
+            Happens::Unreachable(server) => self.pool_input(Input::Unreachable { server: self.id(server) }),
+            Happens::Tick if self.tick_at == Some(self.now) => {
+                self.tick_at = None;
+                self.pool_input(Input::Tick);
+            }
+            Happens::Tick => {}
+            Happens::Resume => self.resume(),
+            Happens::Act(call, act) => self.nets.act(call, act, self.now),
+            Happens::Begin(what) => self.begin(what),
+            Happens::End(server, id) => self.end(server, id),
+            Happens::Told(server) => {
+                let (server, why) = (self.servers[server].name.clone(), "exit status 9".to_owned());
+                self.pool_input(Input::Command(Command::Died { server, why }));
+            }
+            Happens::Healed => self.nets.quiet = true,
+            Happens::Settled => {
+                self.check_settled();
+                for call in 0..self.nets.calls.len() {
+                    self.nets.act(call, Act::Hangup, self.now);
+                }
+            }
+            Happens::Empty => self.check_empty(),
+        }
+    }
+
+    /// Tell the pool what session control wants, and let it look at what became of it.
+    fn serve_nets(&mut self) {
+        loop {
+            for (after, call, act) in std::mem::take(&mut self.nets.agenda) {
+                self.arrange(self.now + after, Happens::Act(call, act));
+            }
+            let commands = std::mem::take(&mut self.nets.commands);
+            if commands.is_empty() {
+                break;
+            }
+            for command in commands {
+                self.pool_input(Input::Command(command));
+            }
+        }
+        self.judge_complaints();
+        self.violations.append(&mut self.nets.violations);
+    }
+
+    fn begin(&mut self, what: What) {
+        match what {
+            What::Stall { until, clock_first } => self.stall(until, clock_first),
+            What::Server { server, effect, until, told_after } => {
+                let now = self.now;
+                self.story
+                    .tell(now, || format!("m{} {effect:?} until {} ms", server + 1, until.as_nanos() / 1_000_000));
+                self.happened += 1;
+                let id = self.happened;
+                self.servers[server].effects.begin(id, effect.clone());
+                match effect {
+                    Effect::Down => {
+                        self.servers[server].crash(number(server));
+                        if let Some(after) = told_after {
+                            self.arrange(self.now + after, Happens::Told(server));
+                        }
+                    }
+                    Effect::Draining => self.drain(server, told_after.is_some()),
+                    Effect::Unlisted => self.configure(),
+                    _ => {}
+                }
+                if until < Time::FAR {
+                    self.arrange(until, Happens::End(server, id));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, server: usize, id: u64) {
+        let was_hung = self.servers[server].effects.has(&Effect::Hung);
+        self.servers[server].effects.end(id, self.now);
+        self.story
+            .tell(self.now, || format!("m{} one trouble less: {:?}", server + 1, self.servers[server].effects));
+        if was_hung && self.servers[server].is_running() {
+            for reply in self.servers[server].resume(self.now) {
+                self.send_to_pool(server, &reply);
+            }
+        }
+        self.drain(server, true);
+        self.configure();
+    }
+
+    /// Tell the server and, where somebody commands it, the pool, whether it drains.
+    fn drain(&mut self, server: usize, commanded: bool) {
+        let draining = self.servers[server].effects.has(&Effect::Draining);
+        self.servers[server].drain(draining);
+        if commanded {
+            let server = self.servers[server].name.clone();
+            self.pool_input(Input::Command(Command::Drain { server, draining }));
+        }
+    }
+
+    /// Tell the pool which servers there are.
+    fn configure(&mut self) {
+        let listed = self.servers.iter().filter(|server| !server.effects.has(&Effect::Unlisted));
+        let specs = listed.map(|one| ServerSpec { name: one.name.clone(), address: one.address }).collect();
+        self.pool_input(Input::Command(Command::Servers(specs)));
+    }
+
+    fn stall(&mut self, until: Time, clock_first: bool) {
+        if self.stalled.is_none() {
+            self.story.tell(self.now, || format!("the pool is stopped until {} ms", until.as_nanos() / 1_000_000));
+            self.stalled = Some((until, VecDeque::new(), clock_first));
+            self.arrange(until, Happens::Resume);
+        }
+    }
+
+    fn resume(&mut self) {
+        let Some((_, inputs, clock_first)) = self.stalled.take() else { return };
+        self.story.tell(self.now, || "the pool runs again".into());
+        self.last_stall = self.now;
+        if clock_first {
+            self.pool_input(Input::Tick);
+        }
+        for input in inputs {
+            self.pool_input(input);
+        }
+        self.pool_input(Input::Tick);
+    }
+
+    fn pool_input(&mut self, input: Input) {
+        if let Some((_, waiting, _)) = &mut self.stalled {
+            waiting.push_back(input);
+            return;
+        }
+        if let Input::Command(command) = &input {
+            self.story.tell(self.now, || told(command));
+        }
+        let renames = matches!(input, Input::Command(Command::Servers(_)));
+        self.pool.handle(input, self.now);
+        if renames {
+            self.learn_ids();
+        }
+        while let Some(output) = self.pool.next_output() {
+            match output {
+                Output::Send { server, cookie, request } => self.send_to_server(server, cookie, &request),
+                Output::Event(event) => self.hear(&event),
+            }
+        }
+        if let Some(at) = self.pool.wake_at().filter(|&at| self.tick_at != Some(at.max(self.now))) {
+            let at = at.max(self.now);
+            self.tick_at = Some(at);
+            self.arrange(at, Happens::Tick);
+        }
+    }
+
+    fn hear(&mut self, event: &Event) {
+        self.story.tell(self.now, || heard(event));
+        if let Event::ServerState { server, state: ServerState::Dead, why, .. } = event {
+            self.judge_death(server, why);
+        }
+        self.nets.hear(event, self.now);
+    }
+
+    fn send_to_server(&mut self, id: ServerId, cookie: Cookie, request: &Request) {
+        let Some(server) = self.index(id) else { return };
+        if *request != Request::Ping {
+            self.story.tell(self.now, || format!("  pool → m{} {:x} {}", server + 1, cookie.0, asked(request)));
+        }
+        let datagram = Datagram::asking(format!("{:016x}", cookie.0).into_bytes(), request).to_bytes();
+        if !self.servers[server].effects.has(&Effect::DeafServer) {
+            for at in self.ways(server) {
+                self.arrange(at, Happens::AtServer(server, datagram.clone()));
+            }
+        }
+    }
+
+    fn at_server(&mut self, server: usize, datagram: Vec<u8>) {
+        if self.servers[server].is_up() {
+            if let Some(reply) = self.servers[server].receive(datagram, self.now) {
+                self.send_to_pool(server, &reply);
+            }
+        } else if self.servers[server].refuses && !self.servers[server].effects.has(&Effect::DumbServer) {
+            let at = self.now + Duration::from_micros(self.servers[server].way_us.0);
+            self.arrange(at, Happens::Unreachable(server));
+        }
+    }
+
+    fn send_to_pool(&mut self, server: usize, datagram: &[u8]) {
+        if !self.servers[server].effects.has(&Effect::DumbServer) {
+            for at in self.ways(server) {
+                self.arrange(at, Happens::AtPool(server, datagram.to_vec()));
+            }
+        }
+    }
+
+    fn at_pool(&mut self, server: usize, datagram: &[u8]) {
+        let Ok(datagram) = datagram_untrusted(datagram) else { return };
+        let cookie =
+            std::str::from_utf8(&datagram.cookie).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+        let (Some(cookie), Ok(reply)) = (cookie, reply_untrusted(&datagram.body)) else { return };
+        if !matches!(reply, mediaha_ng::Reply::Pong { .. }) {
+            self.story.tell(self.now, || format!("  pool ← m{} {cookie:x} {}", server + 1, answered(&reply)));
+        }
+        self.pool_input(Input::Reply { server: self.id(server), cookie: Cookie(cookie), reply });
+    }
+
+    /// When copies of a packet arrive that is sent now: none when it is lost, two when it is duplicated.
+    fn ways(&mut self, server: usize) -> Vec<Time> {
+        let Server { effects, way_us, loss_permille, .. } = &self.servers[server];
+        let loss =
+            effects.worst(|effect| if let Effect::Loss { permille } = effect { Some(*permille) } else { None });
+        let slow =
+            effects.worst(|effect| if let Effect::Delay { ms_max } = effect { Some(*ms_max) } else { None });
+        let twice = effects
+            .worst(|effect| if let Effect::Duplication { permille } = effect { Some(*permille) } else { None });
+        let (loss, shortest, longest) = (loss.max(*loss_permille), way_us.0, way_us.1 + slow * 1000);
+        let copies = 1 + usize::from(self.chance.happens(twice));
+        let mut ways = Vec::with_capacity(copies);
+        for _ in 0..copies {
+            if !self.chance.happens(loss) {
+                ways.push(self.now + Duration::from_micros(self.chance.within(shortest..=longest)));
+            }
+        }
+        ways
+    }
+
+    fn arrange(&mut self, at: Time, what: Happens) {
+        self.happened += 1;
+        self.queue.push(Reverse(Happening { at, number: self.happened, what }));
+    }
+
+    /// The pool's name for a server. One that it has forgotten has none that matters.
+    fn id(&self, server: usize) -> ServerId {
+        self.ids[server].unwrap_or(ServerId(u16::MAX))
+    }
+
+    fn index(&self, id: ServerId) -> Option<usize> {
+        self.ids.iter().position(|known| *known == Some(id))
+    }
+
+    /// The pool has been told which servers there are: what it calls them now.
+    fn learn_ids(&mut self) {
+        for view in self.pool.servers() {
+            if let Some(server) = self.servers.iter().position(|server| server.address == view.address) {
+                self.ids[server] = Some(view.id);
+            }
+        }
+    }
+
+    pub(crate) fn violate(&mut self, text: String) {
+        self.violations.push(Violation(text));
+    }
+}
+
+impl PartialEq for Happening {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Happening {}
+
+impl PartialOrd for Happening {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Happening {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+fn number(server: usize) -> u8 {
+    u8::try_from(server + 1).unwrap_or(u8::MAX)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn told(command: &Command) -> String {
+    match command {
+        Command::Offer { token, call_id, from_tag, servers, .. } => {
+            format!("nets: #{} offer {} by {} to {servers:?}", token.0, text(call_id), text(from_tag))
+        }
+        Command::Answer { token, call_id, .. } => format!("nets: #{} answer {}", token.0, text(call_id)),
+        Command::Delete { token, call_id } => format!("nets: #{} delete {}", token.0, text(call_id)),
+        Command::Servers(specs) => {
+            format!("nets: the servers are {:?}", specs.iter().map(|one| &one.name).collect::<Vec<_>>())
+        }
+        other => format!("nets: {other:?}"),
+    }
+}
+
+fn heard(event: &Event) -> String {
+    match event {
+        Event::Anchored { token, call_id, server, .. } => {
+            format!("pool: #{} {} is on {server}", token.0, text(call_id))
+        }
+        Event::Refused { token, call_id, fault, reason, .. } => {
+            format!("pool: #{} {} is refused, {}: {reason}", token.0, text(call_id), fault.as_str())
+        }
+        Event::Deleted { token, call_id } => format!("pool: #{} {} is deleted", token.0, text(call_id)),
+        Event::Moved { call_id, from_server, server, .. } => {
+            format!("pool: {} moved from {from_server} to {server}", text(call_id))
+        }
+        Event::Stranded { call_id, server, why } => {
+            format!("pool: {} of {server} is stranded: {why}", text(call_id))
+        }
+        Event::ServerState { server, state, why, .. } => format!("pool: {server} is {}: {why}", state.as_str()),
+    }
+}
+
+fn asked(request: &Request) -> String {
+    match request {
+        Request::Offer(media) => format!("offer {} by {}", text(&media.call_id), text(&media.from_tag)),
+        Request::Answer(media) => format!("answer {}", text(&media.call_id)),
+        Request::Delete(delete) => format!("delete {}", text(&delete.call_id)),
+        Request::Query(query) => format!("query {}", text(&query.call_id)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn answered(reply: &mediaha_ng::Reply) -> String {
+    match reply {
+        mediaha_ng::Reply::Sdp(_) => "sdp".into(),
+        mediaha_ng::Reply::Done(_) => "ok".into(),
+        mediaha_ng::Reply::Error { reason } => text(reason),
+        other => format!("{other:?}"),
+    }
+}
