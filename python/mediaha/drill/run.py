@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import trio
 
+from mediaha.drill.calls import (
+    FLOW_MS_MAX,
+    PTIME_MS,
+    Progress,
+    end_calls,
+    open_phones,
+    place_calls,
+    silent_streams,
+)
 from mediaha.drill.faults import Fault, Victim, check_possible, done_to
 from mediaha.drill.phones import Call, Phones
 from mediaha.drill.report import Report, Spread, Timeline
-from mediaha.drill.site import DrillImpossible, SiteUnderDrill
+from mediaha.drill.site import SiteUnderDrill
 from mediaha.load import Load
 from mediaha.ops.status import NodeStatus
-from mediaha.sip.endpoint import open_endpoint
-
-PTIME_MS = 20
-GAP_MS_MIN = 30
-"""Shorter silences between two packets are jitter."""
-FLOW_MS_MAX = 200
-"""An endpoint that was silent for longer at the end hears nothing: its call is lost."""
-END_S_MAX = 35.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Outcome:
     report: Report
     gaps_ms: tuple[float, ...]
     timeline: Timeline
+    fault_at: float
+    """Seconds of this machine's monotonic clock, for who has watched something else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,12 @@ class Seen:
     """Endpoints that hear nothing."""
 
 
-Progress = Callable[[str, int, int], None]
-"""Told what is going on, and how many of how many are done."""
-
-
 async def run(plan: Plan, site: SiteUnderDrill, progress: Progress) -> Outcome:
     """Do the drill. Raises DrillImpossible, FaultImpossible, NotServing before any harm is done."""
     victim = await site.victim(plan.target)
     check_possible(plan.fault, victim)
-    async with _phones(site) as (load, phones):
-        await _place_calls(plan, phones, progress)
+    async with open_phones(site) as (load, phones):
+        await place_calls(phones, plan.calls, plan.rate, progress)
         progress("talking", 0, 1)
         await trio.sleep(plan.before_s)
         with ExitStack() as undo:
@@ -87,47 +85,13 @@ async def run(plan: Plan, site: SiteUnderDrill, progress: Progress) -> Outcome:
             await _wait_until_resumed(plan, load, phones, fault_at, progress)
             await trio.sleep(plan.after_s)
             gaps = _gaps(load, phones, fault_at)
-            seen = Seen(victim, fault_at, await site.status(), gaps, _silent(load, phones))
+            seen = Seen(victim, fault_at, await site.status(), gaps, silent_streams(load, phones))
             timeline = _timeline(load, fault_at, plan)
-            await _end_calls(phones, progress)
+            await end_calls(phones, progress)
         if plan.fault is Fault.DRAIN:
             await site.tell("undrain", server=victim.name)
-        return Outcome(_report(plan, load, phones, seen), tuple(gap for gap, _ in gaps.values()), timeline)
-
-
-@asynccontextmanager
-async def _phones(site: SiteUnderDrill) -> AsyncIterator[tuple[Load, Phones]]:
-    async with AsyncExitStack() as stack:
-        load = Load(ptime_ms=PTIME_MS, gap_ms_min=GAP_MS_MIN)
-        stack.callback(load.close)
-        try:
-            callee = await stack.enter_async_context(open_endpoint(site.callees))
-        except OSError as error:
-            raise DrillImpossible(
-                f"the drill answers calls at {site.callees}, but cannot listen there: {error.strerror}; "
-                "end the program that does, or name another target of the domain with --callee"
-            ) from error
-        caller = await stack.enter_async_context(open_endpoint(site.callees._replace(port=0)))
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        stack.callback(nursery.cancel_scope.cancel)
-        phones = Phones(load, caller, callee, site.nets, site.domain if site.domain != "*" else "drill.invalid")
-        nursery.start_soon(phones.serve_callers)
-        nursery.start_soon(phones.serve_callees)
-        yield load, phones
-
-
-async def _place_calls(plan: Plan, phones: Phones, progress: Progress) -> None:
-    began = trio.current_time()
-    for number in range(plan.calls):
-        await trio.sleep_until(began + number / plan.rate)
-        phones.invite(phones.prepare(number), trio.current_time())
-        progress("placing calls", number + 1, plan.calls)
-    for call in phones.calls:
-        await call.settled.wait()
-    failed = Counter(call.lost for call in phones.calls if call.lost)
-    if len(phones.calls) == sum(failed.values()):
-        reasons = "; ".join(failed)
-        raise DrillImpossible(f"no call could be placed: {reasons}")
+        gaps_ms = tuple(gap for gap, _ in gaps.values())
+        return Outcome(_report(plan, load, phones, seen), gaps_ms, timeline, fault_at)
 
 
 async def _wait_until_resumed(plan: Plan, load: Load, phones: Phones, fault_at: float, progress: Progress) -> None:
@@ -136,17 +100,10 @@ async def _wait_until_resumed(plan: Plan, load: Load, phones: Phones, fault_at: 
     streams = 2 * len(phones.calls)
     while (now := time.monotonic()) < deadline:
         await trio.sleep(0.1)
-        silent = len(_silent(load, phones))
+        silent = len(silent_streams(load, phones))
         progress("waiting for audio", streams - silent, streams)
         if not silent and now > fault_at + 1.0:
             return
-
-
-def _silent(load: Load, phones: Phones) -> set[int]:
-    """Endpoints of calls that stand and hear nothing now."""
-    open_gaps = {gap.endpoint for gap in load.gaps(longer_than_ms=FLOW_MS_MAX) if gap.ended is None}
-    standing = {leg.audio for call in phones.calls if call.lost is None for leg in call.legs()}
-    return open_gaps & standing
 
 
 def _gaps(load: Load, phones: Phones, fault_at: float) -> dict[int, tuple[float, float | None]]:
@@ -165,16 +122,6 @@ def _gaps(load: Load, phones: Phones, fault_at: float) -> dict[int, tuple[float,
 def _timeline(load: Load, fault_at: float, plan: Plan) -> Timeline:
     began, bucket_s, counts = load.timeline(time.monotonic() - fault_at + min(plan.before_s, 2.0))
     return Timeline(bucket_s, tuple(counts), fault_at - began)
-
-
-async def _end_calls(phones: Phones, progress: Progress) -> None:
-    progress("ending calls", 0, len(phones.calls))
-    for call in phones.calls:
-        phones.end(call)
-    with trio.move_on_after(END_S_MAX):
-        for count, call in enumerate(phones.calls, 1):
-            await call.over.wait()
-            progress("ending calls", count, len(phones.calls))
 
 
 def _report(plan: Plan, load: Load, phones: Phones, seen: Seen) -> Report:
