@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
-from mediaha.nets.call import Answered, Over, Party, adopted, read_back, wake_at, write_down
+from mediaha.nets.call import Answered, Idle, Offering, Over, Party, Purpose, adopted, read_back, wake_at, write_down
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -28,9 +28,10 @@ from mediaha.nets.events import (
 from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
 
 CHANCES = st.integers(min_value=0, max_value=2**16)
-METHODS = ["INVITE", "INVITE", "INVITE", "UPDATE", "BYE", "INFO", "MESSAGE", "OPTIONS"]
-STATUSES = [100, 180, 183, 200, 200, 200, 200, 408, 481, 486, 487, 488, 491, 491, 500, 503, 302]
-BODIES = [b"", OFFER, ANSWER, sdp(port=4002, version=2), b"nonsense"]
+METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, "BYE", "INFO", "MESSAGE", "OPTIONS"]
+KIND = [100, 180, 183, *[200] * 30, 491, 491, 491]
+UNKIND = [408, 481, 486, 487, 488, 500, 503, 302]
+BODIES = [b"", *[OFFER] * 4, *[ANSWER] * 4, sdp(port=4002, version=2), b"nonsense"]
 
 
 class Chaos(Story):
@@ -73,18 +74,36 @@ class Chaos(Story):
                 case DropMedia():
                     self.drops += 1
 
+        self.check()
+
+    def check(self):
+        """What must hold after every decision."""
+        for party in Party:
+            leg = self.call.leg(party)
+            ours = [item for item in self.call.open if item.party is party and item.purpose is Purpose.MEDIA]
+            answered = isinstance(self.call.phase, Answered)
+            assert len(ours) <= 1, "one INVITE of ours at a time on a leg"
+            if ours and answered:
+                assert leg.exchange == Offering(ours[0].ref)
+            if answered and self.call.relay is None and isinstance(leg.exchange, Idle):
+                assert not leg.pending, "who may be told is told at once"
+
     def step(self):
-        self.now += self.draw() % 7 * 0.5
-        actions = [self.speak_pool, self.answer, self.answer, self.party, self.move, self.tick, self.lose]
+        self.now += self.draw() % 7 * 0.1
+        actions = [self.party, self.move, self.tick, self.lose]
+        if self.pool:
+            actions += [self.speak_pool] * 4
+        if self.open:
+            actions += [self.answer] * 4
         if self.awaiting_ack:
-            actions.append(self.ack)
+            actions += [self.ack] * 4
         self.pick(actions)()
 
     def speak_pool(self):
         if not self.pool:
             return
         question = self.pool.pop()
-        if self.draw() % 6 == 0:
+        if self.draw() % 16 == 0:
             self.happens(MediaFailed(question.ask, MediaRefused(self.pick(list(Fault)), "x")))
         else:
             server = self.pick(["a", "b"])
@@ -94,7 +113,7 @@ class Chaos(Story):
     def answer(self):
         if self.open:
             ref = self.pick(sorted(self.open))
-            self.respond(ref, self.pick(STATUSES))
+            self.respond(ref, self.pick(UNKIND if self.draw() % 24 == 0 else KIND))
 
     def respond(self, ref, status):
         send = self.open[ref]
@@ -106,14 +125,14 @@ class Chaos(Story):
         self.responds(send, status, body, tag=self.pick(["far", "far", "other"]), contact=contact)
 
     def lose(self):
-        if self.open and self.draw() % 4 == 0:
+        if self.open and self.draw() % 32 == 0:
             ref = self.pick(sorted(self.open))
             del self.open[ref]
             self.happens(Unanswered(ref, self.draw() % 2 == 0))
 
     def party(self):
         party = self.pick(list(Party))
-        if self.draw() % 8 == 0:
+        if self.draw() % 16 == 0:
             self.happens(Cancelled(self.pick([1, self.tx])))
         elif self.call.leg(party).dialog is not None:
             method = self.pick(METHODS)
@@ -122,13 +141,14 @@ class Chaos(Story):
 
     def ack(self):
         tx = self.awaiting_ack.pop(0)
-        self.happens(Acked(self.pick(list(Party)), tx, self.pick(BODIES)))
+        party = next((one for one in Party if getattr(self.call.leg(one).exchange, "tx", None) == tx), Party.CALLER)
+        self.happens(Acked(party, tx, self.pick(BODIES)))
 
     def move(self):
-        kind = self.draw() % 4
+        kind = self.draw() % 8
         if kind == 0:
             self.happens(Stranded("call-1", "a", "dead"))
-        elif kind == 1 and self.draw() % 8 == 0:
+        elif kind == 1 and self.draw() % 16 == 0:
             self.happens(Stop("stopped"))
         else:
             self.moved(self.pick(["a", "b", "c"]), answered=self.draw() % 3 > 0)

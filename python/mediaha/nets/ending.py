@@ -115,6 +115,9 @@ def finish(turn: Turn) -> None:
 def abandon(turn: Turn) -> None:
     """The time for ending is up: whoever has not responded by now never will."""
     turn.note("forgotten", outstanding=len(turn.call.open))
+    for item in turn.call.open:
+        if item.purpose is Purpose.PASSING:
+            turn.reply(item.back, 408, tag=turn.leg(item.party.other).tag)
     turn.call = replace(turn.call, open=())
     for party in Party:
         turn.exchange(party, IDLE)
