@@ -2,7 +2,7 @@
 
     python examples/pool.py
 
-Two media servers run in this process, a pool watches them, a call is placed on the first, the first is stopped, and
+Two media servers run in this process, a pool watches them, a call is placed on the first, which is then stopped, and
 the pool says where both parties are to send their audio now.
 """
 
@@ -32,15 +32,15 @@ CALLEE = CALLER.replace(b"4000", b"5000")
 async def main() -> None:
     """Place a call, stop its server, read where it went."""
     async with trio.open_nursery() as nursery:
-        alive = trio.CancelScope()
-        first = await start_server(nursery, alive, "first", (30000, 30999))
-        second = await start_server(nursery, trio.CancelScope(), "second", (31000, 31999))
+        alive = {"first": trio.CancelScope(), "second": trio.CancelScope()}
+        first = await start_server(nursery, alive["first"], "first", (30000, 30999))
+        second = await start_server(nursery, alive["second"], "second", (31000, 31999))
         async with open_pool([first, second], Timings()) as pool:
             offered = await pool.offer("a-call", "caller", None, CALLER, ["first", "second"])
             answered = await pool.answer("a-call", "caller", "callee", CALLEE)
             print(f"{offered.server}: caller sends to {audio(answered.sdp)}, callee to {audio(offered.sdp)}")
             stopped_at = time.monotonic()
-            alive.cancel()
+            alive[offered.server].cancel()
             moved = await first_move(pool)
             took_ms = (time.monotonic() - stopped_at) * 1e3
             caller, callee = audio(moved.sdp_for_caller), audio(moved.sdp_for_callee)

@@ -122,8 +122,9 @@ def _legend(labels: Sequence[str]) -> list[str]:
     """The name of each curve or bar in its colour; one alone needs none."""
     if len(labels) < 2:
         return []
+    left = WIDTH - RIGHT - 150 * len(labels)
     return [
-        f'<text x="{WIDTH - RIGHT - 150 * (len(labels) - index)}" y="40" fill="{_colour(index)}">{escape(label)}</text>'
+        f'<text x="{left + 150 * index}" y="40" fill="{_colour(index)}">{escape(label)}</text>'
         for index, label in enumerate(labels)
     ]
 

@@ -34,7 +34,7 @@ impl MediaServer {
     #[new]
     #[pyo3(signature = (*, listen_ng, interfaces, ports, name="media", workers=1, sessions_max=20000,
                         silence_timeout_s=60.0, held_timeout_s=3600.0, orphan_timeout_s=180.0, coalesce_ms=0.5))]
-    #[allow(clippy::too_many_arguments)] // They are named in Python.
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // They are named, and converted, in Python.
     fn new(
         py: Python<'_>,
         listen_ng: &str,
