@@ -42,7 +42,7 @@ class Ear:
         self._send.send_nowait(event)
 
     async def next(self):
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             return await self._receive.receive()
 
 
@@ -96,11 +96,10 @@ async def test_a_closed_port_is_known_at_once():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
         closed.bind(LOOPBACK)
         target = Address(*closed.getsockname())
-    async with open_endpoint(LOOPBACK) as alice:
+    async with open_endpoint(LOOPBACK, timers=Timers(t1=600.0)) as alice:
         ear = Ear()
         alice.send(request("OPTIONS", alice), target, ear)
-        with trio.fail_after(0.4):  # before the first retransmission
-            assert await ear.next() == Unreachable("Connection refused")
+        assert await ear.next() == Unreachable("Connection refused")  # long before any timer
         # The socket goes on working afterwards.
         async with open_endpoint(LOOPBACK) as bob, trio.open_nursery() as nursery:
             nursery.start_soon(serve, bob, [])
@@ -156,16 +155,15 @@ async def test_a_burst_of_a_thousand_requests_is_answered(nursery):
 
 
 async def test_requests_that_nobody_takes_are_refused_and_the_queue_stays_bounded():
-    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+    patient = Timers(t1=60.0)  # a refusal is not remembered, so a repetition would be refused and counted again
+    async with open_endpoint(LOOPBACK, timers=patient) as alice, open_endpoint(LOOPBACK) as bob:
         ear = Ear()
-        refused = 0
         for _ in range(20):
             for _ in range(100):
                 alice.send(request("OPTIONS", alice), bob.address, ear)
             await trio.testing.wait_all_tasks_blocked(0.01)
         waiting = bob.requests.statistics().current_buffer_used
-        refused = bob.counters.refused_full
-        assert waiting + refused == 2000
+        assert waiting + bob.counters.refused_full == 2000
         assert 1024 <= waiting < 1024 + 64
         assert (await ear.next()).status == 503
 

@@ -6,22 +6,15 @@ regular expression, so hostile text costs no more than its length.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaha.sip.errors import Malformed
+from mediaha.sip.names import is_method, is_token
 from mediaha.sip.uri import DEFAULT_PORT, Uri, host_port_untrusted, port_untrusted, uri_untrusted
 
 MAGIC_COOKIE = "z9hG4bK"
 CSEQ_MAX = 2**31 - 1
-
-_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
-
-
-def is_token(text: str) -> bool:
-    """Whether the text is a ``token`` of the grammar: a method, a tag, a parameter's name."""
-    return _TOKEN.fullmatch(text) is not None
 
 
 class CSeq(NamedTuple):
@@ -43,7 +36,7 @@ def cseq_untrusted(value: str) -> CSeq:
     # Eleven digits bound the conversion; int() of a long digit string is quadratic.
     if not number.isascii() or not number.isdigit() or len(number) > 11 or int(number) > CSEQ_MAX:
         raise Malformed("CSeq number is not below 2**31")
-    if not is_token(method):
+    if not is_method(method):
         raise Malformed("CSeq method is not a token")
     return CSeq(int(number), method)
 

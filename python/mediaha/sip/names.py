@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+
+_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 
 _COMPACT = {
     "a": "accept-contact",
@@ -31,6 +34,25 @@ SINGLE = frozenset(
     {"call-id", "content-length", "content-type", "cseq", "expires", "from", "max-forwards", "min-expires", "to"}
 )
 """Headers of which a message may hold one only; a second is an error and not a choice (RFC 4475 section 3.3.8)."""
+
+_METHODS = frozenset(
+    {
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    }
+)
 
 _REASONS = {
     100: "Trying",
@@ -93,6 +115,22 @@ def key_of(name: str) -> str:
     """The name under which a header is looked up: lower case, compact forms written out."""
     lower = name.lower()
     return _COMPACT.get(lower, lower)
+
+
+def is_token(text: str) -> bool:
+    """Whether the text is a ``token`` of the grammar: a method, a tag, the name of a header or a parameter."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def key_untrusted(name: str) -> str:
+    """`key_of` a name from the network; empty when it is no token. Cached: everybody uses the same thirty names."""
+    return key_of(name) if is_token(name) else ""
+
+
+def is_method(text: str) -> bool:
+    """Whether the text can be a method; the usual ones are known by heart."""
+    return text in _METHODS or is_token(text)
 
 
 def reason_of(status: int) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mediaha.sip.errors import Malformed
-from mediaha.sip.fields import is_token
 from mediaha.sip.message import VERSION, Field, Headers, Message, MessageError, Request, Response
-from mediaha.sip.names import SINGLE, key_of, reason_of
+from mediaha.sip.names import SINGLE, is_method, key_untrusted, reason_of
 
 FORWARDS_MAX = 255
 
@@ -78,7 +77,7 @@ def _status_line(line: str) -> Response:
 def _request_line(line: str, faults: list[Fault]) -> Request:
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
-    if not is_token(method):
+    if not is_method(method):
         raise MessageError(400, "Method is not a token")
     if version.upper() != VERSION:
         other = version[:4].upper() == "SIP/" and " " not in version
@@ -101,10 +100,10 @@ def _fields(message: Message, text: str, limits: SizeLimits, faults: list[Fault]
         written, colon, value = line.partition(":")
         name = written.rstrip(" \t")
         value = value.strip(" \t")
-        if not colon or not is_token(name):
+        key = key_untrusted(name)
+        if not colon or not key:
             faults.append((400, "Header line is not a name and a value"))
             continue
-        key = key_of(name)
         if key in first or (key == "content-length" and length is not None):
             if key in SINGLE:
                 faults.append((400, f"More than one {name}"))
