@@ -21,16 +21,24 @@ def exit_status_of(error: BaseException) -> int:
         # Whoever read our output has had enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    leaves = list(_leaves(error))
-    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
         return INTERRUPTED
-    if all(isinstance(leaf, MediahaError | KeyboardInterrupt) for leaf in leaves):
-        for line in dict.fromkeys(line for leaf in leaves for line in str(leaf).splitlines()):
-            complain(line)
+    sentences = sentences_of(error)
+    if sentences is not None:
+        for sentence in sentences:
+            complain(sentence)
         return FAILED
     traceback.print_exception(error)
     complain("this is a mistake in mediaha, not yours; please report it with the lines above")
     return FAILED
+
+
+def sentences_of(error: BaseException) -> list[str] | None:
+    """What to tell the person when the error, or all of a group, was raised for one; None when it is a bug."""
+    leaves = list(_leaves(error))
+    if not all(isinstance(leaf, MediahaError | KeyboardInterrupt) for leaf in leaves):
+        return None
+    return list(dict.fromkeys(line for leaf in leaves for line in str(leaf).splitlines()))
 
 
 def complain(line: str) -> None:

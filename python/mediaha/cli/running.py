@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from mediaha.cli import plan
-from mediaha.cli.complaints import complain, exit_status_of
+from mediaha.cli.complaints import FAILED, complain, sentences_of
 from mediaha.cli.firstscreen import print_first_screen
 from mediaha.model.site import MediaServerSpec, Site
 from mediaha.node import Node, NodeOptions, run_media
@@ -82,11 +82,12 @@ def run_one_media_server(spec: MediaServerSpec, logs: Logs, *, drain_s: float | 
     with log_to(sys.stderr.fileno(), logs.form or stderr_format(), logs.level):
         try:
             trio.run(main)
-        except BaseException as error:
-            if not supervised or not isinstance(error, Exception):
+        except Exception as error:
+            sentences = sentences_of(error)
+            if not supervised or sentences is None:
                 raise
-            say({"failed": _sentence(error)})
-            return exit_status_of(error)
+            say({"failed": "\n".join(sentences)})
+            return FAILED
     return 0
 
 
@@ -126,10 +127,3 @@ def _run_node(
 
         trio.run(main)
     return 0
-
-
-def _sentence(error: BaseException) -> str:
-    leaf = error
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    return str(leaf) or repr(leaf)

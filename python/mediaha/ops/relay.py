@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -57,9 +59,9 @@ async def run_relay(
 
 
 def say(word: object) -> None:
-    """One JSON line for the supervisor."""
-    sys.stdout.buffer.write(msgspec.json.encode(word) + b"\n")
-    sys.stdout.buffer.flush()
+    """One JSON line for the supervisor, if it still listens."""
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), msgspec.json.encode(word) + b"\n")
 
 
 async def _drained(running: Relay, within_s: float) -> None:

@@ -87,7 +87,7 @@ class Supervisor:
             try:
                 await self.start(spec)
             except StartFailed as failure:
-                failures.append(f"media server {spec.name}: {failure}")
+                failures.append(str(failure))
 
         async with trio.open_nursery() as starting:
             for spec in specs:
@@ -165,7 +165,7 @@ class _Kept:
                 began = trio.current_time()
                 why = await self._run_once()
                 if self._task_status is not None:
-                    raise StartFailed(why)
+                    raise StartFailed(self._failed or f"media server {self.spec.name}: {why}")
                 now = trio.current_time()
                 restarts, delay = restarts.exited(now - began)
                 self.state = Waiting(why, now, now + delay)
