@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from ipaddress import IPv6Address
 
 from mediaha.model.address import PORT_MAX, Address
 from mediaha.sip.errors import Malformed
@@ -153,10 +153,10 @@ def _parameters(text: str) -> tuple[tuple[str, str | None], ...]:
 
 def _is_ipv6(text: str) -> bool:
     try:
-        socket.inet_pton(socket.AF_INET6, text)
-    except (OSError, ValueError):
+        IPv6Address(text)
+    except ValueError:
         return False
-    return True
+    return "%" not in text  # a zone means nothing to another host
 
 
 def _unescaped(user: str | None) -> str | None:
