@@ -8,7 +8,7 @@
 //!   │      ▲  ▲                                       ▲                                                         ▼
 //!   │      │  └──── first answer ever ────────────────┤ (start)                                                Dead
 //!   │      │                                                                                                 ▲   │
-//!   │      └── recovery_pongs, hold_down_ms, nothing owed ── Recovering ── silent for suspect_ms, refused ───┘   │
+//!   │      └── recovery_pongs, hold_down_ms, nothing owed ── Recovering ── silent as above, refused once ────┘   │
 //!   │                                                           ▲  ▲                                             │
 //!   └── pong of another instance: its memory is lost ───────────┘  └──────── pong to a ping sent since ──────────┘
 //! ```
@@ -124,10 +124,8 @@ impl Liveness {
     /// When [`tick`](Self::tick) and [`ping_is_due`](Self::ping_is_due) want to be asked again.
     pub(crate) fn next_at(&self, config: &Config, rtt: Option<Duration>) -> Time {
         match self.state {
-            State::Usable { .. } | State::Recovering { .. } => {
-                self.ping_at.min(self.heard_at + suspect_after(config, rtt))
-            }
-            State::Suspect { .. } | State::Dead { .. } => self.ping_at,
+            State::Usable { .. } => self.ping_at.min(self.heard_at + suspect_after(config, rtt)),
+            State::Suspect { .. } | State::Recovering { .. } | State::Dead { .. } => self.ping_at,
         }
     }
 
@@ -141,11 +139,14 @@ impl Liveness {
             self.pings.pop_front();
         }
         self.pings.push_back((cookie, now));
-        let interval = if let State::Suspect { probes, .. } = &mut self.state {
-            *probes += 1;
-            ms(config.heartbeat_suspect_ms)
-        } else {
-            ms(config.heartbeat_ms)
+        let is_late = now.since(self.heard_at) >= ms(config.suspect_ms);
+        let interval = match &mut self.state {
+            State::Suspect { probes, .. } => {
+                *probes += 1;
+                ms(config.heartbeat_suspect_ms)
+            }
+            State::Recovering { .. } if is_late => ms(config.heartbeat_suspect_ms),
+            _ => ms(config.heartbeat_ms),
         };
         // Keeps the phase, unless that would mean several pings at once after a pause.
         self.ping_at = (self.ping_at + interval).max(now + interval / 2);
@@ -160,21 +161,23 @@ impl Liveness {
         now: Time,
     ) -> Option<Verdict> {
         let silence = now.since(self.heard_at);
-        match &self.state {
+        let limit = if others_heard {
+            ms(config.silence_ms_max).max(suspect_after(config, rtt) + ms(config.heartbeat_suspect_ms))
+        } else {
+            ms(config.silence_all_ms_max)
+        };
+        match &mut self.state {
             State::Usable { .. } if silence >= suspect_after(config, rtt) => {
                 self.suspect(format!("silent for {} ms", silence.as_millis()), 0, now);
                 Some(Verdict::Suspected)
             }
             State::Suspect { probes, .. } if *probes >= PROBES_MIN => {
-                let limit = if others_heard {
-                    ms(config.silence_ms_max).max(suspect_after(config, rtt) + ms(config.heartbeat_suspect_ms))
-                } else {
-                    ms(config.silence_all_ms_max)
-                };
                 (silence >= limit).then(|| self.die(format!("silent for {} ms", silence.as_millis()), now))
             }
-            State::Recovering { .. } if silence >= suspect_after(config, rtt) => {
-                Some(self.die("silent again".into(), now))
+            State::Recovering { .. } if silence >= limit => Some(self.die("silent again".into(), now)),
+            State::Recovering { pongs, .. } if silence >= suspect_after(config, rtt) => {
+                *pongs = 0;
+                None
             }
             _ => None,
         }

@@ -31,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) rtt: Rtt,
     /// The calls it serves.
     pub(crate) calls: BTreeSet<CallKey>,
+    /// The calls it is to be told to delete when they have found another server.
+    pub(crate) left_by: BTreeSet<CallKey>,
     pub(crate) audit: Audit,
     announced: Option<ServerState>,
 }
@@ -57,6 +59,7 @@ impl Server {
             liveness: Liveness::new(now),
             rtt: Rtt::default(),
             calls: BTreeSet::new(),
+            left_by: BTreeSet::new(),
             audit: Audit::default(),
             announced: None,
         }

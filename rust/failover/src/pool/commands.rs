@@ -116,9 +116,12 @@ impl Pool {
             }),
         };
         let key = self.calls.insert(Entry { id: call_id, agreement, servers: servers.into(), state, wish: None });
-        match serving.and_then(|server| self.servers.get_mut(server)) {
-            Some(server) => drop(server.calls.insert(key)),
+        match serving {
+            Some(server) => self.serve(server, key),
             None => self.queue.push_back(key),
+        }
+        if let Some(server) = from.filter(|_| serving.is_none()) {
+            self.desert(server, key);
         }
         self.wish(key, token, What::Adopt, now);
     }
@@ -206,6 +209,7 @@ impl Pool {
     pub(super) fn unserve(&mut self, server: ServerId, key: CallKey) {
         if let Some(server) = self.servers.get_mut(server) {
             server.calls.remove(&key);
+            server.left_by.remove(&key);
         }
     }
 

@@ -138,6 +138,7 @@ impl Pool {
         // It was alive all the time and only failed a request; the call is better off there than nowhere.
         if let Some(server) = plight.from.filter(|_| plight.kept) {
             self.calls.turn(key, State::Serving { server });
+            self.serve(server, key);
             return self.refuse_wish(key, Fault::NoServer, why, now);
         }
         self.strand(key, plight, why, now);

@@ -156,6 +156,7 @@ impl Pool {
             self.unserve(server, key);
         }
         let plight = Plight { from: Some(server), from_name, kept, doubtful: kept, told: false, retry_ms };
+        self.desert(server, key);
         self.calls.turn(key, State::Waiting(plight));
         self.queue.push_front(key);
     }

@@ -167,6 +167,14 @@ impl Pool {
     pub(super) fn serve(&mut self, server: ServerId, key: CallKey) {
         if let Some(server) = self.servers.get_mut(server) {
             server.calls.insert(key);
+            server.left_by.remove(&key);
+        }
+    }
+
+    /// The call is on its way from `server` to another.
+    pub(super) fn desert(&mut self, server: ServerId, key: CallKey) {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.left_by.insert(key);
         }
     }
 }

@@ -188,7 +188,11 @@ impl Pool {
         let Some(entry) = self.calls.entry_mut(key) else { return };
         match &mut entry.state {
             State::Serving { .. } => {
+                let from = plight.from;
                 self.calls.turn(key, State::Waiting(plight));
+                if let Some(server) = from {
+                    self.desert(server, key);
+                }
                 self.queue.push_back(key);
             }
             // It was about to leave a server that was alive. There is no way back any more.
@@ -218,11 +222,12 @@ impl Pool {
         }
     }
 
-    /// A server that is configured no longer is forgotten with its last call.
+    /// A server that is configured no longer is forgotten with its last call, and when it has been told to delete
+    /// what it may still have: it may be configured again.
     fn forget_if_done(&mut self, server: ServerId) {
         let Some(one) = self.servers.get(server) else { return };
-        let owes = self.fence.owes_anything(server) && !one.liveness.is_dead();
-        if one.listed || owes || !one.calls.is_empty() || self.flights.any_to(server) {
+        let is_left = one.calls.is_empty() && one.left_by.is_empty();
+        if one.listed || !is_left || self.fence.owes_anything(server) || self.flights.any_to(server) {
             return;
         }
         self.fence.forget_server(server);
