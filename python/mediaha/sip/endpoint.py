@@ -102,7 +102,7 @@ class Endpoint:
 
     async def _keep_time(self) -> None:
         while True:
-            with trio.CancelScope(deadline=self._layer.wake_at() + TIMER_SLACK_S) as self._alarm:
+            with trio.CancelScope(deadline=self._wake_at()) as self._alarm:
                 await trio.sleep_forever()
             # What has arrived while we were not running is heard before anyone is told that nothing came.
             self._receive()
@@ -138,9 +138,14 @@ class Endpoint:
                 self._layer.unreachable(target, why)
 
     def _set_alarm(self) -> None:
-        """Have `_keep_time` ring in time for what the layer waits for now; at once when events wait to be told."""
-        wake_at = -inf if self._layer.has_events() else self._layer.wake_at() + TIMER_SLACK_S
-        self._alarm.deadline = min(self._alarm.deadline, wake_at)
+        """Have `_keep_time` ring in time for what the layer waits for now."""
+        wake_at = self._wake_at()
+        if wake_at < self._alarm.deadline:
+            self._alarm.deadline = wake_at
+
+    def _wake_at(self) -> float:
+        # At once when events wait to be told: those that a call of the user's own caused.
+        return -inf if self._layer.has_events() else self._layer.wake_at() + TIMER_SLACK_S
 
     def _tell(self) -> None:
         for event in self._layer.server_events():
