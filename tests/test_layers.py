@@ -91,7 +91,11 @@ def test_every_room_has_a_rank_or_stands_on_top():
 
 DECIDERS = [
     *sorted((PACKAGE / "model").glob("*.py")),
-    *(path for path in sorted((PACKAGE / "sip").rglob("*.py")) if path.name not in {"endpoint.py", "transport.py", "udp.py"}),
+    *(
+        path
+        for path in sorted((PACKAGE / "sip").rglob("*.py"))
+        if path.name not in {"endpoint.py", "transport.py", "udp.py"}
+    ),
 ]
 
 
