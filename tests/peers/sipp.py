@@ -84,7 +84,7 @@ def cancel() -> Step:
     return _send(
         """
 CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-2]
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-0
 From: "caller" <sip:caller@[local_ip]:[local_port]>;tag=[pid]c[call_number]
 To: <sip:[service]@[remote_ip]:[remote_port]>
 Call-ID: [call_id]
