@@ -5,9 +5,13 @@ use crate::listener::{Finding, Listener};
 use crate::pace::Wheel;
 use crate::payload::{PACKET_LEN, Stamp, packet, stamp_untrusted};
 use crate::timeline::Timeline;
-use mediaha_net::sys::monotonic;
+use mediaha_net::sys::udp::{ReceiveBatch, UdpSocket};
+use mediaha_net::sys::{monotonic, realtime};
 use mediaha_time::{Duration, Time};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
+
+/// Packets that are read with one call. More than one wait only when this thread was late.
+const PACKETS_PER_CALL: usize = 4;
 
 /// One socket that sends and hears.
 pub(crate) struct Endpoint {
@@ -26,6 +30,7 @@ pub(crate) struct Floor {
     wheel: Wheel,
     endpoints: Vec<Option<Endpoint>>,
     timeline: Timeline,
+    incoming: ReceiveBatch,
     /// What endpoints that were shut had heard.
     gone: Arrivals,
 }
@@ -38,6 +43,8 @@ impl Floor {
             wheel: Wheel::new(packet_time, now),
             endpoints: Vec::new(),
             timeline: Timeline::new(packet_time, timeline),
+            // One byte more than ours have, so that a longer one does not pass for ours.
+            incoming: ReceiveBatch::new(PACKETS_PER_CALL, PACKET_LEN + 1),
             gone: Arrivals::default(),
         }
     }
@@ -121,25 +128,29 @@ impl Floor {
         endpoints.flat_map(move |endpoint| endpoint.listener.gaps(now).map(move |gap| (endpoint.id, gap)))
     }
 
-    /// Reads one packet of the endpoint and judges it.
+    /// Reads packets of the endpoint and judges them, by the time at which the kernel had them: how late this
+    /// thread comes to read them is none of the network's.
     pub(crate) fn hear(&mut self, slot: usize) {
         let Some(endpoint) = self.endpoints.get_mut(slot).and_then(Option::as_mut) else { return };
-        // One byte more than ours have, so that a longer one does not pass for ours.
-        let mut bytes = [0; PACKET_LEN + 1];
-        let Ok(length) = endpoint.socket.recv(&mut bytes) else { return };
-        let now = monotonic();
-        if endpoint.listener.hear(stamp_untrusted(&bytes[..length], self.run), now) == Finding::Right {
-            self.timeline.count(now);
+        if endpoint.socket.receive_batch(&mut self.incoming).is_err() {
+            return;
+        }
+        let (now, wall) = (monotonic(), realtime());
+        for datagram in self.incoming.iter() {
+            let waited = datagram.stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
+            let arrived = now - waited;
+            let packet = stamp_untrusted(datagram.bytes, self.run);
+            if endpoint.listener.hear(packet, arrived) == Finding::Right {
+                self.timeline.count(arrived);
+            }
         }
     }
 
-    /// Sends what is due.
-    pub(crate) fn send_due(&mut self) {
-        while let Some(slots) = self.wheel.turn(monotonic()) {
-            for slot in slots {
-                if let Some(endpoint) = self.endpoints.get_mut(*slot).and_then(Option::as_mut) {
-                    endpoint.send(self.run);
-                }
+    /// Sends what is due in one slot.
+    pub(crate) fn send_slot(&mut self) {
+        for slot in self.wheel.turn(monotonic()).unwrap_or_default() {
+            if let Some(endpoint) = self.endpoints.get_mut(*slot).and_then(Option::as_mut) {
+                endpoint.send(self.run);
             }
         }
     }
@@ -158,7 +169,7 @@ impl Endpoint {
         let Some(remote) = self.remote else { return };
         let stamp = Stamp { run, sender: self.id, number: self.sent, sent_at: monotonic() };
         match self.socket.send_to(&packet(&stamp), remote) {
-            Ok(_) => self.sent += 1,
+            Ok(()) => self.sent += 1,
             // The number is used again, so that the listener does not take our own failure for the network's.
             Err(_) => self.refused += 1,
         }

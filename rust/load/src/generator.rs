@@ -2,16 +2,17 @@
 use crate::arrivals::Arrivals;
 use crate::floor::Floor;
 use crate::gaps::Gap;
+use mediaha_net::sys::udp::{Options, UdpSocket};
 use mediaha_net::sys::{Epoll, EventFd, Events, Trigger, monotonic, precise_timers, seed};
 use mediaha_time::{Duration, Time};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
 const BELL: u64 = u64::MAX;
-const EVENTS_PER_WAIT: usize = 128;
+const EVENTS_PER_WAIT: usize = 512;
 
 /// How a load is generated.
 #[derive(Clone, Debug)]
@@ -95,9 +96,9 @@ impl Load {
     /// # Errors
     /// When no socket can be bound there.
     pub fn open(&self, address: IpAddr) -> Result<(EndpointId, SocketAddr), LoadError> {
-        let socket = UdpSocket::bind((address, 0)).map_err(LoadError::Socket)?;
-        socket.set_nonblocking(true).map_err(LoadError::Socket)?;
-        let local = socket.local_addr().map_err(LoadError::Socket)?;
+        let options = Options { timestamps: true, ..Options::default() };
+        let socket = UdpSocket::bind(SocketAddr::new(address, 0), &options).map_err(LoadError::Socket)?;
+        let local = socket.local_address().map_err(LoadError::Socket)?;
         // Two that are opened one after the other are usually a pair, and are served by the same thread.
         let number = self.opened.fetch_add(1, Ordering::Relaxed) / 2 % self.workers.len();
         let shared = &self.workers[number].shared;
@@ -286,7 +287,8 @@ impl Shared {
                 return;
             }
             let mut floor = self.floor();
-            floor.send_due();
+            // One slot a round, so that who sends does not starve who hears, and a stall is not made up for in one burst.
+            floor.send_slot();
             for ready in events.iter() {
                 match usize::try_from(ready.token) {
                     Ok(slot) if ready.token != BELL => floor.hear(slot),

@@ -44,19 +44,19 @@ impl Wheel {
         }
     }
 
-    /// The endpoints that are to send now, or `None` when the next slot is not due at `now`.
+    /// The endpoints of the next slot that has any, or `None` when it is not due at `now`.
     pub fn turn(&mut self, now: Time) -> Option<&[usize]> {
-        if now < self.due {
+        if self.wake_at().is_none_or(|due| now < due) {
             return None;
         }
-        let turn = self.slot_time * u32::try_from(SLOTS).unwrap_or(1);
-        let late = now.since(self.due);
-        let slot = self.next_slot;
-        self.next_slot = (slot + 1) % SLOTS;
-        self.due = if late > turn { now + self.slot_time } else { self.due + self.slot_time };
-        if !self.slots[slot].is_empty() {
-            self.latest = self.latest.max(late);
+        while self.slots[self.next_slot].is_empty() {
+            self.advance(self.due + self.slot_time);
         }
+        let late = now.since(self.due);
+        let turn = self.slot_time * u32::try_from(SLOTS).unwrap_or(1);
+        let slot = self.next_slot;
+        self.latest = self.latest.max(late);
+        self.advance(if late > turn { now + self.slot_time } else { self.due + self.slot_time });
         Some(&self.slots[slot])
     }
 
@@ -71,6 +71,11 @@ impl Wheel {
     #[must_use]
     pub fn latest(&self) -> Duration {
         self.latest
+    }
+
+    fn advance(&mut self, due: Time) {
+        self.next_slot = (self.next_slot + 1) % SLOTS;
+        self.due = due;
     }
 }
 
