@@ -94,6 +94,12 @@ def test_a_refused_change_leaves_the_call_as_it_was(said, heard):
     assert story.call.callee.told == before
     assert story.call.caller.sdp == OFFER
     assert story.none(Send)
+    # The pool would re-create the call with the hold otherwise, the next time a server dies.
+    assert story.the(OfferMedia).sdp == OFFER
+    story.anchored("a", 30000)
+    assert story.the(AnswerMedia).sdp == ANSWER
+    story.anchored("a", 30002)
+    assert story.none(Send)
 
 
 @pytest.mark.parametrize("status", [408, 481])

@@ -176,7 +176,8 @@ def test_moved_while_a_party_changes_the_session():
             story.responds(change, 200, ANSWER)
         assert NEW_CALLEE in story.sent("INVITE", Party.CALLEE).request.body
         story.anchored("a", ask=old)
-        assert story.last == [], "the pool's late word changes nothing"
+        assert story.none(Send), "the pool's late word changes nothing"
+        assert story.none(Reply)
 
 
 def test_moved_while_a_party_waits_for_the_others_offer():

@@ -258,8 +258,10 @@ class About(StrEnum):
     ANSWER = "answer"
     ADDRESS = "address"
     """A party has moved its own end while it was told of ours: the pool gets that as an offer ..."""
+    RESTORE = "restore"
+    """A change came to nothing after the pool had heard of it: it gets what the party last committed to again ..."""
     CONFIRM = "confirm"
-    """... and what the other party last said as the answer to it."""
+    """... and, as the answer to either, what the other party last said."""
     NOTHING = "nothing"
     """Nobody waits for it any more."""
 

@@ -148,7 +148,7 @@ def _media_ready(turn: Turn, event: MediaReady) -> None:
         setup.media_ready(turn, event.anchored)
     elif ask.about is About.EARLY:
         setup.early_ready(turn, ask.sdp, event.anchored)
-    elif ask.about in {About.ADDRESS, About.CONFIRM}:
+    elif ask.about in {About.ADDRESS, About.RESTORE, About.CONFIRM}:
         reanchor.address_ready(turn, ask, event.anchored)
     elif ask.about is not About.NOTHING:
         relay.media_ready(turn, ask.about, event.anchored)

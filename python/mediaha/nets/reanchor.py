@@ -31,7 +31,7 @@ from mediaha.nets.headers import seconds_of
 from mediaha.nets.relay import fail
 from mediaha.nets.turn import Turn
 from mediaha.sip.message import Request, Response
-from mediaha.sip.sdp import same_places
+from mediaha.sip.sdp import same_places, without_origin
 
 
 def moved(turn: Turn, notice: Moved) -> None:
@@ -112,15 +112,22 @@ def pause_over(turn: Turn, party: Party) -> None:
 
 
 def address_ready(turn: Turn, ask: Ask, anchored: Anchored) -> None:
-    """The pool has taken a party's new address, or what confirms it; the other party hears if that moved anything."""
+    """The pool has taken what a party says, or what confirms it; the other party hears if that changed anything."""
     other = ask.party.other
-    if ask.about is About.ADDRESS:
+    if ask.about is not About.CONFIRM:
         turn.set_leg(ask.party, sdp=ask.sdp)
         if turn.leg(other).sdp:
             turn.ask(About.CONFIRM, other, turn.leg(other).sdp)
     leg = turn.leg(other)
-    if leg.told and not leg.pending and not same_places(anchored.sdp, leg.told):
+    if leg.pending or (leg.told and _differs(ask.about, anchored.sdp, leg.told)):
         turn.set_leg(other, pending=anchored.sdp)
+
+
+def _differs(about: About, sdp: bytes, told: bytes) -> bool:
+    if about is About.RESTORE:
+        # The party may have been told of a hold that never was.
+        return without_origin(sdp) != without_origin(told)
+    return not same_places(sdp, told)
 
 
 def _accepted(turn: Turn, item: Open, request: Request, response: Response, *, ending: bool) -> None:

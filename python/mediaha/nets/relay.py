@@ -81,10 +81,15 @@ def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
 def media_failed(turn: Turn, refused: MediaRefused) -> None:
     """The pool has not taken what the relay carries."""
     turn.note("no media", refused.story, fault=str(refused.fault), reason=refused.reason)
+    if turn.call.relay is None:
+        return
+    # What the pool has refused it has forgotten.
+    known = turn.call.relay.step is not Step.PLACING
     if refused.fault is Fault.CALLER:
-        fail(turn, 488, refused.reason, (warning_of(refused.reason),))
+        status, headers = 488, (warning_of(refused.reason),)
     else:
-        fail(turn, 503, refused.reason, (("Retry-After", str(turn.rules.limits.retry_after_s)),))
+        status, headers = 503, (("Retry-After", str(turn.rules.limits.retry_after_s)),)
+    fail(turn, status, refused.reason, headers, known=known)
 
 
 def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
@@ -144,8 +149,14 @@ def cancelled(turn: Turn) -> None:
     fail(turn, 487, "cancelled by the party")
 
 
-def fail(turn: Turn, status: int, why: str, headers: Pairs = (), *, unchanged: bool = False) -> None:
-    """Give the relay up. ``unchanged`` says that the other party has not taken the offer, and keeps what it had."""
+def fail(
+    turn: Turn, status: int, why: str, headers: Pairs = (), *, unchanged: bool = False, known: bool = True
+) -> None:
+    """Give the relay up.
+
+    ``unchanged``: the other party has not taken the offer, and keeps what it had. ``known``: the pool may have taken
+    it, and would go by it when the media moves.
+    """
     relay = turn.call.relay
     assert relay is not None
     if relay.first:
@@ -166,6 +177,8 @@ def fail(turn: Turn, status: int, why: str, headers: Pairs = (), *, unchanged: b
         turn.set_leg(other, told=relay.before)
     elif relay.step is not Step.PLACING:
         turn.set_leg(other, pending=relay.before)
+    if relay.offer and known:
+        turn.ask(About.RESTORE, relay.offerer, turn.leg(relay.offerer).sdp)
 
 
 def _refused(turn: Turn, relay: Relay, response: Response) -> None:

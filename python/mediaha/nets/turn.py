@@ -41,6 +41,9 @@ from mediaha.sip.sdp import Origin, with_origin
 
 Pairs = tuple[tuple[str, str], ...]
 
+OFFERS = frozenset({About.OFFER, About.ADDRESS, About.RESTORE})
+"""What goes to the pool as an offer; the rest are answers."""
+
 
 class Turn:
     """A call in the middle of a decision."""
@@ -236,7 +239,7 @@ class Turn:
     def _put_question(self, ask: Ask) -> None:
         mine = self.leg(ask.party).tag
         other = self.leg(ask.party.other).tag
-        if ask.about in {About.OFFER, About.ADDRESS}:
+        if ask.about in OFFERS:
             first = self.call.callee.dialog is None or (self.call.relay is not None and self.call.relay.first)
             self.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp))
         else:
