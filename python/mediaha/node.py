@@ -111,6 +111,8 @@ class Node:
         self._pools: list[MediaPool] = []
         self._leaving: dict[str, MediaServerSpec] = {}
         """Media servers that a reload took out of the site and that still have calls."""
+        self._pools_are_behind = False
+        """Whether a pool has not taken the newest media servers yet."""
         self._supervisor: Supervisor
         self._shutdown: Shutdown
 
@@ -163,14 +165,15 @@ class Node:
     # While it runs.
 
     def _died(self, server: str, why: str) -> None:
-        for pool in self._pools:
-            pool.died(server, why)
+        self._tell_pools(lambda pool: pool.died(server, why))
 
     async def _keep_house(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING_S)
             self._end_what_hangs()
             self._let_go_of_what_is_empty()
+            if self._pools_are_behind:
+                self._configure_pools()
 
     def _end_what_hangs(self) -> None:
         """A process of ours that lives and has long been dead to the pool will not come back by itself."""
@@ -222,8 +225,19 @@ class Node:
             log.warning("these changes take effect at the next start", changed=list(step.next_start))
 
     def _configure_pools(self) -> None:
-        for session in self._sessions:
-            session.pool.configure(self.media())
+        servers = self.media()
+        self._pools_are_behind = not self._tell_pools(lambda pool: pool.configure(servers))
+
+    def _tell_pools(self, tell: Callable[[MediaPool], None]) -> bool:
+        """Give each pool a command. False when one could not take it: that is logged and ends nothing."""
+        taken = True
+        for pool in self._pools:
+            try:
+                tell(pool)
+            except MediahaError as error:
+                log.warning("a failover pool could not take a command", why=str(error))
+                taken = False
+        return taken
 
     # What a person asks, see ``mediaha.ops.verbs.ControlledHost``.
 
@@ -249,12 +263,14 @@ class Node:
         """Where each media server of this host is, by name."""
         return self._supervisor.states()
 
-    def drain_server(self, name: str, *, draining: bool) -> None:
-        """Tell our pools, and the server itself when it is ours, so that the pools of other hosts see it."""
+    def drain_server(self, name: str, *, draining: bool) -> bool:
+        """Tell our pools, and the server itself when it is ours, so that the pools of other hosts see it.
+
+        False when a pool could not take it now.
+        """
         log.info("media server drains" if draining else "media server takes calls again", server=name)
-        for session in self._sessions:
-            session.pool.drain(name, draining)
         self._supervisor.send(name, signal.SIGUSR1 if draining else signal.SIGUSR2)
+        return self._tell_pools(lambda pool: pool.drain(name, draining))
 
     def stop(self, why: str) -> None:
         """Stop politely; asked a second time, at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def ask(verb: str, path: Path | None = None, **arguments: object) -> object:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_S_MAX)
             connection.connect(str(where))
-            connection.sendall(request)
+            # One that has no place for us has answered and hung up before we ask: its answer can still be read.
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(request)
             line = _line(connection)
     except OSError as error:
         raise NotServing(f"no mediaha answers on {where}: {_why(error)}") from error

@@ -28,6 +28,10 @@ class UnknownCall(MediahaError):
     """No NeTS of this host knows the call, now or from its recent past."""
 
 
+class TooBusy(MediahaError):
+    """It could not be done now, and can be in a moment."""
+
+
 class ControlledNets(Protocol):
     """A NeTS instance, as far as the control socket asks it."""
 
@@ -80,7 +84,10 @@ class ControlledHost(Protocol):
         """Where each media server of this host is, by name."""
         ...
 
-    def drain_server(self, name: str, *, draining: bool) -> None: ...
+    def drain_server(self, name: str, *, draining: bool) -> bool:
+        """False when it could not be done now."""
+        ...
+
     def stop(self, why: str) -> None: ...
 
 
@@ -151,7 +158,8 @@ def _drain(host: ControlledHost, request: Request) -> object:
     if not host.nets() and name not in host.processes():
         raise UnknownServer(f"neither {name!r} nor a NeTS that uses it runs on this host; ask on one where it does")
     draining = request.get("draining", True) is True
-    host.drain_server(name, draining=draining)
+    if not host.drain_server(name, draining=draining):
+        raise TooBusy("the failover pool has too much to do to take the command; try again")
     return {"server": name, "draining": draining}
 
 
