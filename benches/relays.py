@@ -1,0 +1,120 @@
+"""The media servers that are measured: mediaha's and, for comparison, Debian's rtpengine, each pinned to one core."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches import machine
+from benches.ng import NgClient, NgFailed
+from benches.settings import ROOT
+from mediaha.model.address import Address
+
+START_S_MAX = 30.0
+LOOPBACK = "127.0.0.1"
+OURS = "mediaha"
+RIVAL = "rtpengine"
+NO_RIVAL = "rtpengine is not installed, so nothing is compared: apt-get install rtpengine-daemon"
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """One media server, running."""
+
+    name: str
+    ng: Address
+    pid: int
+
+    def cpu_s(self) -> float:
+        """CPU used so far."""
+        return machine.cpu_s(self.pid)
+
+
+def rival_is_here() -> bool:
+    """Whether there is an rtpengine to compare with."""
+    return shutil.which("rtpengine") is not None
+
+
+@contextmanager
+def mediaha_relay(core: int, folder: Path) -> Iterator[Relay]:
+    """A mediaha media server with one relaying thread."""
+    ng = _free_address()
+    command = [sys.executable, "-m", "mediaha", "serve", "--role", "media", "--listen-ng", str(ng)]
+    command += ["--interface", LOOPBACK, "--ports", "10000-19999", "--log-level", "warning"]
+    with _running(OURS, ng, command, core, folder) as relay:
+        yield relay
+
+
+@contextmanager
+def rtpengine_relay(core: int, folder: Path) -> Iterator[Relay]:
+    """rtpengine in user space, told to log no more than ours does."""
+    ng = _free_address()
+    command = ["rtpengine", "--foreground", "--log-stderr", "--log-level=4", "--table=-1", "--num-threads=1"]
+    command += [f"--interface={LOOPBACK}", f"--listen-ng={ng}", "--port-min=20000", "--port-max=29999"]
+    command += [f"--pidfile={folder / 'rtpengine.pid'}"]
+    with _running(RIVAL, ng, command, core, folder) as relay:
+        yield relay
+
+
+@contextmanager
+def all_relays(core: int, folder: Path) -> Iterator[list[Relay]]:
+    """Ours, and the rival if there is one, both on the same core: only one has work at a time."""
+    with mediaha_relay(core, folder) as ours:
+        if not rival_is_here():
+            yield [ours]
+            return
+        with rtpengine_relay(core, folder) as rival:
+            yield [ours, rival]
+
+
+@contextmanager
+def _running(name: str, ng: Address, command: list[str], core: int, folder: Path) -> Iterator[Relay]:
+    log = folder / f"{name}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+        )
+    try:
+        _wait_for_pong(ng, process, log)
+        yield Relay(name, ng, process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_pong(ng: Address, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S_MAX
+    client = NgClient(ng)
+    try:
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                client.ask(command="ping")
+            except NgFailed:
+                time.sleep(0.05)
+                continue
+            return
+    finally:
+        client.close()
+    raise RuntimeError(f"{process.args} did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _free_address() -> Address:
+    """A free port of the ephemeral range, where no media server of ours looks for RTP ports."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return Address(LOOPBACK, probe.getsockname()[1])

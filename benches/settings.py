@@ -1,0 +1,68 @@
+"""How long and how much is measured. Every value has an environment variable, ``MEDIAHA_BENCH_`` and its name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+PREFIX = "MEDIAHA_BENCH_"
+Value = int | float | str | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The defaults make all of ``make bench`` take some eight minutes."""
+
+    out: str = "build/bench"
+    cores: tuple[int, ...] = (0, 1)
+    """Where what is measured runs, and where its load runs."""
+    windows: int = 3
+    """Every figure is the median of so many."""
+    window_s: float = 3.0
+    warm_up_s: float = 1.0
+    forwarding_calls: tuple[int, ...] = (100, 500, 1000)
+    control_calls: int = 1500
+    """Calls set up in one go, before they are deleted and the next go begins."""
+    memory_calls: int = 2000
+    nets_rates: tuple[int, ...] = (50, 100, 150, 200, 250, 300, 350, 400, 450, 500)
+    """Calls a second, tried from left to right until one does not hold."""
+    nets_step_s: float = 5.0
+    moving_calls: tuple[int, ...] = (200, 1000)
+    moving_rate: float = 100.0
+    """Calls placed a second before the media server is killed."""
+    nodes_s: float = 60.0
+    nodes_calls: int = 200
+    nodes_servers: int = 3
+    nodes_seed: int = 1
+
+
+def from_environment(environment: dict[str, str] | None = None) -> Settings:
+    """The settings of this run. Raises SystemExit with the variable's name when a value cannot be read."""
+    environment = dict(os.environ) if environment is None else environment
+    changed = {}
+    for field in fields(Settings):
+        name = PREFIX + field.name.upper()
+        if name in environment:
+            changed[field.name] = _read(name, environment[name], field.default)
+    return Settings(**changed)
+
+
+def _read(name: str, written: str, default: object) -> Value:
+    try:
+        match default:
+            case tuple():
+                return tuple(int(part) for part in written.split(","))
+            case int():
+                return int(written)
+            case float():
+                return float(written)
+    except ValueError:
+        kind = "numbers with commas" if isinstance(default, tuple) else "a number"
+        raise SystemExit(f"{name}={written!r}: should be {kind}, such as {default}") from None
+    return written
+
+
+SETTINGS = from_environment()
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / SETTINGS.out

@@ -1,0 +1,115 @@
+"""The process that talks: ``python -m benches.talker`` takes orders as lines of JSON, and answers each with one.
+
+It is a process of its own so that it has a core of its own. The orders are ``place``, ``look``, ``cross`` and ``end``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+
+from benches.ng import NgClient, answer, audio_address, audio_sdp, delete, offer
+from mediaha.load import Load
+from mediaha.model.address import Address
+
+LATE_S = 0.7
+"""How long packets may still be under way when nobody sends any more: the kernel's buffers hold that much."""
+
+
+class Talker:
+    """Calls through one media server, for one window at a time."""
+
+    def __init__(self) -> None:
+        self._names = itertools.count()
+        self._load: Load | None = None
+        self._ng: NgClient | None = None
+        self._calls: list[str] = []
+        self._aims: list[tuple[int, str]] = []
+
+    def place(self, server: str, calls: int) -> None:
+        """Set up so many calls and let all begin to talk."""
+        self._load = Load(gap_ms_min=50, timeline_s=1.0)
+        self._ng = NgClient(Address.parse(server))
+        for _ in range(calls):
+            self._place_one(self._load, self._ng)
+        for endpoint, _ in self._aims:
+            self._load.start(endpoint)
+
+    def _place_one(self, load: Load, ng: NgClient) -> None:
+        call = f"talk-{next(self._names)}"
+        self._calls.append(call)
+        sides = [load.open(), load.open()]
+        load.pair(sides[0][0], sides[1][0])
+        sdps = [audio_sdp(where.host, where.port) for where in (Address.parse(listens) for _, listens in sides)]
+        aims = [audio_address(ng.sdp(**offer(call, sdps[0]))), audio_address(ng.sdp(**answer(call, sdps[1])))]
+        # What the offer gives is for the callee to send to, what the answer gives for the caller.
+        for (endpoint, _), aim in zip(sides, reversed(aims), strict=True):
+            load.aim(endpoint, aim)
+            self._aims.append((endpoint, aim))
+
+    def cross(self) -> None:
+        """Let the first two callers send to each other's media: the check must notice, or it is worth nothing."""
+        assert self._load is not None
+        (a, to_a), _, (b, to_b), *_ = self._aims
+        self._load.aim(a, to_b)
+        self._load.aim(b, to_a)
+
+    def look(self) -> dict[str, object]:
+        """What all have sent and heard so far."""
+        if self._load is None:
+            return {}
+        heard = self._load.arrivals()
+        return {
+            "at": time.monotonic(),
+            "sent": heard.sent,
+            "received": heard.received,
+            "lost": heard.lost,
+            "reordered": heard.reordered,
+            "duplicated": heard.duplicated,
+            "misdirected": heard.misdirected,
+            "corrupt": heard.corrupt,
+            "refused": heard.refused,
+            "latency_ms_p50": heard.latency_ms_p50,
+            "latency_ms_p99": heard.latency_ms_p99,
+            "latency_ms_max": heard.latency_ms_max,
+            "lateness_ms_max": self._load.lateness_ms_max,
+        }
+
+    def end(self) -> dict[str, object]:
+        """Stop talking, hear what is under way, delete the calls; gives the last look."""
+        assert self._load is not None
+        assert self._ng is not None
+        for endpoint, _ in self._aims:
+            self._load.stop(endpoint)
+        deadline = time.monotonic() + LATE_S
+        while (seen := self.look())["received"] != seen["sent"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for call in self._calls:
+            self._ng.ask(**delete(call))
+        self._load.close()
+        self._ng.close()
+        self._load = self._ng = None
+        self._calls, self._aims = [], []
+        return seen
+
+
+def main() -> None:
+    """Take orders until standard input ends."""
+    talker = Talker()
+    for line in sys.stdin:
+        order = json.loads(line)
+        match order.pop("do"):
+            case "place":
+                talker.place(**order)
+            case "cross":
+                talker.cross()
+            case "end":
+                print(json.dumps(talker.end()), flush=True)
+                continue
+        print(json.dumps(talker.look()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
