@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 from contextlib import asynccontextmanager
@@ -367,6 +368,12 @@ class World:
         await until(lambda: not self.nets._carrier.tables.sizes()["invites"])
         return mine, theirs
 
+    def spoil(self, seed, loss):
+        """From now on messages of both phones are lost, repeated and delayed."""
+        chance = random.Random(seed)
+        for phone in (self.caller, self.callee):
+            phone.endpoint._transport = BadNetwork(phone.endpoint._transport, self.nursery, chance, loss)
+
     async def empties(self):
         """Until nothing is left of any call: a leak makes the test time out."""
         await until(lambda: not any(self.nets._carrier.tables.sizes().values()))
@@ -380,13 +387,44 @@ async def until(condition, *, within=10.0):
             await trio.sleep(0.002)
 
 
+class BadNetwork:
+    """Between a phone and the world: loses, repeats and delays what goes either way, by a seed."""
+
+    def __init__(self, transport, nursery, chance, loss):
+        self._transport, self._nursery, self._chance, self._loss = transport, nursery, chance, loss
+        self.quiet = False
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def send(self, message, target):
+        for _ in range(self._times()):
+            if self._chance.random() < self._loss:
+                self._nursery.start_soon(self._later, message, target, self._chance.random() * 0.1)
+            else:
+                self._transport.send(message, target)
+
+    def receive(self):
+        return [arrived for arrived in self._transport.receive() for _ in range(self._times())]
+
+    def _times(self):
+        drawn = self._chance.random()
+        if self.quiet or drawn > 2 * self._loss:
+            return 1
+        return 0 if drawn < self._loss else 2
+
+    async def _later(self, message, target, seconds):
+        await trio.sleep(seconds)
+        self._transport.send(message, target)
+
+
 @asynccontextmanager
-async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1, checkpoint=None):
-    pool = FakePool(*servers)
+async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1, checkpoint=None, pool=None):
+    pool = pool or FakePool(*servers)
     async with (
-        open_endpoint(Address(LOOPBACK, 0)) as one,
-        open_endpoint(Address(LOOPBACK, 0)) as two,
-        open_endpoint(Address(LOOPBACK, 0)) as three,
+        open_endpoint(Address(LOOPBACK, 0), timers=timers) as one,
+        open_endpoint(Address(LOOPBACK, 0), timers=timers) as two,
+        open_endpoint(Address(LOOPBACK, 0), timers=timers) as three,
         trio.open_nursery() as nursery,
     ):
         caller, callee, second = Phone(one, "ann", 4000), Phone(two, "bob", 6000), Phone(three, "sub", 7000)
@@ -408,5 +446,7 @@ async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1,
             )  # fmt: skip
 
         nets = await nursery.start(run)
-        yield World(nets, pool, caller, callee, second)
+        world = World(nets, pool, caller, callee, second)
+        world.nursery = nursery
+        yield world
         nursery.cancel_scope.cancel()

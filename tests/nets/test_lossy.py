@@ -1,0 +1,55 @@
+"""Calls over a network that loses, repeats and reorders: whatever happens in them, nothing is left in the end."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import trio
+
+from mediaha.nets import Limits
+from mediaha.sip.transaction.timers import Timers
+from tests.nets.world import open_world, phone_sdp, until
+
+FAST = Timers(t1=0.03, t2=0.12, t4=0.15, trying=0.02, d=2.0)
+LIMITS = Limits(request_s_max=FAST.transaction, ring_s_max=1.0, stranded_s_max=1.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_bad_network_leaves_nothing_behind(seed):
+    chance = random.Random(seed)
+    async with open_world(timers=FAST, limits=LIMITS, servers=("a", "b", "c")) as world:
+        world.spoil(seed, 0.15)
+        async with trio.open_nursery() as nursery:
+            for _ in range(12):
+                nursery.start_soon(_life, world, random.Random(chance.random()))
+            await trio.sleep(0.3)
+            world.pool.crash("a")
+            await trio.sleep(0.3)
+            world.pool.crash("b")
+        await world.nets.drain(0.0)
+        await world.empties()
+        transactions = world.nets._endpoint
+        await until(lambda: transactions.open_transactions == (0, 0), within=20.0)
+        assert not world.nets._carrier.counters.get("decisions_failed")
+
+
+async def _life(world, chance):
+    """One call and what its caller thinks of doing."""
+    await trio.sleep(chance.random() * 0.3)
+    world.callee.script = chance.choice([[180, 200], [180, 200], ["early", 200], [180, 486], [180, None]])
+    mine = world.caller.call(world.nets.address, offer=chance.random() < 0.8)
+    with trio.move_on_after(chance.random()):
+        await mine.answered.wait()
+    if not mine.answered.is_set():
+        world.caller.endpoint.cancel(mine.key)
+        with trio.move_on_after(5.0):
+            await mine.refused.wait()
+        return
+    for _ in range(3):
+        with trio.move_on_after(3.0):
+            direction = chance.choice(["sendonly", "sendrecv", "inactive"])
+            await mine.ask(chance.choice(["INVITE", "INVITE", "UPDATE", "INFO"]), phone_sdp(4000, direction))
+        if mine.over.is_set():
+            return
+    mine.bye()
