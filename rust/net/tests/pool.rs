@@ -68,6 +68,24 @@ fn every_command_is_answered_though_the_queue_holds_one_event() {
 }
 
 #[test]
+fn what_was_asked_for_before_the_end_is_still_sent() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let pool = pool(&[("a", server.local_addr().unwrap())], 8, 8);
+    let (call_id, from_tag, sdp) = (b"last-wish".to_vec(), b"from".to_vec(), b"v=0\r\n".to_vec());
+    let servers = vec!["a".to_owned()];
+    pool.submit(Command::Offer { token: Token(1), call_id, from_tag, to_tag: None, sdp, servers }).unwrap();
+    pool.close();
+    server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut bytes = [0; 2000];
+    loop {
+        let length = server.recv(&mut bytes).unwrap();
+        if bytes[..length].windows(9).any(|part| part == b"last-wish") {
+            return;
+        }
+    }
+}
+
+#[test]
 fn a_full_queue_refuses_and_a_closed_pool_says_so() {
     let pool = pool(&[], 1, 1);
     let refused = (0..100_000).find_map(|number| pool.submit(delete(number)).err());

@@ -38,7 +38,7 @@ impl Rounds {
         Self { pool, epoll, shared, wires, spill, viewed_at: Time::ZERO, illegible: 0 }
     }
 
-    /// Works until told to end.
+    /// Works until told to end; what was asked for before that is still sent, once.
     pub(super) fn run(mut self) {
         // Without it timers ring up to 50 µs late, which is all that is lost.
         let _ = precise_timers();
@@ -59,6 +59,8 @@ impl Rounds {
             }
             self.round();
         }
+        self.take_commands();
+        self.round();
     }
 
     /// Lets time pass, and does what the pool wants done.
