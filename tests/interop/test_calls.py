@@ -151,7 +151,7 @@ def test_an_offer_that_comes_with_the_answer(site, tmp_path):
 
 
 def test_lost_messages_are_sent_again(site, tmp_path):
-    """Each SIPp loses a tenth of what it sends and of what it receives. It takes no BYE before the ACK: hence the pause."""
+    """Each SIPp loses a tenth of what it sends and receives. It takes no BYE before the ACK: hence the pause."""
     place(
         site,
         tmp_path,
