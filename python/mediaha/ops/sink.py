@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 LINES_MAX = 8192
 LINE_BYTES_MAX = 16 * 1024
+LINES_IN_WRITE_MAX = 64
 RETRY_S = 0.5
 
 
@@ -52,18 +53,26 @@ class LineSink:
         self._thread.join(wait_s)
 
     def _write_out(self) -> None:
-        while True:
-            try:
-                line = self._lines.get(timeout=RETRY_S)
-            except queue.Empty:
-                if self._closing.is_set():
-                    return
-                continue
-            if line is None:
-                return
+        ended = False
+        while not ended:
+            lines, ended = self._batch()
             self._tell_drops()
-            if not self._put(line):
-                self._drop(1)
+            if lines and not self._put(b"".join(lines)):
+                self._drop(len(lines))
+
+    def _batch(self) -> tuple[list[bytes], bool]:
+        """The lines that wait, as many as go into one write, and whether these are the last."""
+        lines: list[bytes] = []
+        try:
+            line = self._lines.get(timeout=RETRY_S)
+            while line is not None:
+                lines.append(line)
+                if len(lines) == LINES_IN_WRITE_MAX:
+                    return lines, False
+                line = self._lines.get_nowait()
+        except queue.Empty:
+            return lines, self._closing.is_set()
+        return lines, True
 
     def _tell_drops(self) -> None:
         untold = self._untold

@@ -1,0 +1,43 @@
+"""What status says of a media server, from whatever is known of it."""
+
+from mediaha.model.media import ServerCondition, ServerView
+from mediaha.ops.inquiry import statistics_untrusted
+from mediaha.ops.status import Clocks, server_status
+from mediaha.ops.supervisor import Running, Waiting
+from mediaha.tca import standalone_site
+
+SPEC = standalone_site().media[0]
+NOW = Clocks(1_700_000_000.0, 500.0, 90.0)
+
+
+def status(view=None, process=None, statistics=None):
+    return server_status(SPEC, NOW, view=view, process=process, statistics=statistics)
+
+
+def test_the_pool_knows_best_and_the_supervisor_adds_when_it_comes_back():
+    view = ServerView("media-1", "127.0.0.1:2223", ServerCondition.DEAD, "process exited", 498.0, 3, 0.2)
+    found = status(view, Waiting("process exited", 88.0, 91.5))
+    assert (found.state, found.why, found.for_s) == ("dead", "process exited; starts again in 1.5 s", 2.0)
+    assert found.since == "2023-11-14T22:13:18.000+00:00"
+    assert (found.calls, found.pid, found.process) == (3, None, "waiting")
+
+
+def test_a_host_without_a_pool_shows_its_processes():
+    found = status(process=Running(42, 80.0))
+    assert (found.state, found.for_s, found.pid, found.calls) == ("running", 10.0, 42, None)
+    assert status().state == "unknown"
+
+
+def test_streams_are_counted_by_our_servers_and_by_rtpengine():
+    ours = {"currentstatistics": {"sessionstotal": 2, "streams": 3}}
+    theirs = {"currentstatistics": {"sessionstotal": 2, "media_userspace": 1, "media_kernel": 2, "media_mixed": 0}}
+    for statistics in (ours, theirs):
+        found = status(statistics=statistics)
+        assert (found.sessions, found.streams) == (2, 3)
+    assert status(statistics={"currentstatistics": "odd"}).streams is None
+
+
+def test_any_answer_to_the_question_for_statistics_is_survived():
+    assert statistics_untrusted(b'{"result":"ok","statistics":{"a":1}}') == {"a": 1}
+    for junk in (b"", b"d6:result2:oke", b"[]", b"{" * 10000, b'{"statistics":7}', b"\xff"):
+        assert statistics_untrusted(junk) is None
