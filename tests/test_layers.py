@@ -96,6 +96,11 @@ DECIDERS = [
         for path in sorted((PACKAGE / "sip").rglob("*.py"))
         if path.name not in {"endpoint.py", "transport.py", "udp.py"}
     ),
+    *(
+        path
+        for path in sorted((PACKAGE / "nets").glob("*.py"))
+        if path.name not in {"nets.py", "carrier.py", "journal.py", "ports.py", "__init__.py"}
+    ),
 ]
 
 
