@@ -56,7 +56,15 @@ def mediaha_relay(core: int, folder: Path) -> Iterator[Relay]:
 def rtpengine_relay(core: int, folder: Path) -> Iterator[Relay]:
     """rtpengine in user space, told to log no more than ours does."""
     ng = _free_address()
-    command = ["rtpengine", "--foreground", "--log-stderr", "--log-level=4", "--table=-1", "--num-threads=1"]
+    command = [
+        "rtpengine",
+        "--config-file=none",
+        "--foreground",
+        "--log-stderr",
+        "--log-level=4",
+        "--table=-1",
+        "--num-threads=1",
+    ]
     command += [f"--interface={LOOPBACK}", f"--listen-ng={ng}", "--port-min=20000", "--port-max=29999"]
     command += [f"--pidfile={folder / 'rtpengine.pid'}"]
     with _running(RIVAL, ng, command, core, folder) as relay:
