@@ -35,6 +35,7 @@ test: $(STAMPS)/dev $(STAMPS)/extension ## Build and run everything: cargo tests
 
 test-rust: ## Run the Rust tests
 	cargo test --workspace --exclude mediaha-py --locked
+	cargo test --manifest-path rust/fuzz/Cargo.toml --target-dir target --no-default-features --locked
 
 test-python: $(STAMPS)/dev $(STAMPS)/extension ## Run pytest
 	$(PY) -m pytest $(PYTEST_ARGS)
