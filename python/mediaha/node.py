@@ -24,9 +24,10 @@ from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
 from mediaha.ops.ports import Wanted, check_ports
+from mediaha.ops.process import Running, State
 from mediaha.ops.relay import run_relay
 from mediaha.ops.shutdown import Shutdown, heed_signals
-from mediaha.ops.supervisor import Running, State, Supervisor, media_command
+from mediaha.ops.supervisor import Supervisor, media_command
 from mediaha.ops.verbs import verbs
 from mediaha.tca.mistakes import SiteMistakes
 

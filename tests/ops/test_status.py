@@ -2,8 +2,8 @@
 
 from mediaha.model.media import ServerCondition, ServerView
 from mediaha.ops.inquiry import statistics_untrusted
+from mediaha.ops.process import Running, Waiting
 from mediaha.ops.status import Clocks, server_status
-from mediaha.ops.supervisor import Running, Waiting
 from mediaha.tca import standalone_site
 
 SPEC = standalone_site().media[0]

@@ -14,7 +14,7 @@ from rich.table import Table
 from mediaha.cli.render import wide_console
 from mediaha.model.address import Address
 from mediaha.model.site import Domain, MediaServerSpec
-from mediaha.ops.supervisor import Running
+from mediaha.ops.process import Running
 
 if TYPE_CHECKING:
     from mediaha.node import Node

@@ -11,7 +11,7 @@ import msgspec
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
 from mediaha.ops.inquiry import Statistics
-from mediaha.ops.supervisor import Running, Starting, State, Waiting
+from mediaha.ops.process import Running, Starting, State, Waiting
 
 
 class ServerStatus(msgspec.Struct, kw_only=True):

@@ -15,8 +15,8 @@ from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec, Site
 from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
+from mediaha.ops.process import State
 from mediaha.ops.status import Clocks, NodeStatus, change_status, nets_status, server_status
-from mediaha.ops.supervisor import State
 from mediaha.tca.mistakes import did_you_mean
 
 
