@@ -1,11 +1,13 @@
 //! Does a server that does not name its instance still know its calls? It is asked about one of them after the other.
 //!
 //! ```text
-//!              every audit_ms                  known
-//!   Resting ────────────────────▶ Asking ─────────────────▶ Resting
-//!      ▲                            │ unknown
-//!      │ known: that one was lost   ▼                  unknown too, or there is no other
-//!      └─────────────────────── Doubting: ask about another ──────────────▶ its memory is lost
+//!              every audit_ms             known                  two unknown in a row, or there is only one
+//!   Resting ───────────────────▶ asks ───────────▶ Resting      ┌─────────────────────────────────────────▶ its memory
+//!      ▲                          │ unknown                     │                                           is lost
+//!      │ all were asked           ▼                             │
+//!      └──────────────── Doubting: asks about the others, one after the other, without a pause
+//!                                 │ known: the one before was lost alone
+//!                                 └──────▶ go on
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,7 +25,9 @@ pub(crate) struct Audit {
     last: Option<CallKey>,
     asking: bool,
     /// The call that the server did not know, while another one is asked about.
-    doubt: Option<CallKey>,
+    unknown: Option<CallKey>,
+    /// How many are still to be asked about without a pause.
+    doubtful: usize,
 }
 
 /// What follows from an answer.
@@ -31,7 +35,7 @@ pub(crate) struct Audit {
 pub(crate) enum Finding {
     /// Nothing (yet).
     Fine,
-    /// The server has lost this call alone.
+    /// The server has lost this call, and knows others.
     Lost(CallKey),
     /// The server has lost its memory.
     Forgot,
@@ -63,21 +67,60 @@ impl Audit {
         now: Time,
     ) -> Finding {
         self.asking = false;
-        let doubt = self.doubt.take().filter(|doubted| calls.contains(doubted));
-        match (known, doubt) {
+        self.doubtful = self.doubtful.saturating_sub(1);
+        let before = self.unknown.take().filter(|before| calls.contains(before));
+        let finding = match (known, before) {
+            // It has ended meanwhile.
             _ if !calls.contains(&call) => Finding::Fine,
             (true, None) => Finding::Fine,
             (true, Some(lost)) => Finding::Lost(lost),
             (false, None) if calls.len() > 1 => {
-                (self.doubt, self.next_at) = (Some(call), now);
+                self.unknown = Some(call);
+                self.doubtful = self.doubtful.max(calls.len());
                 Finding::Fine
             }
             (false, _) => Finding::Forgot,
+        };
+        if self.doubtful > 0 {
+            self.next_at = now;
         }
+        finding
     }
 
     /// The server did not answer: that is for the heartbeat to judge.
     pub(crate) fn unanswered(&mut self) {
         self.asking = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(numbers: &[u64]) -> BTreeSet<CallKey> {
+        numbers.iter().map(|&number| CallKey::numbered(number)).collect()
+    }
+
+    #[test]
+    fn a_server_that_forgot_its_old_calls_is_found_out_although_it_knows_the_new_one() {
+        let (config, now) = (Config::default(), Time::from_millis(5));
+        let (calls, mut audit) = (calls(&[1, 2, 9]), Audit::default());
+        let knows = |key: CallKey| key == CallKey::numbered(9);
+        for expected in [Finding::Fine, Finding::Forgot] {
+            let key = audit.ask(&calls, &config, now).unwrap();
+            assert_eq!(audit.answered(key, knows(key), &calls, now), expected);
+        }
+    }
+
+    #[test]
+    fn one_lost_call_among_known_ones_is_lost_alone() {
+        let (config, now) = (Config::default(), Time::from_millis(5));
+        let (calls, mut audit) = (calls(&[1, 2, 3]), Audit::default());
+        let findings = [Finding::Fine, Finding::Lost(CallKey::numbered(1)), Finding::Fine];
+        for expected in findings {
+            let key = audit.ask(&calls, &config, now).unwrap();
+            assert_eq!(audit.answered(key, key != CallKey::numbered(1), &calls, now), expected);
+        }
+        assert!(audit.ask(&calls, &config, now).is_some(), "another round without a pause");
     }
 }

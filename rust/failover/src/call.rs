@@ -70,6 +70,12 @@ impl Agreement {
         self.callee_sdp.is_some()
     }
 
+    /// A further offer is on its way, so the one before it was refused: there is only one at a time (RFC 3264
+    /// section 4).
+    pub(crate) fn offering(&mut self) {
+        self.proposed = None;
+    }
+
     /// A server has taken this offer.
     pub(crate) fn offered(&mut self, offer: Proposal) {
         if offer.from != self.caller_tag {

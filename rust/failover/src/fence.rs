@@ -60,8 +60,8 @@ enum Phase {
 /// Whether an offer of a call may go to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// It may. A command that waited for the deletion has nothing left to wait for.
-    Free(Option<Token>),
+    /// It may. `owed`: a deletion was taken back for it; the command that waited for it has nothing left to wait for.
+    Free { owed: bool, token: Option<Token> },
     /// A deletion is on its way.
     Blocked,
 }
@@ -97,11 +97,12 @@ impl Fence {
 
     /// An offer of the call is to go to `server`.
     pub(crate) fn make_way(&mut self, server: ServerId, call_id: &CallId) -> Way {
-        let Some(debts) = self.servers.get_mut(&server) else { return Way::Free(None) };
+        let free = Way::Free { owed: false, token: None };
+        let Some(debts) = self.servers.get_mut(&server) else { return free };
         match debts.of.get(call_id).map(|debt| debt.phase) {
-            None => Way::Free(None),
+            None => free,
             Some(Phase::OnItsWay) => Way::Blocked,
-            Some(_) => Way::Free(debts.forget(call_id)),
+            Some(_) => Way::Free { owed: true, token: debts.forget(call_id) },
         }
     }
 

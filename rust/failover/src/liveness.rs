@@ -117,8 +117,15 @@ impl Liveness {
     }
 
     /// The pool did not run for `span`: nobody could be heard, nobody is to blame.
-    pub(crate) fn excuse(&mut self, span: Duration, now: Time) {
+    pub(crate) fn excuse(&mut self, span: Duration, suspect_after: Duration, now: Time) {
         self.heard_at = (self.heard_at + span).min(now);
+        // After a long stop a suspect is probed anew: it may have recovered meanwhile.
+        if span >= suspect_after {
+            self.heard_at = self.heard_at.max(now - suspect_after);
+            if let State::Suspect { probes, .. } = &mut self.state {
+                *probes = 0;
+            }
+        }
     }
 
     /// When [`tick`](Self::tick) and [`ping_is_due`](Self::ping_is_due) want to be asked again.

@@ -31,6 +31,13 @@ pub(crate) type CallId = Arc<[u8]>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallKey(u64);
 
+#[cfg(test)]
+impl CallKey {
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// One call.
 #[derive(Debug)]
 pub(crate) struct Entry {

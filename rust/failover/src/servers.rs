@@ -177,9 +177,9 @@ impl Servers {
     }
 
     /// Nobody ran for `span`.
-    pub(crate) fn excuse(&mut self, span: Duration, now: Time) {
+    pub(crate) fn excuse(&mut self, span: Duration, config: &Config, now: Time) {
         for server in self.by_id.values_mut() {
-            server.liveness.excuse(span, now);
+            server.liveness.excuse(span, Duration::from_millis(config.suspect_ms), now);
         }
     }
 

@@ -40,6 +40,8 @@ struct Try {
     server: ServerId,
     /// The request, while it may still be answered, and its place in the story.
     open: Option<(Cookie, Option<usize>)>,
+    /// It may have something of the call from before.
+    was_there: bool,
 }
 
 /// What to do now.
@@ -58,7 +60,7 @@ impl Walk {
 
     /// Do not ask this one.
     pub(crate) fn avoid(&mut self, server: ServerId) {
-        self.tries.push(Try { server, open: None });
+        self.tries.push(Try { server, open: None, was_there: false });
     }
 
     /// What to do, given who could be asked, best first. `blocked`: somebody else can be asked very soon.
@@ -86,8 +88,18 @@ impl Walk {
     /// A server was asked; when it is late at `next_at`, ask another one too.
     pub(crate) fn asked(&mut self, server: ServerId, name: &str, cookie: Cookie, now: Time, next_at: Time) {
         let place = self.note(name, Asked::Offer, now);
-        self.tries.push(Try { server, open: Some((cookie, place)) });
+        self.tries.push(Try { server, open: Some((cookie, place)), was_there: false });
         self.next_at = next_at;
+    }
+
+    /// The server that is being asked may have something of the call from before.
+    pub(crate) fn was_there(&mut self, server: ServerId) {
+        self.tries.iter_mut().filter(|one| one.server == server).for_each(|one| one.was_there = true);
+    }
+
+    /// Whether a server that refuses may have something of the call all the same.
+    pub(crate) fn may_have_more(&self, server: ServerId) -> bool {
+        self.tries.iter().any(|one| one.server == server && one.was_there)
     }
 
     /// The server that was asked with this cookie, while it may still answer.

@@ -6,7 +6,7 @@ use mediaha_time::{Duration, Time};
 
 use crate::nets::{Call, Complaint, Phase};
 use crate::server::Server;
-use crate::world::World;
+use crate::world::{EXIT, World};
 
 /// A server that has been without any trouble for so long before a call asks for it must take the call. It covers the
 /// pool's silence limit, a ping, and a few losses.
@@ -31,6 +31,9 @@ impl World {
 
     /// Nobody is called dead without having given reason, and be it that the pool was stopped.
     pub(crate) fn judge_death(&mut self, name: &str, why: &str) {
+        if why == EXIT {
+            return;
+        }
         let then = self.now - FIT_TO_LIVE;
         let server = self.servers.iter().find(|server| server.name == name);
         if then > Time::ZERO && server.is_some_and(|server| server.effects.is_fit_since(then)) {
@@ -99,13 +102,16 @@ impl World {
 /// What is wrong with the call's streams on its server: both parties must be sent to where they last said.
 fn incomplete(call: &Call, server: &Server) -> Option<String> {
     let wanted = |leg: usize, port: u16| {
-        let leg = call.legs[leg];
-        port == leg.port || Some(port) == leg.offered
+        let leg = &call.legs[leg];
+        port == leg.port || leg.offered.contains(&port)
     };
     let port = |side: usize, plan: &mediaha_media::StreamPlan| plan.sides[side].remote.map(|remote| remote.port());
     let is_whole = |plan: &mediaha_media::StreamPlan| {
-        let caller = port(0, plan).is_some_and(|port| wanted(0, port));
-        caller && (call.phase == Phase::Ringing || port(1, plan).is_some_and(|port| wanted(1, port)))
+        // A server that lost its memory may have heard of the call first in a re-offer of the callee.
+        [(0, 1), (1, 0)].into_iter().any(|(caller, callee)| {
+            let caller = port(caller, plan).is_some_and(|port| wanted(0, port));
+            caller && (call.phase == Phase::Ringing || port(callee, plan).is_some_and(|port| wanted(1, port)))
+        })
     };
     (!server.streams().any(is_whole)).then(|| format!("its streams do not lead to {:?}", call.legs))
 }

@@ -52,12 +52,12 @@ pub(crate) enum Phase {
 }
 
 /// One party's media.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Leg {
     /// The port of the last SDP that both agreed on.
     pub(crate) port: u16,
-    /// The port of one that was offered since, and perhaps never agreed on.
-    pub(crate) offered: Option<u16>,
+    /// The ports of those that were offered since, and perhaps never agreed on.
+    pub(crate) offered: Vec<u16>,
 }
 
 /// One call.
@@ -137,7 +137,7 @@ impl Nets {
             phase: Phase::Idle,
             server: None,
             stranded: false,
-            legs: [Leg::default(); 2],
+            legs: [Leg::default(), Leg::default()],
             change: (0, 0),
             open: None,
         };
@@ -204,7 +204,7 @@ impl Nets {
         let port = self.port();
         let call = &mut self.calls[index];
         (call.phase, call.server, call.stranded) = (Phase::Setup, None, false);
-        call.legs = [Leg { port, offered: None }, Leg::default()];
+        call.legs = [Leg { port, offered: Vec::new() }, Leg::default()];
         self.offer(index, 0, port, now);
         if self.chance.happens(60) {
             self.later(0, 60, index, Act::Hangup);
@@ -222,7 +222,7 @@ impl Nets {
         let (port, by) = (self.port(), self.chance.index(2));
         let call = &mut self.calls[index];
         (call.phase, call.change) = (Phase::Changing, (by, port));
-        call.legs[by].offered = Some(port);
+        call.legs[by].offered.push(port);
         self.offer(index, by, port, now);
     }
 
@@ -267,7 +267,7 @@ impl Nets {
             }
             Phase::Confirming => {
                 call.phase = Phase::Talking;
-                call.legs[call.change.0] = Leg { port: call.change.1, offered: None };
+                call.legs[call.change.0] = Leg { port: call.change.1, offered: Vec::new() };
                 self.talk(index);
             }
             phase => self.violations.push(Violation(format!("anchored while {phase:?} at {now:?}"))),

@@ -4,7 +4,7 @@ use mediaha_time::{Duration, Time};
 
 use crate::chance::Chance;
 use crate::effect::Effect;
-use crate::server::Server;
+use crate::server::{ROOMY, Server};
 
 /// Faults begin before this, and have ended by then unless they last for ever.
 pub(crate) const HEALED_AT: Time = Time::from_millis(5_000);
@@ -71,7 +71,7 @@ impl Plan {
 }
 
 fn server(number: u8, chance: &mut Chance) -> Server {
-    let sessions_max = if chance.happens(100) { 1 + chance.index(4) } else { 1000 };
+    let sessions_max = if chance.happens(100) { 1 + chance.index(4) } else { ROOMY };
     let mut server = Server::new(number, sessions_max, chance.happens(150));
     server.refuses = chance.happens(700);
     server.way_us.1 = if chance.happens(200) { 20_000 } else { 1_000 };

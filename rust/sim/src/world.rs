@@ -14,6 +14,9 @@ use crate::plan::{EMPTY_AT, HEALED_AT, Plan, SETTLED_AT, What};
 use crate::server::Server;
 use crate::story::Story;
 
+/// What a supervisor says of a process that was killed.
+pub(crate) const EXIT: &str = "exit status 9";
+
 /// Everything there is.
 #[derive(Debug)]
 pub struct World {
@@ -124,7 +127,7 @@ impl World {
             Happens::Begin(what) => self.begin(what),
             Happens::End(server, id) => self.end(server, id),
             Happens::Told(server) => {
-                let (server, why) = (self.servers[server].name.clone(), "exit status 9".to_owned());
+                let (server, why) = (self.servers[server].name.clone(), EXIT.to_owned());
                 self.pool_input(Input::Command(Command::Died { server, why }));
             }
             Happens::Healed => self.nets.quiet = true,

@@ -75,6 +75,9 @@ impl Pool {
             let call_id = entry.id.clone();
             return self.refuse(token, &call_id, Fault::Busy, "another request of the call is being done");
         }
+        if let What::Offer(_) = what {
+            entry.agreement.offering();
+        }
         entry.wish = Some(Wish {
             token,
             what,

@@ -85,7 +85,7 @@ impl Pool {
     /// Something happened at `now`, which never runs backwards.
     pub fn handle(&mut self, input: Input, now: Time) {
         if let Some(stopped) = self.stall.woken(self.wake_at(), self.config.stall_ms_min, now) {
-            self.servers.excuse(stopped, now);
+            self.servers.excuse(stopped, &self.config, now);
         }
         match input {
             Input::Command(command) => self.command(command, now),
@@ -187,7 +187,7 @@ impl Pool {
         };
         self.sign_of_life(server, rtt.filter(|_| self.is_one_of_few(&flight)), now);
         match flight.purpose {
-            Purpose::Walk(key) => self.walk_answered(key, cookie, judge(reply), now),
+            Purpose::Walk(key) => self.walk_answered(key, cookie, judge(reply), rtt.is_some(), now),
             Purpose::Rebuild(key) => self.rebuild_answered(key, cookie, judge(reply), now),
             Purpose::Wish(key) => self.wish_answered(key, cookie, judge(reply), now),
             Purpose::Delete(call_id) => self.delete_answered(server, &call_id, now),

@@ -43,10 +43,14 @@ impl Pool {
         }
     }
 
-    /// An offer of the call is about to go to `server`.
-    pub(super) fn make_way(&mut self, server: ServerId, call_id: &CallId) {
-        if let Way::Free(token) = self.fence.make_way(server, call_id) {
-            self.deleted(token, call_id);
+    /// An offer of the call is about to go to `server`. Gives whether the server may have something of the call.
+    pub(super) fn make_way(&mut self, server: ServerId, call_id: &CallId) -> bool {
+        match self.fence.make_way(server, call_id) {
+            Way::Free { owed, token } => {
+                self.deleted(token, call_id);
+                owed
+            }
+            Way::Blocked => true,
         }
     }
 

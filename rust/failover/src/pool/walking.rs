@@ -26,8 +26,15 @@ impl Pool {
         }
     }
 
-    /// A server answered the offer of a walk.
-    pub(super) fn walk_answered(&mut self, key: CallKey, cookie: Cookie, judged: Judged, now: Time) {
+    /// A server answered the offer of a walk. `asked_once`: it was not sent again.
+    pub(super) fn walk_answered(
+        &mut self,
+        key: CallKey,
+        cookie: Cookie,
+        judged: Judged,
+        asked_once: bool,
+        now: Time,
+    ) {
         let Some(entry) = self.calls.entry_mut(key) else { return };
         let call_id = entry.id.clone();
         let is_new = matches!(entry.state, State::Seeking { .. });
@@ -45,13 +52,13 @@ impl Pool {
                 self.drop_losers(key, &call_id, now);
                 self.refuse_seeker(key, Fault::Caller, text);
             }
-            Judged::Full(text) => {
+            Judged::Full(text) if asked_once && !walk.may_have_more(server) => {
                 walk.ended(cookie, Outcome::Error(text), now);
                 self.walk_on(key, now);
             }
-            Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Failed(text) => {
+            Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
                 walk.ended(cookie, Outcome::Error(text), now);
-                // Who fails in a way of its own may have kept something.
+                // Who fails in a way of its own may have kept something; so may one that was asked twice.
                 self.owe(server, &call_id, false, None, now);
                 self.walk_on(key, now);
             }
@@ -91,7 +98,7 @@ impl Pool {
         let Some(step) = entry.agreement.step(0) else { return };
         let call_id = entry.id.clone();
         let is_new = matches!(entry.state, State::Seeking { .. });
-        self.make_way(server, &call_id);
+        let was_there = self.make_way(server, &call_id);
         let request = self.request(&call_id, step);
         let cookie = self.send(server, Purpose::Walk(key), request, Time::FAR, now);
         let Some(asked) = self.servers.get(server) else { return };
@@ -105,6 +112,9 @@ impl Pool {
                 (false, _) => busy_try,
             };
             walk.asked(server, &name, cookie, now, now + patience);
+            if was_there {
+                walk.was_there(server);
+            }
         }
     }
 
