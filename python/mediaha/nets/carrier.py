@@ -241,9 +241,9 @@ class Carrier:
             self.tables.answered(held, effect.tx, keep=keep)
 
     def _note(self, held: Held, note: Note) -> None:
-        held.story.add(time.monotonic(), note)
+        ms = held.story.add(time.monotonic(), note)
         held.story.update(held.call)
-        self.journal.add(held.call.id, note)
+        self.journal.add(held.call.id, ms, note)
         self._count(note.what)
 
     def _count(self, what: str) -> None:

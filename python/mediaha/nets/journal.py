@@ -23,16 +23,16 @@ class Journal:
     """Decisions on their way into the log, written when nothing more urgent is to be done."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[str, Note]] = deque()
+        self._waiting: deque[tuple[str, float, Note]] = deque()
         self._some = trio.Event()
         self.dropped = 0
 
-    def add(self, call_id: str, note: Note) -> None:
-        """A decision was made about a call."""
+    def add(self, call_id: str, ms: float, note: Note) -> None:
+        """A decision was made about a call, ``ms`` after its INVITE: the line itself is written a little later."""
         if len(self._waiting) >= LINES_MAX:
             self._waiting.popleft()
             self.dropped += 1
-        self._waiting.append((call_id, note))
+        self._waiting.append((call_id, ms, note))
         self._some.set()
 
     async def run(self) -> None:
@@ -51,7 +51,7 @@ class Journal:
 
     def _write(self, lines: int) -> None:
         for _ in range(min(lines, len(self._waiting))):
-            call_id, note = self._waiting.popleft()
+            call_id, ms, note = self._waiting.popleft()
             write = _log.warning if note.what in _WARNINGS else _log.info
             facts = {"attempts": [f"{one.server}: {one.outcome}" for one in note.story]} if note.story else {}
-            write(note.what, call_id=call_id, **note.facts, **facts)
+            write(note.what, call_id=call_id, ms=ms, **note.facts, **facts)

@@ -28,12 +28,13 @@ class Story:
         self.call_ids: list[str] = []
         """Of both legs; more than one of the callee's when several targets were tried."""
 
-    def add(self, now: float, note: Note) -> None:
-        """A decision was made at ``now`` (monotonic seconds)."""
+    def add(self, now: float, note: Note) -> float:
+        """A decision was made at ``now`` (monotonic seconds). Gives the milliseconds since the call began."""
         self._entries.append((now, note))
         if len(self._entries) > self._max:
             del self._entries[self._max // 2]
             self._dropped += 1
+        return self._ms(now)
 
     def update(self, call: Call) -> None:
         """The call as it is now."""
