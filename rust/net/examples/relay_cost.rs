@@ -28,7 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let windows: usize = rest.first().map_or(Ok(3), |text| text.parse())?;
     raise_open_files(65_536)?;
     precise_timers()?;
+    let began = monotonic();
     let mut load = Load::new(ng.parse()?, calls.parse()?)?;
+    println!("{calls} calls set up one after another in {} ms", monotonic().since(began).as_millis());
     load.run(WARM_UP)?;
     for _ in 0..windows {
         load.window = Window::default();

@@ -70,21 +70,36 @@ impl Worker {
     pub(crate) fn run(mut self) {
         // Without it a pause is 50 µs longer than asked for; nothing depends on it.
         let _ = precise_timers();
-        let mut idle_since = monotonic();
+        let mut done_at = monotonic();
         while !self.mailbox.is_stopping() {
-            let timeout = (!self.table.is_settled()).then(|| self.settle_at.since(idle_since));
+            // While pausing, a look that finds nothing comes before each pause: a burst on one socket, of which each look
+            // takes one packet, is through before the worker sleeps.
+            // While pausing, a look that finds nothing comes before each pause: a burst on one socket, of which each look
+            // takes one packet, is through before the worker sleeps.
+            let pausing = self.pace.pauses(done_at);
+            let timeout = self.timeout(pausing, done_at);
             self.epoll.wait(&mut self.events, timeout).expect("epoll waits");
             let woken_at = monotonic();
             let found = self.look(woken_at);
             self.settle(woken_at);
-            idle_since = monotonic();
+            self.pace.found(found, woken_at);
+            let busy_since = if pausing { done_at } else { woken_at };
+            done_at = monotonic();
             self.tally.wakeups.add(1);
-            self.tally.busy_ns.add(u64::try_from(idle_since.since(woken_at).as_nanos()).unwrap_or(0));
-            let pause = self.pace.after(found, !self.events.is_full(), idle_since);
-            if !pause.is_zero() {
-                thread::sleep(pause);
+            self.tally.busy_ns.add(u64::try_from(done_at.since(busy_since).as_nanos()).unwrap_or(0));
+            if pausing && found == 0 {
+                thread::sleep(self.pace.pause());
+                done_at = monotonic();
             }
         }
+    }
+
+    /// How long to wait for packets.
+    fn timeout(&self, pausing: bool, now: Time) -> Option<Duration> {
+        if pausing {
+            return Some(Duration::ZERO);
+        }
+        (!self.table.is_settled()).then(|| self.settle_at.since(now))
     }
 
     /// Does what control says, then forwards what the last wait has found; returns how many packets that were.
