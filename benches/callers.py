@@ -1,0 +1,127 @@
+"""SIPp as callers and callees at a rate: calls from INVITE to BYE through NeTS, no audio, no hold."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.sipp import expect, invite, provisional, request, respond, respond_in_dialog, take, to_xml
+
+from mediaha.drill.report import percentile
+from mediaha.model.address import Address
+
+CALLER = [invite(), *provisional(), expect(200, pattern="m=audio"), request("ACK"), request("BYE"), expect(200)]
+CALLEE = [
+    take("INVITE"),
+    respond(180, "Ringing"),
+    respond(200, "OK", "sendrecv"),
+    take("ACK"),
+    take("BYE"),
+    respond_in_dialog(200, "OK"),
+]
+BUFFER_BYTES = 2 * 1024 * 1024
+END_S_MAX = 15.0
+"""How long calls may go on after the last was placed, before they count as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What SIPp saw at one rate."""
+
+    rate: float
+    """Asked for, calls a second."""
+    placed: int
+    completed: int
+    """INVITE, 200, BYE, 200."""
+    lasted_s: float
+    """From the first INVITE to the last 200 of a BYE."""
+    retransmitted: int
+    """INVITEs and BYEs that the caller had to send again."""
+    setup_ms_p50: float | None
+    setup_ms_p99: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Every call was completed, without repeating more than one in a thousand, and not much later than asked."""
+        on_time = self.placed / self.rate + 1.0
+        return self.completed == self.placed and self.retransmitted <= self.placed / 1000 and self.lasted_s < on_time
+
+
+class Callees:
+    """SIPp that answers every call, on one core, until it is closed."""
+
+    def __init__(self, listen: Address, core: int, folder: Path) -> None:
+        scenario = folder / "callee.xml"
+        scenario.write_text(to_xml(CALLEE))
+        command = [*_sipp(scenario, core, "callee"), "-p", str(listen.port)]
+        self._process = subprocess.Popen(command, **_quietly(folder))
+
+    def close(self) -> None:
+        """End it."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+
+def place_calls(site: Address, rate: int, seconds: float, core: int, folder: Path) -> Outcome:
+    """Place ``rate`` calls a second for so long; returns when they have ended or failed."""
+    calls = round(rate * seconds)
+    scenario, log = folder / "caller.xml", folder / f"calls-{rate}.tsv"
+    scenario.write_text(to_xml(CALLER))
+    command = [*_sipp(scenario, core, "caller"), "-m", str(calls), "-r", str(rate), "-l", str(calls)]
+    command += ["-trace_shortmsg", "-shortmessage_file", str(log), str(site)]
+    process = subprocess.Popen(command, **_quietly(folder))
+    try:
+        process.wait(seconds + END_S_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return read(log.read_text(errors="replace"), rate, calls)
+
+
+def read(log: str, rate: float, placed: int) -> Outcome:
+    """What SIPp's log of messages says; its own statistics have a clock of 4 ms."""
+    invited: dict[str, float] = {}
+    answered: dict[str, float] = {}
+    hung_up: dict[str, float] = {}
+    completed: dict[str, float] = {}
+    sent = 0
+    for line in log.splitlines():
+        fields = line.split("\t")
+        if len(fields) < 7:
+            continue
+        at, (way, call, cseq, first_line) = float(fields[2]), fields[3:7]
+        method = cseq.split()[-1]
+        if way == "S" and method in ("INVITE", "BYE"):
+            sent += 1
+            (invited if method == "INVITE" else hung_up).setdefault(call, at)
+        elif way == "R" and first_line.startswith("SIP/2.0 200"):
+            (answered if method == "INVITE" else completed).setdefault(call, at)
+    setups_ms = [(at - invited[call]) * 1000 for call, at in answered.items() if call in invited]
+    return Outcome(
+        rate=rate,
+        placed=placed,
+        completed=len(completed.keys() & answered.keys()),
+        lasted_s=max(completed.values(), default=0.0) - min(invited.values(), default=0.0),
+        retransmitted=sent - len(invited) - len(hung_up),
+        setup_ms_p50=percentile(setups_ms, 50),
+        setup_ms_p99=percentile(setups_ms, 99),
+    )
+
+
+def _sipp(scenario: Path, core: int, name: str) -> list[str]:
+    command = ["taskset", "--cpu-list", str(core), "sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-nostdin"]
+    command += ["-s", "desk", "-key", "rtp_port", "6000", "-buff_size", str(BUFFER_BYTES), "-recv_timeout", "20000"]
+    return [*command, "-trace_err", "-error_file", f"{name}.errors"]
+
+
+def _quietly(folder: Path) -> dict[str, object]:
+    return {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "cwd": folder,
+        "env": {**os.environ, "TERM": "dumb"},
+    }
