@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import os
+import random
 import socket
 
-_START = 20000 + (os.getpid() * 64) % 8000
-_CANDIDATES = itertools.chain(range(_START, 28000), range(20000, _START))
+_BLOCKS = list(range(20000, 28000, 16))
+# Test runs side by side on one machine look for their ports in different places.
+random.Random().shuffle(_BLOCKS)
+_CANDIDATES = (port for block in _BLOCKS for port in range(block, block + 16))
 
 
 def free_udp_port() -> int:

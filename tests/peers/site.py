@@ -14,7 +14,8 @@ from pathlib import Path
 from mediaha.ops.asking import NotServing, ask
 from tests.peers.ports import free_udp_port
 
-PORTS_EACH = 400
+MARK = "MEDIAHA_SITE_OF_TEST"
+"""In the environment of a site's processes, so that one that is left over is found."""
 
 
 class Site:
@@ -29,6 +30,7 @@ class Site:
         log_to: int | None = None,
     ) -> None:
         self.folder = folder
+        self.host = "127.0.0.1"
         self.control = folder / "control.sock"
         self.port = free_udp_port()
         self.target_port = free_udp_port()
@@ -42,17 +44,18 @@ class Site:
         command += arguments
         self._log = (folder / "site.log").open("wb")
         errors = self._log if log_to is None else log_to
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=errors)
+        marked = {**os.environ, MARK: str(folder)}
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=errors, env=marked)
 
     @property
     def address(self) -> str:
         """Where NeTS takes calls."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def target(self) -> str:
         """Where its calls go."""
-        return f"127.0.0.1:{self.target_port}"
+        return f"{self.host}:{self.target_port}"
 
     def log(self) -> str:
         """What it printed and logged."""
@@ -98,11 +101,16 @@ class Site:
             assert time.monotonic() < deadline, f"not within {timeout} s: {what}\n{told}"
             time.sleep(0.05)
 
-    def ready(self) -> Site:
-        """Wait until every media server is usable."""
+    def ready(self, *names: str) -> Site:
+        """Wait until the media servers of these names are usable; all of them without a name."""
         self.wait_until(
-            lambda status: status["servers"] and all(server["state"] == "usable" for server in status["servers"]),
-            "every media server usable",
+            lambda status: (
+                status["servers"]
+                and all(
+                    server["state"] == "usable" for server in status["servers"] if not names or server["name"] in names
+                )
+            ),
+            f"usable: {', '.join(names) or 'every media server'}",
             40,
         )
         return self
@@ -116,6 +124,14 @@ class Site:
             ),
             "no call left",
         )
+
+    def open_files(self) -> dict[str, int]:
+        """How many descriptors the site's process and each media-server process have open."""
+        pids = {
+            "nets": self.process.pid,
+            **{one["name"]: one["pid"] for one in self.status()["servers"] if one["pid"]},
+        }
+        return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}
 
     def signal(self, name: str, number: signal.Signals) -> int:
         """Send a signal to a media server's process; gives its pid."""
@@ -141,3 +157,14 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def left_over(folder: Path) -> list[str]:
+    """Processes of sites under ``folder`` that still run, as their command lines."""
+    wanted = f"{MARK}={folder}".encode()
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if wanted in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found

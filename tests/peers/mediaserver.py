@@ -1,0 +1,64 @@
+"""A media server that no supervisor looks after: a test starts it, breaks it, and starts it again if it likes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.peers.ports import free_udp_port
+from tests.peers.site import MARK
+
+
+class MediaServer:
+    """One `mediaha serve --role media`; `start` may be called again once it has crashed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        ports: tuple[int, int] = (28000, 28999),
+        inside: Sequence[str] = (),
+    ) -> None:
+        """``inside`` stands before the command line: ``ip netns exec NAME``."""
+        self.ng = f"{host}:{free_udp_port()}"
+        self._log = folder / f"{name}.log"
+        self._marked = {**os.environ, MARK: str(folder)}
+        self._command = [*inside, sys.executable, "-m", "mediaha", "serve", "--role", "media", "--name", name]
+        self._command += ["--listen-ng", self.ng, "--interface", host, "--ports", f"{ports[0]}-{ports[1]}"]
+        self.start()
+
+    def start(self) -> None:
+        """Run it; whoever needs it waits until its ng port answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._marked
+            )
+
+    def crash(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def hang(self) -> None:
+        """It stands still, and its ports stay bound."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on where it stood."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def open_files(self) -> int:
+        """How many descriptors it has open."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
+    def __enter__(self) -> MediaServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.crash()

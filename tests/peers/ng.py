@@ -1,0 +1,68 @@
+"""Things at an ng port that are no good media server: one that never answers, and one that answers as it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+
+
+class BlackHole:
+    """A bound port that nobody reads: what is sent to it is neither answered nor refused."""
+
+    def __init__(self) -> None:
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 0))
+        host, port = self._sock.getsockname()
+        self.address = f"{host}:{port}"
+
+    def __enter__(self) -> BlackHole:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
+
+class Grumbler:
+    """It answers each ping with a pong, and everything else with the same reply: the bytes after the cookie."""
+
+    def __init__(self, reply: bytes) -> None:
+        self._reply = reply
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 0))
+        host, port = self._sock.getsockname()
+        self.address = f"{host}:{port}"
+        self.asked: list[str] = []
+        """The commands it got, pings left out."""
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                datagram, source = self._sock.recvfrom(65535)
+                cookie, _, body = datagram.partition(b" ")
+                if not cookie:
+                    return
+                command = _command(body)
+                if command != "ping":
+                    self.asked.append(command)
+                reply = b"d6:result4:ponge" if command == "ping" else self._reply
+                self._sock.sendto(cookie + b" " + reply, source)
+
+    def __enter__(self) -> Grumbler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        host, port = self._sock.getsockname()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", (host, port))
+        self._thread.join(5)
+        self._sock.close()
+
+
+def _command(body: bytes) -> str:
+    """The command of a bencoded request."""
+    found = re.search(rb"7:command(\d+):", body)
+    return body[found.end() : found.end() + int(found[1])].decode() if found else ""

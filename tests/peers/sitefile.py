@@ -1,0 +1,88 @@
+"""A site.toml of one host, on free ports: media servers of its own and others that only stand in its lists."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.peers.ports import free_udp_port
+from tests.peers.site import Site
+
+_RTP_PORTS = itertools.cycle(range(30000, 40000, 400))
+QUICK = {"hold_down_ms": 300}
+"""Timings for tests: a server that is back is trusted sooner."""
+
+
+@dataclass(frozen=True)
+class Media:
+    """A ``[[media]]`` table."""
+
+    name: str
+    ng: str
+    more: Mapping[str, object] = field(default_factory=dict)
+
+
+def ours(name: str, **more: object) -> Media:
+    """A media server that the site starts; ``more`` are further keys of its table."""
+    first = next(_RTP_PORTS)
+    return Media(name, f"127.0.0.1:{free_udp_port()}", {"host": "here", "ports": f"{first}-{first + 399}", **more})
+
+
+def foreign(name: str, ng: str) -> Media:
+    """A media server that somebody else runs."""
+    return Media(name, ng, {"managed": False})
+
+
+class SiteFile:
+    """The file, written when made and again on ``write``; ``serve`` runs the site in it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *media: Media,
+        host: str = "127.0.0.1",
+        lists: Mapping[str, Sequence[str]] | None = None,
+        timings: Mapping[str, object] = QUICK,
+    ) -> None:
+        """``lists`` gives each domain its media servers; left out, one domain has all, as they are given."""
+        self.path = folder / "site.toml"
+        self._media = media
+        self._host = host
+        self._timings = timings
+        self._port = free_udp_port()
+        lists = lists or {"*": [one.name for one in media]}
+        self.targets = {domain: free_udp_port() for domain in lists}
+        """Where the calls of each domain go."""
+        self.write(lists)
+
+    def write(self, lists: Mapping[str, Sequence[str]]) -> None:
+        """Write the file with these lists of the domains that it was made with."""
+        nets = {"name": "nets-1", "host": "here", "listen": f"{self._host}:{self._port}"}
+        domains = [
+            {"name": domain, "media": list(names), "targets": [f"{self._host}:{self.targets[domain]}"]}
+            for domain, names in lists.items()
+        ]
+        tables = [
+            _table("[[hosts]]", {"name": "here", "address": self._host}),
+            *(_table("[[media]]", {"name": one.name, "ng": one.ng, **one.more}) for one in self._media),
+            _table("[[nets]]", nets),
+            *(_table("[[domains]]", domain) for domain in domains),
+            _table("[timings]", self._timings),
+        ]
+        self.path.write_text("\n".join(tables))
+
+    def serve(self, *arguments: str) -> Site:
+        """Run the site; calls are expected at the target of the first domain."""
+        site = Site(self.path.parent, str(self.path), *arguments, standalone=False)
+        site.host = self._host
+        site.port = self._port
+        site.target_port = next(iter(self.targets.values()))
+        return site
+
+
+def _table(head: str, entries: Mapping[str, object]) -> str:
+    """TOML writes strings, numbers, booleans and lists of them as JSON does."""
+    return "\n".join([head, *(f"{key} = {json.dumps(value)}" for key, value in entries.items()), ""])
