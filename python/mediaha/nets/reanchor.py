@@ -147,7 +147,7 @@ def _accepted(turn: Turn, item: Open, request: Request, response: Response, *, e
 
 def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
     """A party's answer: when it has moved its own end, the media server must know."""
-    if same_places(sdp, leg.sdp):
+    if sdp == leg.sdp or same_places(sdp, leg.sdp):
         turn.set_leg(party, sdp=sdp)
     else:
         turn.note("new address", party=str(party))
