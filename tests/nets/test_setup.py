@@ -176,7 +176,7 @@ def test_a_target_that_has_said_100_is_waited_for():
     assert story.none(Send)
 
 
-@pytest.mark.parametrize(("how", "status"), [("503", 500), ("timeout", 408), ("unreachable", 500)])
+@pytest.mark.parametrize(("how", "status"), [("503", 503), ("timeout", 408), ("unreachable", 503)])
 def test_when_no_target_is_left_the_caller_is_told(how, status):
     story = Story()
     story.anchored()
@@ -186,7 +186,9 @@ def test_when_no_target_is_left_the_caller_is_told(how, status):
             story.responds(target, 503)
         else:
             story.silent(target, unreachable=how == "unreachable")
-    assert story.the(Reply).status == status
+    reply = story.the(Reply)
+    assert reply.status == status
+    assert "Retry-After" not in dict(reply.headers), "that would keep other calls away"
     assert story.over
 
 

@@ -34,6 +34,10 @@ from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
 
+NO_WAY = 503
+"""For a caller whose callee cannot be reached from here: a call manager then tries its other route (TR4). Without a
+Retry-After it says nothing about our own state (RFC 3261 section 21.5.4), so other calls still come."""
+
 
 def place(turn: Turn, offer: bytes) -> None:
     """The call has just been taken: ask for media; without an offer there is nothing to ask for yet."""
@@ -124,8 +128,7 @@ def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
     """The INVITE got no response, or could not be sent."""
     turn.close(item.ref)
     if unreachable:
-        # A proxy does not hand a 503 on, as it would be taken for our own state (RFC 3261 section 16.7).
-        next_target(turn, "unreachable", 500)
+        next_target(turn, "unreachable", NO_WAY)
     else:
         next_target(turn, "no response", 408)
 
@@ -188,7 +191,7 @@ def _refused(turn: Turn, response: Response) -> None:
     phase = turn.call.phase
     silent = isinstance(phase, Trying)  # a 408 after ringing is the callee who did not answer
     if status == 503:
-        next_target(turn, "503", 500)
+        next_target(turn, "503", NO_WAY)
     elif status == 408 and silent:
         next_target(turn, "408", 408)
     else:
