@@ -64,7 +64,7 @@ async def place_calls(phones: Phones, calls: int, rate: float, progress: Progres
 def silent_streams(load: Load, phones: Phones) -> set[int]:
     """Endpoints of calls that stand and hear nothing now."""
     open_gaps = {gap.endpoint for gap in load.gaps(longer_than_ms=FLOW_MS_MAX) if gap.ended is None}
-    standing = {leg.audio for call in phones.calls if call.lost is None for leg in call.legs()}
+    standing = {leg.audio for call in phones.calls if call.lost is None and not call.ended for leg in call.legs()}
     return open_gaps & standing
 
 
