@@ -87,6 +87,12 @@ impl Audit {
         finding
     }
 
+    /// It did not know a call that somebody else asked it about.
+    pub(crate) fn doubt(&mut self, calls: usize, now: Time) {
+        self.doubtful = self.doubtful.max(calls);
+        self.next_at = now;
+    }
+
     /// The server did not answer: that is for the heartbeat to judge.
     pub(crate) fn unanswered(&mut self) {
         self.asking = false;

@@ -1,6 +1,6 @@
 //! A media server of the world: the real control of one, over a datapath that is a table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mediaha_media::testing::TableDatapath;
@@ -39,6 +39,8 @@ pub(crate) struct Server {
     datapath: TableDatapath,
     /// What has come while it hung.
     waiting: Vec<Vec<u8>>,
+    /// What it refused, by cookie: it says the same when it is asked again.
+    refused: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Server {
@@ -58,6 +60,7 @@ impl Server {
             controller,
             datapath,
             waiting: Vec::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -75,6 +78,7 @@ impl Server {
     pub(crate) fn crash(&mut self, number: u8) {
         self.lives += 1;
         self.waiting.clear();
+        self.refused.clear();
         (self.controller, self.datapath) = process(number, self.lives, self.sessions_max);
     }
 
@@ -115,6 +119,12 @@ impl Server {
         ids.iter().filter_map(text).collect()
     }
 
+    /// Whether it may have lost its memory without anybody being able to see it: a foreign server that forgot a call,
+    /// and is asked to change it, creates half of it without a word.
+    pub(crate) fn may_have_half_a_call(&self) -> bool {
+        self.is_foreign && self.lives > 0
+    }
+
     /// The streams it forwards.
     pub(crate) fn streams(&self) -> impl Iterator<Item = &StreamPlan> {
         self.datapath.plans().map(|(_, plan)| plan)
@@ -131,7 +141,12 @@ impl Server {
     }
 
     fn answer(&mut self, datagram: &[u8], now: Time) -> Option<Vec<u8>> {
+        let cookie = datagram.split(|&byte| byte == b' ').next().unwrap_or_default();
+        if let Some(refusal) = self.refused.get(cookie) {
+            return Some(refusal.clone());
+        }
         if let Some(refusal) = self.effects.failing().and_then(|reason| refusal(datagram, reason)) {
+            self.refused.insert(cookie.to_vec(), refusal.clone());
             return Some(refusal);
         }
         let reply =

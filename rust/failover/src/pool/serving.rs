@@ -70,7 +70,10 @@ impl Pool {
                 self.fulfilled(key, server, sdp);
             }
             Judged::Callers(text) => self.refuse_wish(key, Fault::Caller, &text, now),
-            Judged::UnknownCall(_) if !has_moved => self.relocate(key, server, false),
+            Judged::UnknownCall(_) if !has_moved => {
+                self.doubt(server, now);
+                self.relocate(key, server, false);
+            }
             Judged::Full(_) | Judged::Failed(_) if !has_moved && self.has_other(key, server) => {
                 self.relocate(key, server, true);
             }

@@ -59,7 +59,7 @@ impl Pool {
             Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
                 walk.ended(cookie, Outcome::Error(text), now);
                 // Who fails in a way of its own may have kept something; so may one that was asked twice.
-                self.owe(server, &call_id, false, None, now);
+                self.owe(server, &call_id, !asked_once, None, now);
                 self.walk_on(key, now);
             }
         }

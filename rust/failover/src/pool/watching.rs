@@ -107,6 +107,13 @@ impl Pool {
         }
     }
 
+    /// The server did not know a call it should know: it may have forgotten the others too.
+    pub(super) fn doubt(&mut self, server: ServerId, now: Time) {
+        if let Some(one) = self.servers.get_mut(server) {
+            one.audit.doubt(one.calls.len(), now);
+        }
+    }
+
     pub(super) fn audit_unanswered(&mut self, server: ServerId) {
         if let Some(one) = self.servers.get_mut(server) {
             one.audit.unanswered();
