@@ -1,0 +1,7 @@
+//! Stories of the pool: what happens to calls when media servers fail. Virtual time; nothing is random.
+
+mod fencing;
+mod moving;
+mod setup;
+mod watching;
+mod world;

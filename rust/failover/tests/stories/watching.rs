@@ -1,0 +1,139 @@
+//! Is it dead, or slow, or is it us?
+
+use mediaha_failover::{Command, Input, ServerState};
+use mediaha_time::Duration;
+
+use super::world::World;
+
+#[test]
+fn a_process_that_died_is_acted_on_at_once() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.crash("a");
+    world.command(Command::Died { server: "a".into(), why: "exit status 1".into() });
+    world.run_ms(2);
+    assert_eq!(world.moves().len(), 1);
+}
+
+#[test]
+fn a_closed_port_is_found_with_the_next_heartbeat() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.crash("a");
+    world.run_ms(53);
+    assert_eq!(world.state("a"), ServerState::Dead);
+    assert_eq!(world.moves().len(), 1);
+}
+
+#[test]
+fn one_refused_packet_is_no_death() {
+    let mut world = World::new(&["a", "b"]);
+    let server = world.pool.servers()[0].id;
+    world.pool.handle(Input::Unreachable { server }, world.now);
+    assert_eq!(world.state("a"), ServerState::Suspect);
+    world.run_ms(100);
+    assert_eq!(world.state("a"), ServerState::Usable);
+}
+
+#[test]
+fn a_hung_server_is_found_dead_within_a_fifth_of_a_second() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    let hung_at = world.now;
+    world.hang("a");
+    world.run_ms(400);
+    let dead_after = world.said_at("a", ServerState::Dead).unwrap().since(hung_at);
+    assert!(dead_after >= Duration::from_millis(145), "{dead_after:?}");
+    assert!(dead_after <= Duration::from_millis(225), "{dead_after:?}");
+    assert_eq!(world.places("c"), ["a", "b"], "the hung one still has it");
+}
+
+#[test]
+fn a_short_pause_of_a_server_moves_nothing() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.hang("a");
+    world.run_ms(130);
+    assert_eq!(world.state("a"), ServerState::Suspect);
+    world.resume("a");
+    world.run_ms(500);
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Usable, 0));
+}
+
+#[test]
+fn when_the_pool_itself_was_stopped_nobody_is_blamed() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    for _ in 0..5 {
+        world.run_ms(130);
+        world.stall_ms(1_500);
+    }
+    world.run_ms(300);
+    for name in ["a", "b"] {
+        assert_eq!(world.said_at(name, ServerState::Dead), None);
+        assert_eq!(world.state(name), ServerState::Usable);
+    }
+}
+
+/// Found by simulation: a suspect that had recovered during the stop was dead ten milliseconds after it.
+#[test]
+fn a_suspect_gets_another_chance_after_the_pool_was_stopped() {
+    let mut world = World::new(&["a", "b"]);
+    world.hang("a");
+    world.run_ms(170);
+    assert_eq!(world.state("a"), ServerState::Suspect);
+    world.stall_ms(1_500);
+    world.resume("a");
+    world.run_ms(300);
+    assert_eq!(world.said_at("a", ServerState::Dead), None);
+}
+
+#[test]
+fn when_all_are_silent_the_fault_is_more_likely_ours() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    for name in ["a", "b"] {
+        world.hang(name);
+    }
+    world.run_ms(1_500);
+    assert_eq!([world.state("a"), world.state("b")], [ServerState::Suspect; 2]);
+    let token = world.offer_of("d", "caller", None, "a1", &["a", "b"]);
+    world.run_ms(300);
+    world.resume("a");
+    world.resume("b");
+    world.run_ms(300);
+    assert_eq!(world.anchored(token).as_deref(), Some("a"));
+    assert_eq!((world.stranded(), world.moves().len()), (0, 0));
+}
+
+#[test]
+fn a_server_that_came_back_is_on_probation_first() {
+    let mut world = World::new(&["a", "b"]);
+    world.crash("a");
+    world.run_ms(200);
+    world.start("a");
+    world.run_ms(1_000);
+    assert_eq!(world.state("a"), ServerState::Recovering);
+    world.ring("early", &["a", "b"]);
+    world.run_ms(1_500);
+    assert_eq!(world.state("a"), ServerState::Usable);
+    world.ring("late", &["a", "b"]);
+    assert_eq!((world.places("early"), world.places("late")), (vec!["b"], vec!["a"]));
+}
+
+/// Found by simulation: two lost pings killed a server that was recovering, and the calls it had taken with it.
+#[test]
+fn a_recovering_server_may_miss_a_ping_or_two() {
+    let mut world = World::new(&["a", "b"]);
+    world.crash("a");
+    world.run_ms(200);
+    world.start("a");
+    world.run_ms(500);
+    world.hang("a");
+    world.run_ms(140);
+    world.resume("a");
+    world.run_ms(100);
+    assert_eq!(world.state("a"), ServerState::Recovering);
+    world.run_ms(2_000);
+    assert_eq!(world.state("a"), ServerState::Usable);
+}

@@ -1,0 +1,358 @@
+//! A pool, and media servers that do as they are told: crash, hang, refuse, forget.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use mediaha_failover::{
+    Command, Config, Cookie, Event, Fault, Input, Output, Pool, ServerId, ServerSpec, ServerState, Token,
+};
+use mediaha_ng::{Reply, Request};
+use mediaha_time::{Duration, Time};
+
+/// One way between the pool and a server.
+const WAY: Duration = Duration::from_micros(300);
+
+pub(crate) struct World {
+    pub(crate) pool: Pool,
+    pub(crate) now: Time,
+    pub(crate) servers: BTreeMap<&'static str, Server>,
+    ids: BTreeMap<ServerId, &'static str>,
+    wire: VecDeque<(Time, Arrival)>,
+    pub(crate) events: Vec<(Time, Event)>,
+    tokens: u64,
+}
+
+enum Arrival {
+    AtServer(&'static str, Cookie, Request),
+    AtPool(&'static str, Cookie, Reply),
+    Unreachable(&'static str),
+}
+
+/// A server: what it knows, and how it behaves.
+pub(crate) struct Server {
+    id: ServerId,
+    up: bool,
+    hung: bool,
+    /// Whether its host says that nobody listens, when nobody does.
+    pub(crate) refuses: bool,
+    /// What it answers to offers and answers instead of doing them.
+    pub(crate) error: Option<&'static str>,
+    /// It answers offers and answers so much later.
+    pub(crate) slow: Duration,
+    /// It does not tell its instance.
+    pub(crate) is_foreign: bool,
+    pub(crate) draining: bool,
+    life: u8,
+    /// Its calls, and the SDP each party was last heard to say.
+    pub(crate) calls: BTreeMap<String, BTreeMap<String, String>>,
+    /// Every request other than pings, retransmissions included.
+    pub(crate) asked: Vec<String>,
+    waiting: Vec<(Cookie, Request)>,
+}
+
+impl World {
+    /// Servers of these names, all known to be there.
+    pub(crate) fn new(names: &[&'static str]) -> Self {
+        let mut world = Self::unheard(names);
+        world.run_ms(30);
+        world
+    }
+
+    /// The same, before the first of them has answered.
+    pub(crate) fn unheard(names: &[&'static str]) -> Self {
+        let mut world = Self {
+            pool: Pool::new(Config::default(), 7),
+            now: Time::from_millis(1_000),
+            servers: names.iter().map(|&name| (name, Server::new())).collect(),
+            ids: BTreeMap::new(),
+            wire: VecDeque::new(),
+            events: Vec::new(),
+            tokens: 0,
+        };
+        world.configure(names);
+        world
+    }
+
+    pub(crate) fn configure(&mut self, names: &[&'static str]) {
+        let spec = |&name: &&'static str| ServerSpec { name: name.to_owned(), address: address(name) };
+        self.command(Command::Servers(names.iter().map(spec).collect()));
+        for view in self.pool.servers() {
+            let (&name, server) = self.servers.iter_mut().find(|(name, _)| **name == view.name).unwrap();
+            server.id = view.id;
+            self.ids.insert(view.id, name);
+        }
+    }
+
+    pub(crate) fn server(&mut self, name: &str) -> &mut Server {
+        self.servers.get_mut(name).unwrap()
+    }
+
+    /// The process dies with all it knew.
+    pub(crate) fn crash(&mut self, name: &str) {
+        let server = self.server(name);
+        (server.up, server.hung) = (false, false);
+        server.calls.clear();
+        server.waiting.clear();
+    }
+
+    /// A new process in its place.
+    pub(crate) fn start(&mut self, name: &str) {
+        let server = self.server(name);
+        server.up = true;
+        server.life += 1;
+    }
+
+    pub(crate) fn hang(&mut self, name: &str) {
+        self.server(name).hung = true;
+    }
+
+    /// It runs again, and does what has waited in its socket.
+    pub(crate) fn resume(&mut self, name: &'static str) {
+        self.server(name).hung = false;
+        for (cookie, request) in std::mem::take(&mut self.server(name).waiting) {
+            self.at_server(name, cookie, request);
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    pub(crate) fn token(&mut self) -> Token {
+        self.tokens += 1;
+        Token(self.tokens)
+    }
+
+    /// `from` offers; the call is `c` unless said otherwise.
+    pub(crate) fn offer_of(
+        &mut self,
+        call: &str,
+        from: &str,
+        to: Option<&str>,
+        sdp: &str,
+        list: &[&str],
+    ) -> Token {
+        let token = self.token();
+        self.command(Command::Offer {
+            token,
+            call_id: call.into(),
+            from_tag: from.into(),
+            to_tag: to.map(Into::into),
+            sdp: sdp.into(),
+            servers: list.iter().map(|&name| name.to_owned()).collect(),
+        });
+        token
+    }
+
+    pub(crate) fn answer_of(&mut self, call: &str, from: &str, to: &str, sdp: &str) -> Token {
+        let token = self.token();
+        let (call_id, from_tag, to_tag, sdp) = (call.into(), from.into(), to.into(), sdp.into());
+        self.command(Command::Answer { token, call_id, from_tag, to_tag, sdp });
+        token
+    }
+
+    pub(crate) fn delete(&mut self, call: &str) -> Token {
+        let token = self.token();
+        self.command(Command::Delete { token, call_id: call.into() });
+        token
+    }
+
+    /// A call that rings: the caller has offered `a1`.
+    pub(crate) fn ring(&mut self, call: &str, list: &[&str]) {
+        let token = self.offer_of(call, "caller", None, "a1", list);
+        self.run_ms(20);
+        assert!(self.anchored(token).is_some(), "{:#?}", self.events);
+    }
+
+    /// A call in which both talk: `a1` and `b1`.
+    pub(crate) fn talk(&mut self, call: &str, list: &[&str]) {
+        self.ring(call, list);
+        let token = self.answer_of(call, "caller", "callee", "b1");
+        self.run_ms(20);
+        assert!(self.anchored(token).is_some(), "{:#?}", self.events);
+    }
+
+    /// Time passes, and all that happens in it happens.
+    pub(crate) fn run_ms(&mut self, ms: u64) {
+        let until = self.now + Duration::from_millis(ms);
+        loop {
+            let wire = self.wire.iter().map(|(at, _)| *at).min();
+            let tick = self.pool.wake_at().map(|at| at.max(self.now));
+            let Some(at) = [wire, tick].into_iter().flatten().min().filter(|&at| at <= until) else { break };
+            self.now = at;
+            if wire == Some(at) {
+                let next = self.wire.iter().position(|(due, _)| *due == at).unwrap();
+                let (_, arrival) = self.wire.remove(next).unwrap();
+                self.arrive(arrival);
+            } else {
+                self.input(Input::Tick);
+            }
+        }
+        self.now = until;
+    }
+
+    /// The pool's thread is stopped while time passes; then it looks at the clock, and then reads what has come.
+    pub(crate) fn stall_ms(&mut self, ms: u64) {
+        self.now = self.now + Duration::from_millis(ms);
+        self.input(Input::Tick);
+    }
+
+    /// Which server took the command, if one did.
+    pub(crate) fn anchored(&self, wanted: Token) -> Option<String> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::Anchored { token, server, .. } if *token == wanted => Some(server.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn refused(&self, wanted: Token) -> Option<(Fault, String)> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::Refused { token, fault, reason, .. } if *token == wanted => Some((*fault, reason.clone())),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn deleted(&self, wanted: Token) -> bool {
+        self.events.iter().any(|(_, event)| matches!(event, Event::Deleted { token, .. } if *token == wanted))
+    }
+
+    /// All moves: from, to, SDP for the caller, SDP for the callee.
+    pub(crate) fn moves(&self) -> Vec<(String, String, Option<String>, Option<String>)> {
+        let text = |sdp: &Option<Vec<u8>>| sdp.as_ref().map(|sdp| String::from_utf8(sdp.clone()).unwrap());
+        self.events
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Moved { from_server, server, sdp_for_caller, sdp_for_callee, .. } => {
+                    Some((from_server.clone(), server.clone(), text(sdp_for_caller), text(sdp_for_callee)))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn stranded(&self) -> usize {
+        self.events.iter().filter(|(_, event)| matches!(event, Event::Stranded { .. })).count()
+    }
+
+    /// When the server was said to be in this state.
+    pub(crate) fn said_at(&self, name: &str, wanted: ServerState) -> Option<Time> {
+        self.events.iter().rev().find_map(|(at, event)| match event {
+            Event::ServerState { server, state, .. } if server == name && *state == wanted => Some(*at),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn state(&self, name: &str) -> ServerState {
+        self.pool.servers().into_iter().find(|view| view.name == name).unwrap().state
+    }
+
+    /// The servers that have the call.
+    pub(crate) fn places(&self, call: &str) -> Vec<&'static str> {
+        let has = |(_, server): &(&&'static str, &Server)| server.up && server.calls.contains_key(call);
+        self.servers.iter().filter(has).map(|(name, _)| *name).collect()
+    }
+
+    fn input(&mut self, input: Input) {
+        self.pool.handle(input, self.now);
+        while let Some(output) = self.pool.next_output() {
+            match output {
+                Output::Event(event) => self.events.push((self.now, event)),
+                Output::Send { server, cookie, request } => {
+                    if let Some(&name) = self.ids.get(&server) {
+                        self.wire.push_back((self.now + WAY, Arrival::AtServer(name, cookie, request)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::AtServer(name, cookie, request) => self.at_server(name, cookie, request),
+            Arrival::AtPool(name, cookie, reply) => {
+                let server = self.server(name).id;
+                self.input(Input::Reply { server, cookie, reply });
+            }
+            Arrival::Unreachable(name) => {
+                let server = self.server(name).id;
+                self.input(Input::Unreachable { server });
+            }
+        }
+    }
+
+    fn at_server(&mut self, name: &'static str, cookie: Cookie, request: Request) {
+        let now = self.now;
+        let server = self.server(name);
+        if !server.up {
+            if server.refuses {
+                self.wire.push_back((now + WAY, Arrival::Unreachable(name)));
+            }
+        } else if server.hung {
+            server.waiting.push((cookie, request));
+        } else {
+            let slow = if request == Request::Ping { Duration::ZERO } else { server.slow };
+            let reply = server.reply(name, &request);
+            self.wire.push_back((now + slow + WAY, Arrival::AtPool(name, cookie, reply)));
+        }
+    }
+}
+
+impl Server {
+    fn new() -> Self {
+        Self {
+            id: ServerId(0),
+            up: true,
+            hung: false,
+            refuses: true,
+            error: None,
+            slow: Duration::ZERO,
+            is_foreign: false,
+            draining: false,
+            life: 1,
+            calls: BTreeMap::new(),
+            asked: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn reply(&mut self, name: &str, request: &Request) -> Reply {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        match request {
+            Request::Ping => {
+                let instance = (!self.is_foreign).then(|| vec![self.life]);
+                Reply::Pong { instance, load: None, draining: self.draining }
+            }
+            Request::Offer(media) | Request::Answer(media) => {
+                let is_offer = matches!(request, Request::Offer(_));
+                let (call, sdp) = (text(&media.call_id), text(&media.sdp));
+                let speaker = if is_offer { text(&media.from_tag) } else { text(media.to_tag.as_ref().unwrap()) };
+                self.asked.push(format!("{} {call} {sdp}", if is_offer { "offer" } else { "answer" }));
+                if let Some(error) = self.error {
+                    return Reply::error(error);
+                }
+                if !is_offer && !self.calls.contains_key(&call) {
+                    return Reply::error(mediaha_ng::reason::UNKNOWN_CALL);
+                }
+                self.calls.entry(call).or_default().insert(speaker, sdp.clone());
+                Reply::Sdp(format!("{sdp}@{name}").into_bytes())
+            }
+            Request::Delete(delete) => {
+                let call = text(&delete.call_id);
+                self.asked.push(format!("delete {call}"));
+                self.calls.remove(&call);
+                Reply::ok()
+            }
+            Request::Query(query) if self.calls.contains_key(&text(&query.call_id)) => Reply::ok(),
+            _ => Reply::error(mediaha_ng::reason::UNKNOWN_CALL),
+        }
+    }
+}
+
+fn address(name: &str) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, name.as_bytes()[0]], 2223))
+}
+
+/// A list of calls' names: `c0`, `c1`, …
+pub(crate) fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("c{number}")).collect()
+}
