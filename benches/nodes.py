@@ -177,8 +177,8 @@ def _look(load: Load, phones: Phones, story: _Story, standing: int) -> dict[str,
         "gaps": [
             Gap(gap.endpoint, gap.began - story.began, ((gap.ended or now) - gap.began) * 1000)
             for gap in load.gaps(longer_than_ms=GAP_MS_MIN, after=story.began)
-            # A straggler of a server that hung is heard after the end, and nothing after it.
-            if gap.began < story.ended.get(gap.endpoint, now)
+            # A straggler may be heard after the end, and nothing after it.
+            if gap.began < story.ended.get(gap.endpoint, now) - PTIME_MS / 1000
         ],
         "wrong": {"misdirected": total.misdirected, "corrupt": total.corrupt, "refused": total.refused},
         "generator_late_ms": load.lateness_ms_max,
