@@ -31,6 +31,8 @@ pub struct Config {
     pub hedge_ms_max: u64,
     /// While a dead server's calls are moved, the next server is busy: it is given at least this long to answer.
     pub move_try_ms_min: u64,
+    /// A server that took the offer of a call being moved and then leaves a step unanswered for this long is left.
+    pub move_step_ms_max: u64,
     /// An offer, answer or deletion is settled within this time, one way or the other.
     pub command_ms_max: u64,
     /// How many calls are being created anew at the same time.
@@ -71,6 +73,7 @@ impl Default for Config {
             hedge_ms_min: 5,
             hedge_ms_max: 50,
             move_try_ms_min: 200,
+            move_step_ms_max: 500,
             command_ms_max: 2_000,
             moves_in_flight_max: 256,
             deletes_in_flight_max: 64,

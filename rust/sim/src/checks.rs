@@ -14,6 +14,10 @@ const FIT_FOR: Duration = Duration::from_millis(1_500);
 /// A server without trouble for so long must not be called dead.
 const FIT_TO_LIVE: Duration = Duration::from_millis(700);
 
+/// A call whose server is dead is elsewhere after this time, if another server of its list was fit all the while:
+/// there is time for one that takes the offer and then falls silent.
+pub(crate) const MOVED_WITHIN: Duration = Duration::from_millis(1_200);
+
 impl World {
     /// New calls are not refused, and old ones not stranded, while a server of their list can take them.
     pub(crate) fn judge_complaints(&mut self) {
@@ -21,7 +25,7 @@ impl World {
             let then = since - FIT_FOR;
             let fit = self.listed(&self.nets.calls[call]).find(|server| server.effects.is_fit_since(then));
             // A pool that was stopped meanwhile had no time to look for it.
-            let fit = fit.filter(|server| server.has_room() && self.last_stall <= then);
+            let fit = fit.filter(|server| server.has_room() && !self.was_stopped_since(then));
             if let Some(server) = fit.map(|server| server.name.clone()) {
                 let id = String::from_utf8_lossy(&self.nets.calls[call].id).into_owned();
                 self.violate(format!("{id} {what}, although {server} could take it"));
@@ -38,6 +42,22 @@ impl World {
         let server = self.servers.iter().find(|server| server.name == name);
         if then > Time::ZERO && server.is_some_and(|server| server.effects.is_fit_since(then)) {
             self.violate(format!("{name} is called dead ({why}), and nothing was wrong with it"));
+        }
+    }
+
+    /// The call's server died a while ago.
+    pub(crate) fn check_moved(&mut self, call: usize, dead: &str) {
+        let (now, call) = (self.now, &self.nets.calls[call]);
+        let since = now - MOVED_WITHIN - FIT_FOR;
+        let is_there = call.server.as_deref() == Some(dead) && call.phase.has_media();
+        let fit = self.listed(call).find(|server| server.has_room() && server.effects.is_fit_since(since));
+        if let Some(fit) = fit.filter(|fit| is_there && fit.name != dead && !self.was_stopped_since(since)) {
+            let (id, fit) = (String::from_utf8_lossy(&call.id).into_owned(), fit.name.clone());
+            // It may have come back and taken the call again.
+            let has_returned = self.servers.iter().any(|server| server.name == dead && server.is_running());
+            if !has_returned {
+                self.violate(format!("{id} is still on {dead}, which is dead, although {fit} could take it"));
+            }
         }
     }
 
@@ -92,6 +112,10 @@ impl World {
             let id = String::from_utf8_lossy(&self.nets.calls[open.call].id).into_owned();
             self.violate(format!("{token:?} of {id} got no final event"));
         }
+    }
+
+    fn was_stopped_since(&self, then: Time) -> bool {
+        self.is_stopped() || self.last_stall > then
     }
 
     fn listed<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Server> {

@@ -51,6 +51,13 @@ pub(crate) enum Phase {
     Gone,
 }
 
+impl Phase {
+    /// Whether a server has something of the call.
+    pub(crate) const fn has_media(self) -> bool {
+        !matches!(self, Self::Idle | Self::Setup | Self::Gone)
+    }
+}
+
 /// One party's media.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leg {
@@ -169,6 +176,12 @@ impl Nets {
             (Act::Hangup, _) => self.hang_up(index, now),
             _ => {}
         }
+    }
+
+    /// The calls that this server has.
+    pub(crate) fn calls_on(&self, server: &str) -> Vec<usize> {
+        let is_there = |call: &Call| call.phase.has_media() && call.server.as_deref() == Some(server);
+        self.calls.iter().enumerate().filter(|(_, call)| is_there(call)).map(|(index, _)| index).collect()
     }
 
     /// The pool says something.

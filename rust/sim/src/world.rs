@@ -8,6 +8,7 @@ use mediaha_ng::{Datagram, Request, datagram_untrusted, reply_untrusted};
 use mediaha_time::{Duration, Time};
 
 use crate::chance::Chance;
+use crate::checks::MOVED_WITHIN;
 use crate::effect::Effect;
 use crate::nets::{Act, Nets, Violation};
 use crate::plan::{EMPTY_AT, HEALED_AT, Plan, SETTLED_AT, What};
@@ -58,6 +59,8 @@ enum Happens {
     Begin(What),
     End(usize, u64),
     Told(usize),
+    /// A call whose server died then must have found another by now.
+    Overdue(usize, String),
     Healed,
     Settled,
     Empty,
@@ -130,6 +133,7 @@ impl World {
                 let (server, why) = (self.servers[server].name.clone(), EXIT.to_owned());
                 self.pool_input(Input::Command(Command::Died { server, why }));
             }
+            Happens::Overdue(call, server) => self.check_moved(call, &server),
             Happens::Healed => self.nets.quiet = true,
             Happens::Settled => {
                 self.check_settled();
@@ -226,6 +230,10 @@ impl World {
         }
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     fn resume(&mut self) {
         let Some((_, inputs, clock_first)) = self.stalled.take() else { return };
         self.story.tell(self.now, || "the pool runs again".into());
@@ -269,6 +277,9 @@ impl World {
         self.story.tell(self.now, || heard(event));
         if let Event::ServerState { server, state: ServerState::Dead, why, .. } = event {
             self.judge_death(server, why);
+            for call in self.nets.calls_on(server) {
+                self.arrange(self.now + MOVED_WITHIN, Happens::Overdue(call, server.clone()));
+            }
         }
         self.nets.hear(event, self.now);
     }

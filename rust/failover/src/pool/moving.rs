@@ -41,7 +41,7 @@ impl Pool {
         let (call_id, asked, name) = (entry.id.clone(), next.asked, self.servers.name(server));
         let request = self.request(&call_id, next);
         let cookie = self.send(server, Purpose::Rebuild(key), request, Time::FAR, now);
-        let give_up_at = now + millis(self.config.command_ms_max) / 2;
+        let give_up_at = now + millis(self.config.move_step_ms_max);
         self.timers.set(give_up_at, Timer::Call(key));
         if let Some(moving) = self.moving_mut(key) {
             let place = moving.walk.note(&name, asked, now);

@@ -22,6 +22,7 @@ pub(crate) struct World {
     tokens: u64,
 }
 
+#[allow(clippy::large_enum_variant, reason = "few, and short-lived")]
 enum Arrival {
     AtServer(&'static str, Cookie, Request),
     AtPool(&'static str, Cookie, Reply),
@@ -29,6 +30,7 @@ enum Arrival {
 }
 
 /// A server: what it knows, and how it behaves.
+#[allow(clippy::struct_excessive_bools, reason = "each is one way to misbehave")]
 pub(crate) struct Server {
     id: ServerId,
     up: bool,
