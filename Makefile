@@ -70,7 +70,7 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 lock: $(STAMPS)/dev ## Renew the Python locks
 	$(VENV)/bin/uv pip compile -q pyproject.toml --group build --universal --generate-hashes \
 	    --custom-compile-command "make lock" -o requirements.lock
-	$(VENV)/bin/uv pip compile -q pyproject.toml --group dev --universal --generate-hashes \
+	$(VENV)/bin/uv pip compile -q pyproject.toml --group develop --universal --generate-hashes \
 	    --custom-compile-command "make lock" -o requirements-dev.lock
 
 clean: ## Remove what was built
