@@ -272,6 +272,7 @@ async def _asked(world, method, uri, **headers):
     ("INVITE", "sips:x@desk.test", {}, 416),
     ("INVITE", "sip:x@desk.test", {"Max_Forwards": "0"}, 483),
     ("INVITE", "sip:x@desk.test", {"Require": "100rel"}, 420),
+    ("INVITE", "sip:x@desk.test", {"Require": 'a, "100rel'}, 400),
     ("REGISTER", "sip:desk.test", {}, 405),
     ("FROBNICATE", "sip:desk.test", {}, 501),
     ("BYE", "sip:x@desk.test", {}, 481),
@@ -285,6 +286,28 @@ async def test_requests_outside_calls(method, uri, headers, status):
             assert "INVITE" in response.headers.get("Allow")
         if status == 420:
             assert response.headers.get("Unsupported") == "100rel"
+
+
+async def test_an_invite_that_comes_by_two_ways_is_taken_once():
+    async with open_world() as world:
+        world.callee.script = [180, None]
+        mine = world.caller.call(world.nets.address)
+        await mine.ringing.wait()
+        heard, outcomes = trio.open_memory_channel(10)
+        world.caller.endpoint.send(mine.invite, world.nets.address, heard.send_nowait)
+        assert (await outcomes.receive()).status == 482
+
+
+async def test_our_own_invite_that_comes_back_unchanged_is_a_loop():
+    async with open_world() as world:
+        world.callee.script = [180, None]
+        mine = world.caller.call(world.nets.address)
+        theirs = await world.callee.rings.receive()
+        await mine.ringing.wait()
+        heard, outcomes = trio.open_memory_channel(10)
+        again = theirs.invite.with_headers(theirs.invite.headers.without("Via"))
+        world.callee.endpoint.send(again, world.nets.address, heard.send_nowait)
+        assert (await outcomes.receive()).status == 482
 
 
 async def test_options_tells_the_truth():

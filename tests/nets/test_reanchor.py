@@ -105,6 +105,19 @@ def test_a_party_that_always_puts_it_off_is_given_up():
     assert "ended" in story.told
 
 
+def test_requests_that_overtook_one_another_are_sent_again():
+    story = talking()
+    story.moved()
+    send = story.sent("INVITE", Party.CALLER)
+    for _ in range(2):
+        story.responds(send, 500)
+        assert "ended" not in story.told
+        story.waits()
+        send = story.sent("INVITE", Party.CALLER)
+    story.responds(send, 500)
+    assert story.sent("BYE", Party.CALLEE)
+
+
 def test_the_party_behind_the_glare_comes_first():
     story = talking()
     story.moved()
@@ -124,7 +137,7 @@ def test_the_party_behind_the_glare_comes_first():
     assert story.none(Send), "its own change has told it of the new server"
 
 
-@pytest.mark.parametrize("status", [408, 481, 488, 500, 603])
+@pytest.mark.parametrize("status", [408, 481, 488, 503, 603])
 def test_a_refusal_ends_the_call_with_a_reason(status):
     story = talking()
     story.moved()
@@ -272,6 +285,15 @@ def test_the_pools_answer_overtakes_the_move_and_the_other_way_round():
     assert NEW_CALLER in story.the(Reply).body, "not what the dead server said"
     story.acks(Party.CALLER, tx=1)
     assert story.none(Send)
+
+
+def test_the_first_offer_and_its_move_in_the_wrong_order():
+    story = Story()
+    question = story.question()
+    story.moved("b", answered=False)
+    story.anchored("a", 30000, ask=question)
+    assert NEW_CALLEE in story.sent("INVITE").request.body
+    assert story.call.place == Serving("b")
 
 
 def test_a_stranded_call_is_kept_and_goes_on():

@@ -22,7 +22,7 @@ from mediaha.model.media import (
 )
 from mediaha.model.site import Domain, NetsSpec
 from mediaha.nets import Limits, serve_nets
-from mediaha.sip.dialog import Dialog
+from mediaha.sip.dialog import Dialog, OutOfOrder
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.transaction.events import Acknowledged, Cancelled, Incoming, TimedOut, Unreachable
@@ -291,7 +291,11 @@ class Phone:
         if call is None or call.over.is_set():
             self.endpoint.respond(event.transaction, request.response(481))
             return
-        call.dialog = call.dialog.received(request)
+        try:
+            call.dialog = call.dialog.received(request)
+        except OutOfOrder:
+            self.endpoint.respond(event.transaction, request.response(500))
+            return
         headers = [("Contact", self.contact)]
         if request.method == "BYE":
             call.why = request.headers.get("Reason")

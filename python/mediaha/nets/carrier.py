@@ -153,7 +153,7 @@ class Carrier:
     def _forget(self, held: Held) -> None:
         if self.tables.calls.get(held.call.id) is not held:
             return
-        held.story.update(held.call)
+        held.story.close(held.call)
         self.tables.remove(held)
         self.stories.end(held.call.id)
         self._checkpoint.forget(held.call.id)
@@ -199,9 +199,16 @@ class Carrier:
             if outcome.status >= 200 and not (request.method == "INVITE" and outcome.status < 300):
                 held.clients.pop(ref, None)
             self.happens(held, Responded(ref, request, outcome))
+            self._done_with(held, ref, request, outcome)
         else:
             held.clients.pop(ref, None)
             self.happens(held, Unanswered(ref, unreachable=isinstance(outcome, Unreachable)))
+
+    def _done_with(self, held: Held, ref: int, request: Request, response: Response) -> None:
+        """Forget an accepted re-INVITE, unless its ACK is still due. More forks may answer the first INVITE."""
+        relay = held.call.relay
+        if response.status >= 200 and request.to.tag is not None and (relay is None or relay.ref != ref):
+            held.clients.pop(ref, None)
 
     def _send_ack(self, held: Held, effect: SendAck) -> None:
         key = held.clients.get(effect.ref)

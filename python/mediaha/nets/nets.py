@@ -189,7 +189,10 @@ class Nets:
 
     def _request(self, event: Incoming) -> None:
         request = event.request
-        refusal = screen(request)
+        try:
+            refusal = screen(request)
+        except Malformed as fault:
+            refusal = Refusal(400, str(fault))
         if refusal is not None:
             self._refuse(event, refusal)
         elif request.to.tag is not None:

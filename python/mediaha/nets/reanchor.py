@@ -87,7 +87,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         _accepted(turn, item, request, response, ending=ending)
     elif ending:
         return
-    elif status == 491 or (status in {500, 503} and "Retry-After" in response.headers):
+    elif status in {491, 500} or (status == 503 and "Retry-After" in response.headers):
         _put_off(turn, party, status, response.headers.get("Retry-After"))
     elif status == 487 and item.cancelled:
         turn.exchange(party, IDLE)
@@ -155,8 +155,10 @@ def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
 
 
 def _put_off(turn: Turn, party: Party, status: int, retry_after: str | None) -> None:
-    leg = turn.leg(party)
-    if leg.glares >= turn.rules.limits.glare_max:
+    leg, limits = turn.leg(party), turn.rules.limits
+    # A 500 may only say that our requests have overtaken one another (section 12.2.2), or that something is broken.
+    patience = limits.glare_max if status == 491 or retry_after else limits.failures_max
+    if leg.glares >= patience:
         end(turn, status, f"the {party} has put off the moved media {leg.glares} times")
         return
     asked = seconds_of(retry_after) if status != 491 else None

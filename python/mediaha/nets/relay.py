@@ -22,7 +22,6 @@ from mediaha.nets.call import (
     Party,
     Paused,
     Relay,
-    Serving,
     Step,
 )
 from mediaha.nets.compose import sdp_of
@@ -66,13 +65,13 @@ def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
         return
     if about is About.OFFER and relay.step is Step.PLACING:
         if relay.first:
-            turn.put(Serving(anchored.server))
+            turn.placed(anchored)
         if relay.delayed:
             turn.relay(replace(relay, step=Step.AWAITING))
-            turn.reply_sdp(relay.by, relay.tx, 200, sdp=anchored.sdp)
+            turn.reply_sdp(relay.by, relay.tx, 200, sdp=turn.newest(relay.by, anchored))
             turn.await_ack(relay.by, relay.tx)
         else:
-            ref = turn.reinvite(relay.by.other, anchored.sdp)
+            ref = turn.reinvite(relay.by.other, turn.newest(relay.by.other, anchored))
             turn.relay(replace(relay, step=Step.FORWARDING, ref=ref))
     elif about is About.ANSWER and relay.step is Step.ANSWERING:
         _complete(turn, relay, anchored)
@@ -198,11 +197,8 @@ def _complete(turn: Turn, relay: Relay, anchored: Anchored) -> None:
     mine, theirs = (relay.answer, relay.offer) if relay.delayed else (relay.offer, relay.answer)
     turn.set_leg(by, sdp=mine)
     turn.set_leg(other, sdp=theirs)
-    # A Moved may have overtaken the pool's answer: then the leg's pending SDP is the newer one.
     waits = other if relay.delayed else by
-    place, pending = turn.call.place, turn.leg(waits).pending
-    moved = isinstance(place, Serving) and place.server != anchored.server
-    sdp = pending if moved and pending else anchored.sdp
+    sdp = turn.newest(waits, anchored)
     early = turn.leg(waits).told if relay.first and not relay.delayed else b""
     if relay.delayed:
         turn.ack(other, relay.ref, relay.ack_cseq, sdp)

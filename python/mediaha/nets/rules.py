@@ -27,7 +27,9 @@ class Limits:
     stranded_s_max: float = 30.0
     """How long a call without media is kept while the pool looks for a server."""
     glare_max: int = 8
-    """So many refusals with 491 or 500 in a row end the call."""
+    """So often in a row a party may put our re-INVITE off with 491, or with a Retry-After."""
+    failures_max: int = 2
+    """So often in a row it may answer 500."""
     passing_max: int = 16
     """INFO and MESSAGE on their way through a call at once; more get 500 with Retry-After."""
     retry_after_s: int = 5

@@ -19,7 +19,6 @@ from mediaha.nets.call import (
     Purpose,
     Relay,
     Ringing,
-    Serving,
     Step,
     Trying,
     name,
@@ -52,8 +51,8 @@ def place(turn: Turn, offer: bytes) -> None:
 def media_ready(turn: Turn, anchored: Anchored) -> None:
     """The pool has media for the caller's offer."""
     turn.note("anchored", anchored.story, server=anchored.server)
-    turn.put(Serving(anchored.server))
-    turn.set_leg(Party.CALLEE, pending=anchored.sdp)
+    turn.placed(anchored)
+    turn.set_leg(Party.CALLEE, pending=turn.newest(Party.CALLEE, anchored))
     try_target(turn, 0)
 
 

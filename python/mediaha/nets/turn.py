@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from msgspec.structs import replace
 
 from mediaha.model.address import Address
-from mediaha.model.media import Attempt
+from mediaha.model.media import Anchored, Attempt
 from mediaha.nets.call import (
     About,
     Ask,
@@ -22,6 +22,7 @@ from mediaha.nets.call import (
     Call,
     Exchange,
     Leg,
+    Nowhere,
     Offering,
     Open,
     Party,
@@ -29,6 +30,7 @@ from mediaha.nets.call import (
     Place,
     Purpose,
     Relay,
+    Serving,
     draw,
 )
 from mediaha.nets.events import AnswerMedia, Effect, Note, OfferMedia, Reply, Send, SendAck
@@ -210,6 +212,17 @@ class Turn:
             self.set_leg(party, dialog=self.dialog(party).answered(response))
 
     # The failover pool
+
+    def placed(self, anchored: Anchored) -> None:
+        """The pool has found media; a Moved that has overtaken this word knows better."""
+        if isinstance(self.call.place, Nowhere):
+            self.put(Serving(anchored.server))
+
+    def newest(self, party: Party, anchored: Anchored) -> bytes:
+        """What the party is to be told: the pool's answer, unless a Moved has overtaken it."""
+        place, pending = self.call.place, self.leg(party).pending
+        moved = isinstance(place, Serving) and place.server != anchored.server
+        return pending if moved and pending else anchored.sdp
 
     def ask(self, about: About, party: Party, sdp: bytes) -> int:
         """Ask the pool about a party's SDP, after what it has been asked for this call before."""
