@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 ENOUGH = 15
 """Packets that an endpoint must hear before it counts as hearing: more than could still be on their way."""
+ATTEMPTS = 10
 PATIENCE_S = 30.0
 """Nothing here takes so long unless it never happens; the machine may be busy."""
 
@@ -54,17 +55,34 @@ class Town:
         for _ in range(count):
             placed += self.dial()
             await trio.sleep(every_s)
-        await self.settle(placed)
-        lost = [call.lost for call in placed if call.lost]
-        assert not lost, lost
+        await self.stand(placed)
         await self.all_hear()
         return placed
 
-    async def settle(self, calls: list[Call]) -> None:
+    async def place_on(self, name: str, count: int) -> list[Call]:
+        """Place calls until so many are on this media server.
+
+        The first of the list may seem late on a busy machine; then the next one is asked too, and may be quicker.
+        """
+        placed = await self.place(count)
+        for _ in range(ATTEMPTS):
+            if calls_on(await self.ask(self.site.status)).get(name, 0) >= count:
+                return placed
+            placed += await self.place(1)
+        raise AssertionError(f"never {count} calls on {name}: {calls_on(self.site.status())}")
+
+    async def stand(self, calls: list[Call]) -> list[Call]:
+        """Wait until each of these calls has been answered; none may fail."""
+        lost = [call.lost for call in await self.settle(calls) if call.lost]
+        assert not lost, lost
+        return calls
+
+    async def settle(self, calls: list[Call]) -> list[Call]:
         """Wait until each of these calls stands or has failed."""
         with trio.fail_after(PATIENCE_S):
             for call in calls:
                 await call.settled.wait()
+        return calls
 
     async def all_hear(self, calls: list[Call] | None = None) -> None:
         """Wait until both ends of every standing call (or of these) have heard the other end from now on."""
@@ -97,19 +115,23 @@ class Town:
         """Ask what takes a while, without keeping the phones from answering."""
         return await trio.to_thread.run_sync(partial(question, *arguments))
 
-    async def site_until(self, true: Callable[[dict], object], what: str, timeout: float = PATIENCE_S) -> dict:
+    async def site_until(self, true: Callable[[dict], object], what: str) -> dict:
         """Wait for something that the site's status shows."""
-        return await self.ask(self.site.wait_until, true, what, timeout)
+        return await self.ask(self.site.wait_until, true, what, PATIENCE_S)
 
-    async def all_on(self, name: str, count: int | None = None) -> None:
-        """Wait until every standing call, or so many, are on this media server."""
-        wanted = len(self.standing()) if count is None else count
-        await self.site_until(lambda status: calls_on(status).get(name) == wanted, f"{wanted} calls on {name}")
+    async def all_on(self, name: str) -> None:
+        """Wait until every standing call is on this media server."""
+        wanted = {name: len(self.standing())}
+        await self.site_until(lambda status: calls_on(status) == wanted, f"these calls and no others: {wanted}")
 
-    async def hang_up(self) -> None:
-        """End all calls from the callers' side; afterwards the site must have forgotten them."""
+    def end(self) -> None:
+        """All callers hang up."""
         for call in self.calls:
             self._phones.end(call)
+
+    async def hang_up(self) -> None:
+        """All callers hang up, and afterwards the site must have forgotten the calls."""
+        self.end()
         with trio.fail_after(PATIENCE_S):
             for call in self.calls:
                 await call.over.wait()

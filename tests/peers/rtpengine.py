@@ -52,6 +52,10 @@ class Rtpengine:
         """It stands still, and its ports stay bound."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """It goes on where it stood."""
+        self._process.send_signal(signal.SIGCONT)
+
     def forget(self, call_id: str) -> None:
         """Delete a call behind everybody's back."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

@@ -1,0 +1,60 @@
+"""A host of its own behind a cable: a network namespace and a veth pair, whose far end can be pulled out. Needs root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+NEAR = "198.18.77.1"
+"""Our end of the cable (an address of RFC 2544's range, which nobody uses for anything else)."""
+FAR = "198.18.77.2"
+
+
+def missing() -> str | None:
+    """Why there can be none, for a skip; None when there can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if shutil.which("ip") is None:
+        return "ip is missing: apt-get install iproute2"
+    name = f"mediaha-{os.getpid()}-try"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        return f"no network namespace can be made here: {tried.stderr.strip()}"
+    _ip("netns", "del", name)
+    return None
+
+
+class Namespace:
+    """One such host; ``inside`` stands before a command that is to run there."""
+
+    def __init__(self) -> None:
+        self._name = f"mediaha-{os.getpid()}"
+        self._near = f"mh{os.getpid() % 100000}"
+        self.inside = ("ip", "netns", "exec", self._name)
+        _ip("netns", "add", self._name)
+        _ip("link", "add", self._near, "type", "veth", "peer", "name", "far", "netns", self._name)
+        _ip("address", "add", f"{NEAR}/30", "dev", self._near)
+        _ip("link", "set", self._near, "up")
+        _ip("-n", self._name, "address", "add", f"{FAR}/30", "dev", "far")
+        _ip("-n", self._name, "link", "set", "lo", "up")
+        self.mend()
+
+    def cut(self) -> None:
+        """Pull the cable out."""
+        _ip("-n", self._name, "link", "set", "far", "down")
+
+    def mend(self) -> None:
+        """Plug it in again."""
+        _ip("-n", self._name, "link", "set", "far", "up")
+
+    def __enter__(self) -> Namespace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _ip("link", "del", self._near)
+        _ip("netns", "del", self._name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
