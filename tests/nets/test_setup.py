@@ -78,6 +78,14 @@ def test_the_callee_learns_nothing_of_the_callers_side_but_who_it_is():
     assert request.max_forwards == 69
 
 
+def test_a_caller_named_by_its_address_is_named_by_ours():
+    request = invite()
+    headers = request.headers.with_replaced("From", '"Ann" <sip:ann@203.0.113.5:5062;x=y>;tag=ann')
+    story = Story(request.with_headers(headers))
+    story.anchored()
+    assert story.sent("INVITE").request.from_.address() == '"Ann" <sip:ann@192.0.2.1>'
+
+
 def test_early_media_is_anchored_and_the_final_answer_too():
     story = Story()
     story.anchored()

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+from ipaddress import ip_address
+
 from mediaha.model.address import Address
 from mediaha.nets.call import Invite
 from mediaha.nets.headers import ALLOW, SDP_TYPE, Pairs, passed_on
 from mediaha.nets.rules import Rules
+from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.uri import Uri
 
 
-def invite_of(request: Request) -> Invite:
-    """What the caller's INVITE says that goes on to the callee."""
+def invite_of(request: Request, host: str) -> Invite:
+    """What the caller's INVITE says that goes on to the callee. ``host`` is ours. Raises Malformed."""
     return Invite(
         user=request.request_uri.user or "",
-        calling=request.from_.address(),
+        calling=_without_place(request.from_, host),
         called=request.to.address(),
         max_forwards=request.max_forwards,
         headers=passed_on(request),
     )
+
+
+def _without_place(caller: NameAddr, host: str) -> str:
+    """Who calls. A domain is a part of that; an address is not, it says where the caller's machine is."""
+    uri = caller.parsed_uri()
+    if not is_ip(uri.host):
+        return caller.address()
+    return NameAddr(caller.display, str(replace(uri, host=host, port=None, parameters=())), "", None).address()
+
+
+@lru_cache(maxsize=1024)
+def is_ip(host: str) -> bool:
+    """Whether a host is written as an IP address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, rules: Rules, body: bytes) -> Request:

@@ -72,7 +72,7 @@ def begin(
         targets=domain.targets,
         caller=caller,
         callee=Leg(tag=name(seed, "callee")),
-        phase=Placing(tx, invite_of(request)),
+        phase=Placing(tx, invite_of(request, rules.host)),
     )
     turn = Turn(call, now, rules)
     setup.place(turn, sdp_of(request))

@@ -40,7 +40,10 @@ Retry-After it says nothing about our own state (RFC 3261 section 21.5.4), so ot
 
 def place(turn: Turn, offer: bytes) -> None:
     """The call has just been taken: ask for media; without an offer there is nothing to ask for yet."""
-    turn.note("placed", domain=turn.call.domain, servers=list(turn.call.servers), offer=bool(offer))
+    call_id = turn.dialog(Party.CALLER).call_id
+    turn.note(
+        "placed", sip_call_id=call_id, domain=turn.call.domain, servers=list(turn.call.servers), offer=bool(offer)
+    )
     if offer:
         turn.set_leg(Party.CALLER, sdp=offer)
         turn.ask(About.OFFER, Party.CALLER, offer)
@@ -89,7 +92,7 @@ def try_target(turn: Turn, index: int) -> None:
     until = turn.now + (limits.target_s_max if more else limits.ring_s_max)
     turn.become(Trying(phase.tx, phase.invite, index, ref, until))
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
-    turn.note("invited", target=str(target))
+    turn.note("invited", target=str(target), sip_call_id=request.call_id)
     turn.effects.append(Send(ref, request, target))
 
 

@@ -8,8 +8,6 @@ ask the pool, note a decision.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import lru_cache
-from ipaddress import ip_address
 
 from msgspec.structs import replace
 
@@ -33,6 +31,7 @@ from mediaha.nets.call import (
     Serving,
     draw,
 )
+from mediaha.nets.compose import is_ip
 from mediaha.nets.events import AnswerMedia, Effect, Note, OfferMedia, Reply, Send, SendAck
 from mediaha.nets.headers import ALLOW, SDP_TYPE
 from mediaha.nets.rules import Rules
@@ -178,7 +177,7 @@ class Turn:
         """
         leg = self.leg(party)
         hop = self.dialog(party).next_hop()
-        return hop if leg.met is None or _is_ip(hop.host) else leg.met
+        return hop if leg.met is None or is_ip(hop.host) else leg.met
 
     def await_ack(self, party: Party, tx: int) -> None:
         self.exchange(party, AwaitingAck(tx, self.now + self.rules.limits.request_s_max))
@@ -257,12 +256,3 @@ class Turn:
             self.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp))
         else:
             self.effects.append(AnswerMedia(ask.number, other, mine, ask.sdp))
-
-
-@lru_cache(maxsize=1024)
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
