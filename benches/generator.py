@@ -23,7 +23,7 @@ STATED = ("misdirected", "corrupt", "duplicated", "reordered", "refused")
 
 
 class GeneratorFailed(Exception):
-    """It ended, or said something that is no answer."""
+    """It ended, or the media server did not do what it asked for; the text has the media server's words."""
 
 
 class NotMeasured(Exception):
@@ -72,7 +72,10 @@ class Generator:
         line = self._process.stdout.readline()
         if not line:
             raise GeneratorFailed(f"the generator ended with {self._process.wait()} at {do}")
-        return json.loads(line)
+        answer = json.loads(line)
+        if "failed" in answer:
+            raise GeneratorFailed(f"{do}: {answer['failed']}")
+        return answer
 
     def cpu_s(self) -> float:
         """CPU used so far."""
@@ -98,14 +101,19 @@ def open_generator(core: int) -> Iterator[Generator]:
 
 def window_at_full_load(relay: Relay, generator: Generator, calls: int) -> Window:
     """A window in which the generator kept its pace; on a busy machine it may take a few. Raises NotMeasured."""
+    wanted = calls * PACKETS_PER_CALL_S * SETTINGS.window_s
+    why = []
     for _ in range(TRIES_MAX):
-        window = measure(relay, generator, calls)
-        if window.sent >= (1 - SHORTFALL_MAX) * calls * PACKETS_PER_CALL_S * SETTINGS.window_s:
+        try:
+            window = measure(relay, generator, calls)
+        except GeneratorFailed as failure:
+            why.append(str(failure))
+            continue
+        if window.sent >= (1 - SHORTFALL_MAX) * wanted:
             return window
-    raise NotMeasured(
-        f"the generator sent {window.sent} packets in {SETTINGS.window_s} s for {calls} calls, "
-        f"while others kept {window.others_cores:.1f} cores busy: the machine is too busy or too slow"
-    )
+        sent = window.sent / wanted
+        why.append(f"{sent:.0%} of the packets were sent, while others kept {window.others_cores:.1f} cores busy")
+    raise NotMeasured(f"{relay.name} with {calls} calls: {'; '.join(why)}")
 
 
 def measure(relay: Relay, generator: Generator, calls: int) -> Window:

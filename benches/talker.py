@@ -9,8 +9,9 @@ import itertools
 import json
 import sys
 import time
+from typing import Any
 
-from benches.ng import NgClient, answer, audio_address, audio_sdp, delete, offer
+from benches.ng import NgClient, NgFailed, answer, audio_address, audio_sdp, delete, offer
 from mediaha.load import Load
 from mediaha.model.address import Address
 
@@ -29,13 +30,17 @@ class Talker:
         self._aims: list[tuple[int, str]] = []
 
     def place(self, server: str, calls: int) -> None:
-        """Set up so many calls and let all begin to talk."""
-        self._load = Load(gap_ms_min=50, timeline_s=1.0)
-        self._ng = NgClient(Address.parse(server))
-        for _ in range(calls):
-            self._place_one(self._load, self._ng)
+        """Set up so many calls and let all begin to talk; none, when one is refused. Raises NgFailed."""
+        load = self._load = Load(gap_ms_min=50, timeline_s=1.0)
+        ng = self._ng = NgClient(Address.parse(server))
+        try:
+            for _ in range(calls):
+                self._place_one(load, ng)
+        except NgFailed:
+            self._clear()
+            raise
         for endpoint, _ in self._aims:
-            self._load.start(endpoint)
+            load.start(endpoint)
 
     def _place_one(self, load: Load, ng: NgClient) -> None:
         call = f"talk-{next(self._names)}"
@@ -86,13 +91,18 @@ class Talker:
         deadline = time.monotonic() + LATE_S
         while (seen := self.look())["received"] != seen["sent"] and time.monotonic() < deadline:
             time.sleep(0.02)
-        for call in self._calls:
-            self._ng.ask(**delete(call))
-        self._load.close()
-        self._ng.close()
+        self._clear()
+        return seen
+
+    def _clear(self) -> None:
+        load, ng, calls = self._load, self._ng, self._calls
         self._load = self._ng = None
         self._calls, self._aims = [], []
-        return seen
+        if load is not None and ng is not None:
+            load.close()
+            for call in calls:
+                ng.ask(**delete(call))
+            ng.close()
 
 
 def main() -> None:
@@ -100,15 +110,23 @@ def main() -> None:
     talker = Talker()
     for line in sys.stdin:
         order = json.loads(line)
-        match order.pop("do"):
-            case "place":
-                talker.place(**order)
-            case "cross":
-                talker.cross()
-            case "end":
-                print(json.dumps(talker.end()), flush=True)
-                continue
-        print(json.dumps(talker.look()), flush=True)
+        try:
+            answer_line = obey(talker, order.pop("do"), **order)
+        except NgFailed as failure:
+            answer_line = {"failed": str(failure)}
+        print(json.dumps(answer_line), flush=True)
+
+
+def obey(talker: Talker, do: str, **arguments: Any) -> dict[str, object]:
+    """Carry out an order. Raises NgFailed."""
+    match do:
+        case "place":
+            talker.place(**arguments)
+        case "cross":
+            talker.cross()
+        case "end":
+            return talker.end()
+    return talker.look()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benches.findings import Row, median
-from benches.generator import as_data, measure, window_at_full_load
+from benches.generator import as_data, window_at_full_load
 from benches.relays import OURS, RIVAL, all_relays
 from benches.settings import SETTINGS
 from mediaha.drill.plot import Bars, bars
@@ -46,7 +46,7 @@ def test_forwarding(calls, relays, generator, measured, benchmark):
     """The media servers take turns, so that what else happens on the machine falls on both."""
     windows = measured[calls] = {relay.name: [] for relay in relays}
     for relay in relays:
-        measure(relay, generator, min(calls, 100))  # the first calls of a process pay for its memory
+        window_at_full_load(relay, generator, min(calls, 100))  # the first calls of a process pay for its memory
 
     def one_window_each():
         for relay in relays:
