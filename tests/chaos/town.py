@@ -165,8 +165,15 @@ async def open_town(site: Site, domain: str = "*", target_port: int | None = Non
     under = SiteUnderDrill(
         Address(site.host, site.port), Address(site.host, target_port or site.target_port), domain, site.control
     )
+    fault = None
     async with open_phones(under) as (load, phones):
         town = Town(site, load, phones)
-        yield town
-        await town.hang_up()
-        town.nobody_overheard()
+        try:
+            yield town
+            if site.process.poll() is None:
+                await town.hang_up()
+            town.nobody_overheard()
+        except Exception as error:
+            fault = error
+    if fault is not None:
+        raise fault

@@ -62,9 +62,9 @@ def talk(pairs: list[tuple[RtpEndpoint, tuple[str, int]]], packets: int) -> None
         endpoint.listen()
 
 
-def audio_addresses(messages: str) -> list[tuple[str, int]]:
-    """The media addresses of every SDP in a SIPp message log, in order, those that SIPp sent itself included."""
-    parts = re.split(r"-{20,}", messages)
+def audio_addresses(messages: str, *, received: bool = False) -> list[tuple[str, int]]:
+    """The media addresses of every SDP in a SIPp message log, in order: of all, or only of what it received."""
+    parts = [part for part in re.split(r"-{20,}", messages) if not received or "message received" in part]
     places = [
         (re.search(r"^c=IN IP[46] (\S+)", part, re.M), re.search(r"^m=audio (\d+) ", part, re.M)) for part in parts
     ]
