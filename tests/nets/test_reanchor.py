@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mediaha.nets.call import Answered, Serving, Stranded, adopted, read_back, write_down
+from mediaha.nets.call import Answered, Serving, Stranded
+from mediaha.nets.written import adopted, read_back, write_down
 from tests.nets.story import (
     ANSWER,
     OFFER,
@@ -166,6 +167,20 @@ def test_an_invite_that_only_rings_is_cancelled_in_the_end():
     assert story.the(SendCancel).ref == send.ref
     story.waits(33)
     assert story.sent("BYE", Party.CALLEE)
+
+
+def test_an_invite_that_only_rings_and_is_cancelled_ends_the_call():
+    """Its 487 says that the party does not know where its media is now."""
+    story = talking()
+    story.moved()
+    send = story.sent("INVITE", Party.CALLER)
+    story.responds(story.sent("INVITE", Party.CALLEE), 200, ANSWER)
+    story.responds(send, 180)
+    story.waits(33)
+    assert story.the(SendCancel).ref == send.ref
+    story.responds(send, 487)
+    assert "SIP;cause=408" in story.sent("BYE", Party.CALLEE).request.headers.get("Reason")
+    assert story.sent("BYE", Party.CALLER)
 
 
 def test_moved_while_a_party_changes_the_session():

@@ -91,6 +91,9 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         _put_off(turn, party, status, response.headers.get("Retry-After"))
     elif status == 487 and item.cancelled:
         turn.exchange(party, IDLE)
+        # A change that was given up is followed by what holds; without that, the party was not told of its media.
+        if not turn.leg(party).pending:
+            end(turn, 408, f"the {party} does not answer")
     else:
         turn.exchange(party, IDLE)
         turn.note("refused", party=str(party), status=status)
