@@ -1,4 +1,4 @@
-"""A host of its own behind a cable: a network namespace and a veth pair, whose far end can be pulled out. Needs root."""
+"""A host of its own behind a cable: a network namespace and a veth pair, whose far end can be pulled out."""
 
 from __future__ import annotations
 
