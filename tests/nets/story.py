@@ -7,7 +7,7 @@ import dataclasses
 from mediaha.model.address import Address
 from mediaha.model.media import Anchored, Fault, MediaRefused, Moved, Stranded
 from mediaha.model.site import Domain
-from mediaha.nets.call import Over, Party, read_back, wake_at, write_down
+from mediaha.nets.call import Over, Party, wake_at
 from mediaha.nets.decide import begin, decide
 from mediaha.nets.events import (
     Acked,
@@ -30,6 +30,7 @@ from mediaha.nets.events import (
     Unanswered,
 )
 from mediaha.nets.rules import Limits, Rules
+from mediaha.nets.written import read_back, write_down
 from mediaha.sip.message import Headers, Request
 
 RULES = Rules(contact="sip:nets@192.0.2.1:5060", host="192.0.2.1", limits=Limits())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
-from mediaha.nets.call import Answered, Idle, Offering, Over, Party, Purpose, adopted, read_back, wake_at, write_down
+from mediaha.nets.call import Answered, Idle, Offering, Over, Party, Purpose, wake_at
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -25,6 +25,7 @@ from mediaha.nets.events import (
     Tick,
     Unanswered,
 )
+from mediaha.nets.written import adopted, read_back, write_down
 from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
 
 CHANCES = st.integers(min_value=0, max_value=2**16)

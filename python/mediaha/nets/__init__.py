@@ -4,9 +4,10 @@
 the call, one value; ``nets`` carries out what was decided. What NeTS needs from others is in ``ports``.
 """
 
-from mediaha.nets.call import Call, read_back, write_down
+from mediaha.nets.call import Call
 from mediaha.nets.nets import Nets, serve_nets
 from mediaha.nets.ports import Checkpoint, Media, Routes
 from mediaha.nets.rules import Limits
+from mediaha.nets.written import read_back, write_down
 
 __all__ = ["Call", "Checkpoint", "Limits", "Media", "Nets", "Routes", "read_back", "serve_nets", "write_down"]

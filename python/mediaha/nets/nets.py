@@ -22,7 +22,7 @@ from mediaha.nets.admission import (
     unavailable,
     without_media,
 )
-from mediaha.nets.call import Call, Party, adopted
+from mediaha.nets.call import Call, Party
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
@@ -32,6 +32,7 @@ from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
 from mediaha.nets.rules import Limits, Rules
 from mediaha.nets.story import phase_name
 from mediaha.nets.tables import Held
+from mediaha.nets.written import adopted
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request

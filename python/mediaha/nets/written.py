@@ -1,0 +1,49 @@
+"""A call written down as JSON and read back, by this NeTS or another that goes on with it (N3)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mediaha.nets.call import IDLE, Answered, Call, Idle, Leg, Serving, Stranded
+
+FORMAT = 1
+"""Raised when a written call can no longer be read by older code."""
+
+
+class _Written(Struct):
+    format: int
+    call: Call
+
+
+def write_down(call: Call) -> bytes:
+    """The call as JSON."""
+    return msgspec.json.encode(_Written(FORMAT, call))
+
+
+def read_back(text: bytes) -> Call:
+    """A call from ``write_down``, exactly as it was. Raises msgspec.DecodeError when it is no such text."""
+    written = msgspec.json.decode(text, type=_Written)
+    if written.format != FORMAT:
+        raise msgspec.ValidationError(f"a call of format {written.format}, not {FORMAT}")
+    return written.call
+
+
+def adopted(call: Call) -> Call | None:
+    """The call as another NeTS, with another clock and no transactions, can go on with it; None: it cannot.
+
+    What was outstanding is lost with the old instance's transactions. A party that may have missed its SDP is told
+    again.
+    """
+    if not isinstance(call.phase, Answered) or call.caller.dialog is None or call.callee.dialog is None:
+        return None
+    place = Serving(call.place.server) if isinstance(call.place, Stranded) else call.place
+    return replace(
+        call, caller=_settled(call.caller), callee=_settled(call.callee), relay=None, open=(), asks=(), place=place
+    )
+
+
+def _settled(leg: Leg) -> Leg:
+    unsure = not isinstance(leg.exchange, Idle)
+    return replace(leg, exchange=IDLE, glares=0, pending=leg.pending or (leg.told if unsure else b""))
