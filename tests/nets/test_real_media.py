@@ -92,7 +92,7 @@ async def test_sound_goes_on_when_the_media_server_dies(world, load):
     mine.bye()
     await theirs.over.wait()
     await until(lambda: sessions(world, after) == 0)
-    assert not any(world.nets._carrier.tables.sizes().values())
+    await until(lambda: not any(world.nets._carrier.tables.sizes().values()))
 
 
 async def test_hold_and_a_refused_hold_and_then_a_crash(world, load):
