@@ -115,8 +115,10 @@ pub(crate) struct Wish {
     pub(crate) impatient_at: Time,
     /// Refused then.
     pub(crate) give_up_at: Time,
-    /// It has made the call move once already.
-    pub(crate) has_moved: bool,
+    /// The servers that failed to do it; bounded by the list, as each is left only for another.
+    pub(crate) failed: Vec<ServerId>,
+    /// A server did not know the call any more. It is not believed twice.
+    pub(crate) was_unknown: bool,
 }
 
 /// What it wishes.

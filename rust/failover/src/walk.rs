@@ -125,14 +125,16 @@ impl Walk {
     }
 
     /// The walk is over: the requests that are still open, with their servers, each now ended with `outcome`.
+    /// They have done nothing wrong: if the walk is resumed they may be asked again.
     pub(crate) fn close(&mut self, outcome: &Outcome, now: Time) -> Vec<(ServerId, Cookie)> {
         let mut open = Vec::new();
         for one in &mut self.tries {
-            if let Some((cookie, place)) = one.open.take() {
+            if let Some((cookie, place)) = one.open {
                 settle(&mut self.story, place, outcome.clone(), now);
                 open.push((one.server, cookie));
             }
         }
+        self.tries.retain(|one| one.open.is_none());
         open
     }
 

@@ -85,7 +85,8 @@ impl Pool {
             story: Vec::new(),
             impatient_at: Time::FAR,
             give_up_at: now + patience,
-            has_moved: false,
+            failed: Vec::new(),
+            was_unknown: false,
         });
         self.fulfil(key, now);
     }

@@ -25,8 +25,9 @@ impl Pool {
         let Some(entry) = self.calls.entry(key) else { return };
         let State::Waiting(plight) = &entry.state else { return };
         let (plight, mut walk) = (plight.clone(), Walk::new(now, now + millis(self.config.command_ms_max)));
-        if let Some(from) = plight.from.filter(|_| plight.kept) {
-            walk.avoid(from);
+        if plight.kept {
+            let failed = entry.wish.iter().flat_map(|wish| wish.failed.iter());
+            plight.from.iter().chain(failed).for_each(|&server| walk.avoid(server));
         }
         let moving = Move { plight, walk, rebuilding: None, sdp_for_caller: None, sdp_for_callee: None };
         self.calls.turn(key, State::Moving(Box::new(moving)));

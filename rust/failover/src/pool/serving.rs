@@ -52,7 +52,7 @@ impl Pool {
         let State::Serving { server } = entry.state else { return };
         let Some(wish) = entry.wish.as_mut() else { return };
         let Some((_, place)) = wish.asking.take_if(|(open, _)| *open == cookie) else { return };
-        let has_moved = wish.has_moved;
+        let was_unknown = wish.was_unknown;
         let outcome = match &judged {
             Judged::Usable(_) => Outcome::Answered,
             Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
@@ -70,11 +70,11 @@ impl Pool {
                 self.fulfilled(key, server, sdp);
             }
             Judged::Callers(text) => self.refuse_wish(key, Fault::Caller, &text, now),
-            Judged::UnknownCall(_) if !has_moved => {
+            Judged::UnknownCall(_) if !was_unknown => {
                 self.doubt(server, now);
                 self.relocate(key, server, false);
             }
-            Judged::Full(_) | Judged::Failed(_) if !has_moved && self.has_other(key, server) => {
+            Judged::Full(_) | Judged::Failed(_) if self.has_other(key, server) => {
                 self.relocate(key, server, true);
             }
             Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
@@ -99,7 +99,7 @@ impl Pool {
             return self.give_up_wish(key, now);
         }
         let State::Serving { server } = entry.state else { return };
-        let is_impatient = now >= wish.impatient_at && wish.asking.is_some() && !wish.has_moved;
+        let is_impatient = now >= wish.impatient_at && wish.asking.is_some();
         if is_impatient && self.has_other(key, server) {
             self.close_wish(key, &Outcome::NoAnswer, now);
             self.relocate(key, server, true);
@@ -153,7 +153,11 @@ impl Pool {
     pub(super) fn relocate(&mut self, key: CallKey, server: ServerId, kept: bool) {
         let (from_name, retry_ms) = (self.servers.name(server), self.config.strand_retry_ms_min);
         if let Some(wish) = self.wish_mut(key) {
-            wish.has_moved = true;
+            if kept {
+                wish.failed.push(server);
+            } else {
+                wish.was_unknown = true;
+            }
         }
         if !kept {
             self.unserve(server, key);
@@ -169,10 +173,11 @@ impl Pool {
         let Some(entry) = self.calls.entry(key) else { return false };
         let unasked = Walk::new(Time::ZERO, Time::FAR);
         let (order, _) = self.order(entry, &unasked, order::Purpose::MovedCall);
+        let has_failed = |other: &ServerId| entry.wish.as_ref().is_some_and(|wish| wish.failed.contains(other));
         // A suspect is no better than a server that answers pings.
         let is_better = |other: &ServerId| {
             let trust = self.servers.get(*other).and_then(crate::servers::Server::trust);
-            *other != server && trust.is_some_and(|trust| trust < order::Trust::Suspect)
+            *other != server && !has_failed(other) && trust.is_some_and(|trust| trust < order::Trust::Suspect)
         };
         order.iter().any(is_better)
     }

@@ -138,6 +138,8 @@ impl Pool {
         match verdict {
             Verdict::Suspected => {}
             Verdict::Cleared | Verdict::Returned => {
+                // It was silent long enough to have been restarted; only pongs with an instance would have told.
+                self.doubt(server, now);
                 self.pay(server, now);
                 self.rescue_for(server);
             }

@@ -228,3 +228,38 @@ fn ten_thousand_calls_cost_well_under_a_second() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     println!("10000 calls moved in {took:?}");
 }
+
+/// Found by simulation: a server that had only been slower was never asked again when the quicker one failed.
+#[test]
+fn a_loser_of_the_walk_is_asked_again_when_the_winner_falls_silent() {
+    let mut world = World::new(&["a", "b", "d"]);
+    world.talk("c", &["a", "b", "d"]);
+    world.server("b").slow = Duration::from_millis(230);
+    world.server("d").slow = Duration::from_millis(100);
+    died(&mut world, "a");
+    world.run_ms(50);
+    world.server("b").error = Some("Internal error");
+    world.run_ms(200);
+    assert_eq!(world.server("d").asked, ["offer c a1", "delete c"]);
+    world.run_ms(1_000);
+    assert_eq!(world.places("c"), ["d"]);
+    assert_eq!(world.stranded(), 0);
+}
+
+/// Found by simulation: the second server's error was the last word, and the third was never asked.
+#[test]
+fn a_re_offer_that_two_servers_fail_is_done_by_the_third() {
+    let mut world = World::new(&["a", "b", "d"]);
+    world.talk("c", &["a", "b", "d"]);
+    world.server("a").error = Some("Ran out of ports");
+    let token = world.offer_of("c", "caller", Some("callee"), "a2", &[]);
+    while world.moves().is_empty() {
+        world.run_ms(1);
+        if world.server("b").asked.len() == 2 {
+            world.server("b").error = Some("Ran out of ports");
+        }
+    }
+    world.run_ms(100);
+    assert_eq!(world.anchored(token).as_deref(), Some("d"));
+    assert_eq!(world.places("c"), ["d"]);
+}
