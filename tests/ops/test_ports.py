@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from mediaha.model.address import Address
-from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
+from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, ports_held_by
 
 
 def test_the_process_in_the_way_is_named():
@@ -30,3 +30,17 @@ def test_every_port_is_tried_and_an_address_of_another_machine_is_named():
 
 def test_free_ports_are_no_trouble():
     check_ports([Wanted("one", Address("127.0.0.1", 0), "--a")])
+
+
+def test_the_ports_of_a_process_are_those_that_it_has_bound():
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six,
+    ):
+        one.bind(("127.0.0.1", 0))
+        six.bind(("::1", 0))
+        wanted = {one.getsockname()[1], six.getsockname()[1]}
+        assert wanted <= ports_held_by(os.getpid())
+        assert not wanted & ports_held_by(os.getppid())
+    assert not wanted & ports_held_by(os.getpid())
+    assert ports_held_by(2**22 + 1) == set(), "no such process"

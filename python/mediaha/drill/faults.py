@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
+from mediaha.ops.ports import ports_held_by
 
 
 class Fault(StrEnum):
@@ -97,9 +98,7 @@ def _already_gone() -> Iterator[None]:
 
 
 def _cut_rules(table: str, victim: Victim) -> str:
-    assert victim.ports is not None
-    first, last = victim.ports
-    ports = f"{{ {victim.ng.port}, {first}-{last} }}"
+    ports = f"{{ {', '.join(_ports_to_cut(victim))} }}"
     return f"""
 table inet {table} {{
     chain cut {{
@@ -109,6 +108,20 @@ table inet {table} {{
     }}
 }}
 """
+
+
+def _ports_to_cut(victim: Victim) -> list[str]:
+    """The ports that its process holds; its whole range when that cannot be seen.
+
+    Others on this machine, the failover pool among them, send from ephemeral ports that may lie within the range: they
+    must not be cut off too.
+    """
+    held = ports_held_by(victim.pid) if victim.pid is not None else set()
+    if held:
+        return [str(port) for port in sorted(held | {victim.ng.port})]
+    assert victim.ports is not None
+    first, last = victim.ports
+    return [str(victim.ng.port), f"{first}-{last}"]
 
 
 def _nft(rules: str) -> None:

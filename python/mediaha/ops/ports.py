@@ -70,9 +70,19 @@ def bind_trouble(want: Wanted, error: OSError) -> str:
     return f"{want.what} cannot use {place}: {(error.strerror or str(error)).lower()}; see {want.change_by}"
 
 
+def ports_held_by(pid: int) -> set[int]:
+    """The UDP ports that a process has bound, as far as this user may see; of a process that is gone, none."""
+    links: set[str] = set()
+    with suppress(OSError):
+        links = {_readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    tables = (Path(f"/proc/{pid}/net") / name for name in ("udp", "udp6"))
+    return {port for table in tables for port, link in _bound(table) if link in links}
+
+
 def _holder(port: int) -> tuple[int, str] | None:
     """The process that has a UDP port, as far as this user may see: its id and its name."""
-    inodes = {inode for table in ("udp", "udp6") for inode in _inodes(Path("/proc/net") / table, port)}
+    tables = (Path("/proc/net") / name for name in ("udp", "udp6"))
+    inodes = {link for table in tables for bound, link in _bound(table) if bound == port}
     if not inodes:
         return None
     for process in Path("/proc").iterdir():
@@ -85,14 +95,13 @@ def _holder(port: int) -> tuple[int, str] | None:
     return None
 
 
-def _inodes(table: Path, port: int) -> list[str]:
-    """The sockets bound to ``port`` in a table of proc(5), the way links to them are written."""
+def _bound(table: Path) -> list[tuple[int, str]]:
+    """The ports in a table of proc(5), each with its socket the way links to sockets are written."""
     found = []
     with suppress(OSError):
         for line in table.read_text().splitlines()[1:]:
             fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == port:
-                found.append(f"socket:[{fields[9]}]")
+            found.append((int(fields[1].rpartition(":")[2], 16), f"socket:[{fields[9]}]"))
     return found
 
 
