@@ -45,6 +45,12 @@ def place(site, tmp_path, caller, callee, **options):
         return calling, called
 
 
+def told(phone, site):
+    """The media addresses in the SDP that a SIPp has sent and received, once there are two: SIPp writes late."""
+    site.wait_until(lambda _: len(audio_addresses(phone.messages())) >= 2, f"offer and answer at the {phone.name}")
+    return audio_addresses(phone.messages())
+
+
 def test_a_call_is_set_up_and_ended_by_the_caller(site, tmp_path):
     place(site, tmp_path, [*CALLS, pause(200), *HANGS_UP], [*RINGS_AND_ANSWERS, *IS_HUNG_UP])
 
@@ -63,9 +69,8 @@ def test_audio_goes_both_ways_through_the_media_server_and_nowhere_else(site, tm
         [*CALLS, pause(4000), *HANGS_UP], tmp_path, "caller", remote=site.address, rtp_port=caller_audio.port
     )
     with callee, caller:
-        site.wait_until(lambda status: any(server["streams"] for server in status["servers"]), "a stream")
-        told_caller = audio_addresses(caller.messages())[-1]
-        told_callee = audio_addresses(callee.messages())[0]
+        told_caller = told(caller, site)[-1]
+        told_callee = told(callee, site)[0]
         talk([(caller_audio, told_caller), (callee_audio, told_callee)], 50)
         caller.wait()
         callee.wait()
