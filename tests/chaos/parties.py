@@ -30,9 +30,10 @@ HANGS_UP = [request("BYE"), expect(200)]
 IS_HUNG_UP = [take("BYE"), respond_in_dialog(200, "OK")]
 
 
-def is_ended(cause: int) -> list[Step]:
+def is_ended(cause: int, within_s: int = 20) -> list[Step]:
     """It gets a BYE that says why (RFC 3326)."""
-    return [take("BYE", pattern=f"Reason: SIP;cause={cause};"), respond_in_dialog(200, "OK")]
+    why = take("BYE", pattern=f"Reason: SIP;cause={cause};", timeout_ms=within_s * 1000)
+    return [why, respond_in_dialog(200, "OK")]
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Pair:
         """Where the site last told a party to send its audio."""
         return audio_addresses(who.messages(), received=True)[-1]
 
-    def wait(self) -> None:
+    def wait(self, timeout: float = 40) -> None:
         """Wait until both have gone through their scenarios."""
-        self.caller.wait()
-        self.callee.wait()
+        self.caller.wait(timeout)
+        self.callee.wait(timeout)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import trio
@@ -77,21 +78,32 @@ async def run(plan: Plan, site: SiteUnderDrill, progress: Progress) -> Outcome:
         await place_calls(phones, plan.calls, plan.rate, progress)
         progress("talking", 0, 1)
         await trio.sleep(plan.before_s)
-        with ExitStack() as undo:
-            fault_at = time.monotonic()
-            undo.enter_context(done_to(plan.fault, victim))
-            if plan.fault is Fault.DRAIN:
-                await site.tell("drain", server=victim.name)
+        async with _broken(plan.fault, victim, site) as fault_at:
             await _wait_until_resumed(plan, load, phones, fault_at, progress)
             await trio.sleep(plan.after_s)
             gaps = _gaps(load, phones, fault_at)
             seen = Seen(victim, fault_at, await site.status(), gaps, silent_streams(load, phones))
             timeline = _timeline(load, fault_at, plan)
             await end_calls(phones, progress)
-        if plan.fault is Fault.DRAIN:
-            await site.tell("undrain", server=victim.name)
         gaps_ms = tuple(gap for gap, _ in gaps.values())
         return Outcome(_report(plan, load, phones, seen), gaps_ms, timeline, fault_at)
+
+
+@asynccontextmanager
+async def _broken(fault: Fault, victim: Victim, site: SiteUnderDrill) -> AsyncIterator[float]:
+    """While the fault lasts; gives when it began. What would outlast the drill is undone, whatever came of it."""
+    if fault is Fault.DRAIN:
+        began = time.monotonic()
+        try:
+            await site.tell("drain", server=victim.name)
+            yield began
+        finally:
+            with trio.CancelScope(shield=True):
+                await site.tell("drain", server=victim.name, draining=False)
+        return
+    began = time.monotonic()
+    with done_to(fault, victim):
+        yield began
 
 
 async def _wait_until_resumed(plan: Plan, load: Load, phones: Phones, fault_at: float, progress: Progress) -> None:
