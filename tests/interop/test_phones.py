@@ -68,5 +68,7 @@ def test_the_tone_comes_back_at_both_ends_when_the_media_server_is(talking, numb
     for phone in (caller, callee):
         heard = phone.heard()
         print(f"{phone.name}: {heard.frames} frames, longest gap {heard.gap_ms} ms of {heard.gaps}")
-        assert heard.frames_after_gap > 50, f"the tone came back at the {phone.name}: {heard}"
-        assert 0 < heard.gap_ms < 1200, f"a gap that the melody can measure: {heard}"
+        # A killed process is noticed at once, so the move may fit between two packets; silence takes time to notice.
+        assert heard.frames_after_gap > 50 or (heard.gaps == 0 and number == signal.SIGKILL), f"heard again: {heard}"
+        assert heard.frames > 150, f"most of four seconds: {heard}"
+        assert heard.gap_ms < 1200, f"a gap that the melody can measure: {heard}"
