@@ -71,4 +71,4 @@ def test_the_tone_comes_back_at_both_ends_when_the_media_server_is(talking, numb
         # A killed process is noticed at once, so the move may fit between two packets; silence takes time to notice.
         assert heard.frames_after_gap > 50 or (heard.gaps == 0 and number == signal.SIGKILL), f"heard again: {heard}"
         assert heard.frames > 150, f"most of four seconds: {heard}"
-        assert heard.gap_ms < 1200, f"a gap that the melody can measure: {heard}"
+        assert number == signal.SIGKILL or heard.gap_ms > 0, f"a hung server cannot go unheard: {heard}"
