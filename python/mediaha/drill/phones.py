@@ -15,7 +15,7 @@ import trio
 
 from mediaha.load import Load
 from mediaha.model.address import Address
-from mediaha.sip.dialog import Dialog
+from mediaha.sip.dialog import Dialog, OutOfOrder
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.sdp import streams
@@ -225,9 +225,13 @@ class Phones:
 
     def _re_invited(self, endpoint: Endpoint, event: Incoming, leg: Leg) -> None:
         assert leg.dialog is not None
+        try:
+            leg.dialog = leg.dialog.received(event.request)
+        except OutOfOrder:
+            endpoint.respond(event.transaction, event.request.response(500))
+            return
         self._aim(leg, event.request.body)
         leg.re_invites += 1
-        leg.dialog = leg.dialog.received(event.request)
         endpoint.respond(event.transaction, _ok(endpoint, event.request, leg, None))
 
     def end(self, call: Call) -> None:
