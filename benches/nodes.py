@@ -23,6 +23,8 @@ TALK_S = 2.0
 JUST_STRUCK_S = 1.0
 """So long a server that was struck may still be thought usable."""
 TIMELINE_S_MORE = 2.0
+WATCH_S = 0.5
+"""How often it is looked whether somebody hears a stranger."""
 RESUME_S_MAX = 15.0
 LEFT_S_MAX = 5.0
 
@@ -48,6 +50,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody heard packets that were not theirs."""
+
+    call: int
+    side: str
+    packets: int
+    noticed_s: float
+    """When the count was seen to have grown last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What came of a run."""
 
@@ -64,6 +77,7 @@ class Run:
     streams: int
     gaps: Sequence[Gap]
     wrong: dict[str, int]
+    strangers: Sequence[Stranger]
     generator_late_ms: float
     began_s: float
     """Of the first bucket."""
@@ -83,6 +97,8 @@ class _Story:
     struck_lately: set[str] = field(default_factory=set)
     ended: dict[int, float] = field(default_factory=dict)
     """When calls were ended on purpose, by the endpoints of their audio."""
+    strangers: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """By endpoint: packets of strangers so far, and when more were seen last."""
 
 
 async def run(site: SiteUnderDrill, schedule: Sequence[Stroke], calls: int, lasts_s: float, churn_rate: float) -> Run:
@@ -93,7 +109,9 @@ async def run(site: SiteUnderDrill, schedule: Sequence[Stroke], calls: int, last
         story = _Story(time.monotonic())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_strike_all, nursery, site, schedule, story)
-            nursery.start_soon(_churn, phones, story, lasts_s, churn_rate)
+            nursery.start_soon(_watch_for_strangers, load, phones, story)
+            await _churn(phones, story, lasts_s, churn_rate)
+            nursery.cancel_scope.cancel()
         await _until_all_hear(load, phones)
         seen = _look(load, phones, story, calls)
         await end_calls(phones, lambda *_: None)
@@ -132,6 +150,31 @@ def _victim(status: NodeStatus, name: str) -> Victim:
     return Victim(name, server.pid, Address.parse(server.ng), server.ports)
 
 
+async def _watch_for_strangers(load: Load, phones: Phones, story: _Story) -> None:
+    while True:
+        _note_strangers(load, phones, story)
+        await trio.sleep(WATCH_S)
+
+
+def _note_strangers(load: Load, phones: Phones, story: _Story) -> None:
+    known = sum(packets for packets, _ in story.strangers.values())
+    if load.arrivals().misdirected == known:
+        return
+    for leg in (leg for call in phones.calls for leg in call.legs()):
+        packets = load.arrivals(leg.audio).misdirected
+        if packets != story.strangers.get(leg.audio, (0, 0.0))[0]:
+            story.strangers[leg.audio] = packets, time.monotonic() - story.began
+
+
+def _strangers(phones: Phones, story: _Story) -> list[Stranger]:
+    return [
+        Stranger(call.number, side, *story.strangers[leg.audio])
+        for call in phones.calls
+        for side, leg in (("caller", call.caller), ("callee", call.callee))
+        if leg.audio in story.strangers
+    ]
+
+
 async def _churn(phones: Phones, story: _Story, lasts_s: float, rate: float) -> None:
     began = trio.current_time()
     standing = len(phones.calls)
@@ -155,6 +198,7 @@ async def _until_all_hear(load: Load, phones: Phones) -> None:
 def _look(load: Load, phones: Phones, story: _Story, standing: int) -> dict[str, object]:
     """All of a Run but what is left after the end."""
     now = time.monotonic()
+    _note_strangers(load, phones, story)
     silent = silent_streams(load, phones)
     for call in phones.calls:
         if call.lost is None and silent & {leg.audio for leg in call.legs()}:
@@ -181,6 +225,7 @@ def _look(load: Load, phones: Phones, story: _Story, standing: int) -> dict[str,
             if gap.began < story.ended.get(gap.endpoint, now) - PTIME_MS / 1000
         ],
         "wrong": {"misdirected": total.misdirected, "corrupt": total.corrupt, "refused": total.refused},
+        "strangers": _strangers(phones, story),
         "generator_late_ms": load.lateness_ms_max,
         "began_s": began - story.began,
         "bucket_s": bucket_s,
