@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import trio
 
 from mediaha.drill.calls import (
-    FLOW_MS_MAX,
     PTIME_MS,
     Progress,
     end_calls,
@@ -66,6 +65,8 @@ class Seen:
     status: NodeStatus
     gaps: dict[int, tuple[float, float | None]]
     """By endpoint: the longest gap in ms, and when it ended."""
+    resumed_at: list[float]
+    """When each stream that the fault interrupted was heard again."""
     silent: set[int]
     """Endpoints that hear nothing."""
 
@@ -82,7 +83,8 @@ async def run(plan: Plan, site: SiteUnderDrill, progress: Progress) -> Outcome:
             await _wait_until_resumed(plan, load, phones, fault_at, progress)
             await trio.sleep(plan.after_s)
             gaps = _gaps(load, phones, fault_at)
-            seen = Seen(victim, fault_at, await site.status(), gaps, silent_streams(load, phones))
+            resumed_at = _resumed_at(load, gaps.keys(), fault_at)
+            seen = Seen(victim, fault_at, await site.status(), gaps, resumed_at, silent_streams(load, phones))
             timeline = _timeline(load, fault_at, plan)
             await end_calls(phones, progress)
         gaps_ms = tuple(gap for gap, _ in gaps.values())
@@ -131,6 +133,13 @@ def _gaps(load: Load, phones: Phones, fault_at: float) -> dict[int, tuple[float,
     return longest
 
 
+def _resumed_at(load: Load, endpoints: Collection[int], fault_at: float) -> list[float]:
+    """When the streams that fell silent with the fault were heard again. A gap that began later has another cause."""
+    latest = fault_at + 2 * PTIME_MS / 1000
+    gaps = [gap for gap in load.gaps(after=fault_at) if gap.endpoint in endpoints and gap.began <= latest]
+    return [gap.ended for gap in gaps if gap.ended is not None]
+
+
 def _timeline(load: Load, fault_at: float, plan: Plan) -> Timeline:
     began, bucket_s, counts = load.timeline(time.monotonic() - fault_at + min(plan.before_s, 2.0))
     return Timeline(bucket_s, tuple(counts), fault_at - began)
@@ -141,7 +150,6 @@ def _report(plan: Plan, load: Load, phones: Phones, seen: Seen) -> Report:
         _mark_if_lost(call, seen.silent)
     lost = Counter(call.lost for call in phones.calls if call.lost is not None)
     total = load.arrivals()
-    interrupted = [ended for gap, ended in seen.gaps.values() if ended is not None and gap > FLOW_MS_MAX / 4]
     setups = [(c.answered_at - c.invited_at) * 1000 for c in phones.calls if c.answered_at is not None]
     return Report(
         calls=len(phones.calls),
@@ -153,9 +161,7 @@ def _report(plan: Plan, load: Load, phones: Phones, seen: Seen) -> Report:
         gap_ms=Spread.of([gap for gap, _ in seen.gaps.values()]),
         lost_packets=total.lost,
         detection_ms=_detection_ms(seen),
-        all_resumed_ms=round((max(interrupted) - seen.fault_at) * 1000, 1)
-        if interrupted and not seen.silent
-        else None,
+        all_resumed_ms=_all_resumed_ms(seen),
         setup_ms=Spread.of(setups),
         lost_because={reason: count for reason, count in lost.items() if reason},
         strangers_heard=total.misdirected,
@@ -172,6 +178,12 @@ def _moved_to(seen: Seen) -> dict[str, int]:
     return {
         server.name: server.calls for server in seen.status.servers if server.name != seen.victim.name and server.calls
     }
+
+
+def _all_resumed_ms(seen: Seen) -> float | None:
+    if seen.silent or not seen.resumed_at:
+        return None
+    return round((max(seen.resumed_at) - seen.fault_at) * 1000, 1)
 
 
 def _detection_ms(seen: Seen) -> float | None:
