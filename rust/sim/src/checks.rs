@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use mediaha_time::{Duration, Time};
 
-use crate::nets::{Call, Complaint, Phase};
+use crate::call::{Call, Phase};
+use crate::nets::Complaint;
 use crate::server::Server;
 use crate::world::{EXIT, World};
 

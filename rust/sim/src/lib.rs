@@ -5,6 +5,7 @@
 //! have happened; the same seed happens in the same way every time.
 #![forbid(unsafe_code)]
 
+mod call;
 mod chance;
 mod checks;
 mod effect;
@@ -12,6 +13,7 @@ mod nets;
 mod plan;
 mod server;
 mod story;
+mod telling;
 mod world;
 
 pub use chance::Chance;

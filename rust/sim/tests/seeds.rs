@@ -1,0 +1,27 @@
+//! A few worlds on every run of the tests; `make sim SEEDS=10000` is for many.
+
+use mediaha_sim::run;
+
+#[test]
+fn nothing_happens_that_must_not() {
+    for seed in 0..150 {
+        let outcome = run(seed, false);
+        assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
+    }
+}
+
+/// Each of these once saw a bug, told as a story in `mediaha-failover`.
+#[test]
+fn seeds_that_found_bugs_find_none() {
+    for seed in [26, 132, 357, 377, 412, 1174, 1553, 5888, 6652, 14_841, 27_386, 40_774, 43_163] {
+        let outcome = run(seed, false);
+        assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
+    }
+}
+
+#[test]
+fn the_same_seed_happens_in_the_same_way() {
+    for seed in [3, 412] {
+        assert_eq!(run(seed, true).story, run(seed, true).story);
+    }
+}
