@@ -130,8 +130,8 @@ impl Shared {
         self.jitter_ns.store(sequence.jitter_ns(), Relaxed);
     }
 
-    pub(crate) fn drop(&self, cause: Cause) {
-        add(&self.dropped[cause.index()], 1);
+    pub(crate) fn drop(&self, cause: Cause, packets: u64) {
+        add(&self.dropped[cause.index()], packets);
     }
 
     fn snapshot(&self) -> SideCounters {

@@ -102,6 +102,11 @@ impl Stream {
         self.parties[side.index()].latches[component.index()].only_source(now)
     }
 
+    /// Counts packets that strangers sent to `side` and that were turned away before they could be looked at.
+    pub fn strangers(&self, side: Side, packets: u64) {
+        self.counters.side(side).drop(Cause::Stranger, packets);
+    }
+
     /// What this stream is doing.
     #[must_use]
     pub fn plan(&self) -> &StreamPlan {
@@ -119,7 +124,7 @@ impl Stream {
     }
 
     fn drop(&self, side: Side, cause: Cause) -> Verdict {
-        self.counters.side(side).drop(cause);
+        self.counters.side(side).drop(cause, 1);
         Verdict::Drop(cause)
     }
 }

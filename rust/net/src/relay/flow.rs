@@ -1,62 +1,80 @@
 //! One stream with its sockets, as its worker keeps it: the way of a packet.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mediaha_media::{Component, Side, Stream, StreamPlan, Verdict};
 use mediaha_time::Time;
 
+use super::doorstep::{self, Doorstep};
 use super::mailbox::Install;
 use super::pair::SocketPair;
 use super::tally::Tally;
+use super::watch::{Place, Watch};
 use crate::sys::udp::UdpSocket;
 
 /// Longer than any UDP datagram, so that none is ever cut.
 pub(crate) const DATAGRAM_MAX: usize = 65_536;
 
-/// A stream, the sockets of its two sides, and what their RTP sockets are connected to.
+/// What a worker lends to the flow it looks after.
+pub(crate) struct Desk<'a> {
+    pub(crate) buffer: &'a mut [u8],
+    pub(crate) tally: &'a Tally,
+    pub(crate) now: Time,
+}
+
+/// A stream and the sockets of its two sides.
 #[derive(Debug)]
 pub(crate) struct Flow {
     stream: Stream,
     pairs: [Arc<SocketPair>; 2],
-    connected: [Option<SocketAddr>; 2],
+    connected: [Option<Connected>; 2],
     /// Its sockets may have to be connected; the table looks at it from time to time.
     pub(crate) unsettled: bool,
+}
+
+/// What the RTP socket of a side is connected to, and where everybody else is met.
+#[derive(Debug)]
+struct Connected {
+    peer: SocketAddr,
+    doorstep: Doorstep,
 }
 
 impl Flow {
     pub(crate) fn new(install: Install) -> Self {
         let stream = Stream::new(install.plan, install.counters, install.now);
-        Self { stream, pairs: install.pairs, connected: [None; 2], unsettled: true }
+        Self { stream, pairs: install.pairs, connected: [None, None], unsettled: true }
     }
 
-    /// Takes one datagram out of the socket of `side` and `component`, and forwards it if the stream says so. Returns
-    /// false when none was there.
+    /// Takes one datagram out of the socket at `place`, and forwards it if the stream says so. Returns false when none was
+    /// there.
     #[inline]
-    pub(crate) fn forward_one(
-        &mut self,
-        side: Side,
-        component: Component,
-        buffer: &mut [u8],
-        now: Time,
-        tally: &Tally,
-    ) -> bool {
-        let (length, source) = match self.pairs[side.index()].socket(component).receive_from(buffer) {
+    pub(crate) fn forward_one(&mut self, place: Place, desk: &mut Desk<'_>) -> bool {
+        let Place { side, component, doorstep } = place;
+        let received = if doorstep {
+            let Some(connected) = &mut self.connected[side.index()] else { return false };
+            self.stream.strangers(side, connected.doorstep.turned_away().into());
+            connected.doorstep.socket.receive_from(desk.buffer)
+        } else {
+            self.pairs[side.index()].socket(component).receive_from(desk.buffer)
+        };
+        let (length, source) = match received {
             Ok(received) => received,
             Err(error) => {
                 // Reading the error has taken it away. Nothing else is to be done about a party whose port is closed: it may
                 // open it again, and control hears of its silence from the counters.
                 if error.kind() == ErrorKind::ConnectionRefused {
-                    tally.refused.add(1);
+                    desk.tally.refused.add(1);
                 }
                 return false;
             }
         };
-        tally.received.add(1);
-        let bytes = &buffer[..length.min(DATAGRAM_MAX)];
-        if let Verdict::Forward { component, to, .. } = self.stream.packet(side, component, bytes, source, now) {
-            self.send(side.other(), component, bytes, to, tally);
+        desk.tally.received.add(1);
+        let bytes = &desk.buffer[..length.min(DATAGRAM_MAX)];
+        let verdict = self.stream.packet(side, component, bytes, source, desk.now);
+        if let Verdict::Forward { component, to, .. } = verdict {
+            self.send(side.other(), component, bytes, to, desk.tally);
         }
         true
     }
@@ -66,7 +84,7 @@ impl Flow {
     #[inline]
     fn send(&self, side: Side, component: Component, bytes: &[u8], to: SocketAddr, tally: &Tally) {
         let socket = self.pairs[side.index()].socket(component);
-        let connected = component == Component::Rtp && self.connected[side.index()] == Some(to);
+        let connected = component == Component::Rtp && self.peer(side) == Some(to);
         let mut sent = send(socket, connected, bytes, to);
         if matches!(&sent, Err(error) if error.kind() == ErrorKind::ConnectionRefused) {
             // That was the answer to an earlier packet; this one has not been sent yet.
@@ -92,20 +110,15 @@ impl Flow {
 
     /// Connects each RTP socket to the only source that is still believed there, or disconnects it if there is no such.
     /// Returns whether both are connected, so that nothing is to be settled until the next plan.
-    pub(crate) fn settle(&mut self, now: Time) -> bool {
+    pub(crate) fn settle(&mut self, watch: Watch<'_>, desk: &mut Desk<'_>) -> bool {
         for side in Side::BOTH {
-            let wanted = self.stream.only_source(side, Component::Rtp, now);
-            let connected = &mut self.connected[side.index()];
-            if *connected == wanted {
-                continue;
+            let wanted = self.stream.only_source(side, Component::Rtp, desk.now);
+            match wanted {
+                _ if wanted == self.peer(side) => {}
+                // A failure leaves a socket that works unconnected, too; it is tried again at the next occasion.
+                Some(peer) => drop(self.connect(side, peer, watch)),
+                None => self.disconnect(side, desk),
             }
-            let socket = self.pairs[side.index()].socket(Component::Rtp);
-            // A failure leaves a socket that works unconnected, too; it is tried again at the next occasion.
-            *connected = match wanted {
-                Some(source) => socket.connect(source).is_ok().then_some(source),
-                None if socket.disconnect().is_ok() => None,
-                None => *connected,
-            };
         }
         self.connected.iter().all(Option::is_some)
     }
@@ -114,9 +127,43 @@ impl Flow {
     pub(crate) fn pair(&self, side: Side) -> &SocketPair {
         &self.pairs[side.index()]
     }
+
+    /// In this order: were the doorstep there before the socket is connected, it would get the party's own packets meanwhile.
+    fn connect(&mut self, side: Side, peer: SocketAddr, watch: Watch<'_>) -> io::Result<()> {
+        let socket = self.pairs[side.index()].socket(Component::Rtp);
+        socket.connect(peer)?;
+        if let Some(connected) = &mut self.connected[side.index()] {
+            connected.peer = peer;
+            return Ok(());
+        }
+        let met = Doorstep::beside(socket).and_then(|doorstep| {
+            watch.begin(&doorstep.socket, Place { side, component: Component::Rtp, doorstep: true })?;
+            Ok(doorstep)
+        });
+        if met.is_err() {
+            // Without a doorstep strangers would go uncounted.
+            socket.disconnect()?;
+        }
+        self.connected[side.index()] = Some(Connected { peer, doorstep: met? });
+        Ok(())
+    }
+
+    /// Whoever waits on the doorstep is judged like everybody from here on: it may be the party, from its new address.
+    fn disconnect(&mut self, side: Side, desk: &mut Desk<'_>) {
+        let place = Place { side, component: Component::Rtp, doorstep: true };
+        let mut waiting = 0..doorstep::WAITING_MAX;
+        while waiting.next().is_some() && self.forward_one(place, desk) {}
+        if self.pairs[side.index()].socket(Component::Rtp).disconnect().is_ok() {
+            self.connected[side.index()] = None;
+        }
+    }
+
+    fn peer(&self, side: Side) -> Option<SocketAddr> {
+        self.connected[side.index()].as_ref().map(|connected| connected.peer)
+    }
 }
 
 #[inline]
-fn send(socket: &UdpSocket, connected: bool, bytes: &[u8], to: SocketAddr) -> std::io::Result<()> {
+fn send(socket: &UdpSocket, connected: bool, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
     if connected { socket.send(bytes) } else { socket.send_to(bytes, to) }
 }

@@ -11,11 +11,12 @@
 //! ```
 //!
 //! The socket that a party's RTP arrives at is connected to that party once the stream believes no other source: the kernel
-//! then turns strangers away before they cost a wake-up (and before anything here could count them), and remembers the route,
-//! which saves a tenth of the time per packet. What is already in the socket's queue at that moment is still judged by its
-//! source. It is disconnected when the learning window opens again.
+//! then remembers the route, which saves a tenth of the time per packet. A second socket on the same port, with a queue of a
+//! few packets, meets everybody else, so that strangers are still judged and counted. When the learning window opens again, the
+//! first socket is disconnected and the second one closed.
 
 mod datapath;
+mod doorstep;
 mod flow;
 mod mailbox;
 mod pace;
@@ -23,6 +24,7 @@ mod pair;
 mod ports;
 mod table;
 mod tally;
+mod watch;
 mod worker;
 
 pub use datapath::{RelayConfig, SocketsDatapath};

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::{io, mem};
 
 use mediaha_media::{Component, Side, StreamId};
-use mediaha_time::Time;
 
-use super::flow::Flow;
+use super::flow::{Desk, Flow};
 use super::mailbox::Install;
-use super::tally::Tally;
-use crate::sys::{Epoll, Trigger};
+use super::watch::{self, Place, Watch};
+use crate::sys::Epoll;
 
-/// A slab of streams. A token is the place of the stream in it, then a bit for the side, then a bit for the component.
+/// A slab of streams.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     flows: Vec<Option<Flow>>,
@@ -24,12 +23,10 @@ pub(crate) struct Table {
 impl Table {
     /// Takes one datagram from the socket that `token` means. Returns false when none was there.
     #[inline]
-    pub(crate) fn forward_one(&mut self, token: u64, buffer: &mut [u8], now: Time, tally: &Tally) -> bool {
-        let side = if token & 2 == 0 { Side::A } else { Side::B };
-        let component = if token & 1 == 0 { Component::Rtp } else { Component::Rtcp };
-        let place = usize::try_from(token >> 2).unwrap_or(usize::MAX);
-        match self.flows.get_mut(place) {
-            Some(Some(flow)) => flow.forward_one(side, component, buffer, now, tally),
+    pub(crate) fn forward_one(&mut self, token: u64, desk: &mut Desk<'_>) -> bool {
+        let (stream, place) = watch::read(token);
+        match self.flows.get_mut(stream) {
+            Some(Some(flow)) => flow.forward_one(place, desk),
             _ => false,
         }
     }
@@ -38,23 +35,24 @@ impl Table {
     ///
     /// # Errors
     /// The kernel has no memory or watches left; the sockets it did take are watched.
-    pub(crate) fn install(&mut self, install: Install, epoll: &Epoll) -> io::Result<()> {
+    pub(crate) fn install(&mut self, install: Install, epoll: &Epoll, desk: &mut Desk<'_>) -> io::Result<()> {
         let stream = install.stream;
         let Some(&place) = self.places.get(&stream) else { return self.start(install, epoll) };
         let Some(flow) = self.flows[place].as_mut() else { return Ok(()) };
+        let watch = Watch::of(epoll, place);
         for side in Side::BOTH {
             if !std::ptr::eq(flow.pair(side), &raw const *install.pairs[side.index()]) {
-                unwatch(epoll, flow, side);
+                end(watch, flow, side);
             }
         }
         let changed = flow.replan(&install.plan, install.pairs, install.now);
         // At once, not at the next sweep: while connected, a socket hears nobody new.
-        flow.settle(install.now);
+        flow.settle(watch, desk);
         if !mem::replace(&mut flow.unsettled, true) {
             self.unsettled.push(stream);
         }
         let mut changed = Side::BOTH.into_iter().filter(|side| changed[side.index()]);
-        changed.try_for_each(|side| watch(epoll, flow, place, side))
+        changed.try_for_each(|side| begin(watch, flow, side))
     }
 
     /// Ends a stream and lets go of its sockets.
@@ -63,7 +61,7 @@ impl Table {
         let Some(flow) = self.flows[place].take() else { return };
         // Control may still hold the sockets, and then closing ours does not end the watching.
         for side in Side::BOTH {
-            unwatch(epoll, &flow, side);
+            end(Watch::of(epoll, place), &flow, side);
         }
         self.vacant.push(place);
     }
@@ -74,12 +72,12 @@ impl Table {
     }
 
     /// Connects sockets of streams that believe one source only.
-    pub(crate) fn settle(&mut self, now: Time) {
+    pub(crate) fn settle(&mut self, epoll: &Epoll, desk: &mut Desk<'_>) {
         let Self { unsettled, places, flows, .. } = self;
         unsettled.retain(|stream| {
-            let flow = places.get(stream).and_then(|&place| flows[place].as_mut());
-            flow.is_some_and(|flow| {
-                flow.unsettled = !flow.settle(now);
+            let Some(&place) = places.get(stream) else { return false };
+            flows[place].as_mut().is_some_and(|flow| {
+                flow.unsettled = !flow.settle(Watch::of(epoll, place), desk);
                 flow.unsettled
             })
         });
@@ -94,20 +92,18 @@ impl Table {
         let flow = self.flows[place].insert(Flow::new(install));
         self.places.insert(stream, place);
         self.unsettled.push(stream);
-        Side::BOTH.into_iter().try_for_each(|side| watch(epoll, flow, place, side))
+        Side::BOTH.into_iter().try_for_each(|side| begin(Watch::of(epoll, place), flow, side))
     }
 }
 
-fn watch(epoll: &Epoll, flow: &Flow, place: usize, side: Side) -> io::Result<()> {
+fn begin(watch: Watch<'_>, flow: &Flow, side: Side) -> io::Result<()> {
     [Component::Rtp, Component::Rtcp].into_iter().try_for_each(|component| {
-        let token = (place * 4 + side.index() * 2 + component.index()) as u64;
-        epoll.add(flow.pair(side).socket(component), token, Trigger::Level)
+        watch.begin(flow.pair(side).socket(component), Place { side, component, doorstep: false })
     })
 }
 
-fn unwatch(epoll: &Epoll, flow: &Flow, side: Side) {
+fn end(watch: Watch<'_>, flow: &Flow, side: Side) {
     for component in [Component::Rtp, Component::Rtcp] {
-        // It fails only if it was never watched, for want of memory.
-        let _ = epoll.remove(flow.pair(side).socket(component));
+        watch.end(flow.pair(side).socket(component));
     }
 }

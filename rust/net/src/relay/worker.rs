@@ -7,7 +7,7 @@ use std::thread;
 use mediaha_time::{Duration, Time};
 use serde_json::json;
 
-use super::flow::DATAGRAM_MAX;
+use super::flow::{DATAGRAM_MAX, Desk};
 use super::mailbox::{Command, Mailbox};
 use super::pace::Pace;
 use super::table::Table;
@@ -74,8 +74,6 @@ impl Worker {
         while !self.mailbox.is_stopping() {
             // While pausing, a look that finds nothing comes before each pause: a burst on one socket, of which each look
             // takes one packet, is through before the worker sleeps.
-            // While pausing, a look that finds nothing comes before each pause: a burst on one socket, of which each look
-            // takes one packet, is through before the worker sleeps.
             let pausing = self.pace.pauses(done_at);
             let timeout = self.timeout(pausing, done_at);
             self.epoll.wait(&mut self.events, timeout).expect("epoll waits");
@@ -109,11 +107,15 @@ impl Worker {
     fn look(&mut self, now: Time) -> usize {
         self.obey(now);
         let mut found = 0;
+        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
         for ready in self.events.iter() {
             if ready.token == BELL {
                 self.mailbox.bell.drain();
-                self.obey_later();
-            } else if self.table.forward_one(ready.token, &mut self.buffer, now, &self.tally) {
+                // What came after `obey` has rung in vain if the bell was drained since.
+                if !self.mailbox.is_empty() {
+                    self.mailbox.bell.ring();
+                }
+            } else if self.table.forward_one(ready.token, &mut desk) {
                 found += 1;
             }
         }
@@ -130,19 +132,13 @@ impl Worker {
         }
     }
 
-    /// What came after [`Self::obey`] has rung in vain if the bell was drained since.
-    fn obey_later(&self) {
-        if !self.mailbox.is_empty() {
-            self.mailbox.bell.ring();
-        }
-    }
-
     fn install(&mut self, install: super::mailbox::Install, now: Time) {
         if self.table.is_settled() {
             self.settle_at = now + SETTLE_EVERY;
         }
         let ports = install.plan.sides.map(|side| side.local.rtp.to_string());
-        if let Err(error) = self.table.install(install, &self.epoll) {
+        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
+        if let Err(error) = self.table.install(install, &self.epoll, &mut desk) {
             let facts = json!({ "ports": ports, "error": error.to_string() });
             self.records.push(Record::now(Level::Error, "ports_unwatched", facts));
         }
@@ -150,7 +146,8 @@ impl Worker {
 
     fn settle(&mut self, now: Time) {
         if now >= self.settle_at {
-            self.table.settle(now);
+            let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
+            self.table.settle(&self.epoll, &mut desk);
             self.settle_at = if self.table.is_settled() { Time::FAR } else { now + SETTLE_EVERY };
         }
     }

@@ -26,6 +26,8 @@ const REQUESTS_MAX: usize = 64;
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// Descriptors that are not ports: sockets, bells, files of the process around it.
 const DESCRIPTORS_BESIDE_PORTS: u64 = 64;
+/// A call of one stream takes four ports, and two of them a second socket each once it has been heard for a while.
+const DESCRIPTORS_PER_CALL: u64 = 6;
 
 const NG: u64 = 0;
 const ORDERS: u64 = 1;
@@ -193,18 +195,18 @@ fn controller_config(config: &MediaServerConfig) -> io::Result<ControllerConfig>
     })
 }
 
-/// Every port takes a descriptor. Takes as many as the system allows, and says so when that is not enough.
+/// Calls take descriptors. Takes as many as the system allows, and says so when that is not enough.
 fn look_at_limits(config: &MediaServerConfig, records: &Records) -> io::Result<()> {
     let ports = config.ports.clone().count() as u64 * config.interfaces.len() as u64;
-    // A call of one stream takes four ports.
-    let wanted = ports.min(config.sessions_max as u64 * 4) + DESCRIPTORS_BESIDE_PORTS;
+    let calls = (ports / 4).min(config.sessions_max as u64);
+    let wanted = calls * DESCRIPTORS_PER_CALL + DESCRIPTORS_BESIDE_PORTS;
     let limit = raise_open_files(wanted)?.soft;
     if limit < wanted {
         let facts = json!({
             "open_files": limit,
             "wanted": wanted,
-            "calls_possible": limit.saturating_sub(DESCRIPTORS_BESIDE_PORTS) / 4,
-            "hint": "every call takes four file descriptors: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            "calls_possible": limit.saturating_sub(DESCRIPTORS_BESIDE_PORTS) / DESCRIPTORS_PER_CALL,
+            "hint": "every call takes six file descriptors: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
         });
         records.push(Record::now(Level::Warning, "open_files_limit_low", facts));
     }

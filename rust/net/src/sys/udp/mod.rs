@@ -38,6 +38,31 @@ impl UdpSocket {
     /// The kernel's; `AddrInUse` and `AddrNotAvailable` are the caller's choice of `local`,
     /// `EMFILE`/`ENFILE` (no `ErrorKind` of their own) mean that no descriptor is left.
     pub fn bind(local: SocketAddr, options: &Options) -> io::Result<Self> {
+        let socket = Self::unbound(local, options)?;
+        socket.bind_to(local)?;
+        Ok(socket)
+    }
+
+    /// A second socket on the same address and port. While one of the two is connected, the kernel gives it what comes from
+    /// its peer, and everything else to the other one. Nobody else can bind the port, before or after.
+    ///
+    /// # Errors
+    /// The kernel's, see [`Self::bind`].
+    pub fn beside(&self, options: &Options) -> io::Result<Self> {
+        let local = self.local_address()?;
+        let beside = Self::unbound(local, options)?;
+        // The port may be shared by who is bound and who binds, if both say so at that moment.
+        beside.set_option(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        self.set_option(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        let bound = beside.bind_to(local);
+        self.set_option(libc::SOL_SOCKET, libc::SO_REUSEPORT, 0)?;
+        bound?;
+        // From here on they are no group among which the kernel would spread packets.
+        beside.set_option(libc::SOL_SOCKET, libc::SO_REUSEPORT, 0)?;
+        Ok(beside)
+    }
+
+    fn unbound(local: SocketAddr, options: &Options) -> io::Result<Self> {
         let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: socket takes no pointers.
@@ -56,10 +81,13 @@ impl UdpSocket {
         if options.timestamps {
             socket.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         }
+        Ok(socket)
+    }
+
+    fn bind_to(&self, local: SocketAddr) -> io::Result<()> {
         let (raw, length) = RawAddress::new(local);
         // SAFETY: pointer and length describe `raw`, which outlives the call.
-        checked(unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) })?;
-        Ok(socket)
+        checked(unsafe { libc::bind(self.as_raw_fd(), (&raw const raw).cast(), length) }).map(drop)
     }
 
     /// Where it is bound.
@@ -186,6 +214,22 @@ impl UdpSocket {
             libc::getsockopt(self.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR, value, &raw mut length)
         })?;
         Ok((error != 0).then(|| io::Error::from_raw_os_error(error)))
+    }
+
+    /// How many datagrams the kernel has dropped here so far, most of them because the receive queue was full. Modulo 2³².
+    ///
+    /// # Errors
+    /// The kernel's: it is older than Linux 4.12.
+    pub fn drops(&self) -> io::Result<u32> {
+        const DROPS: usize = 8;
+        let mut figures = [0_u32; DROPS + 1];
+        let mut length = socklen::<[u32; DROPS + 1]>();
+        // SAFETY: both pointers are valid and exclusive, and `length` says how much room there is.
+        checked(unsafe {
+            let value = (&raw mut figures).cast();
+            libc::getsockopt(self.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, value, &raw mut length)
+        })?;
+        Ok(figures[DROPS])
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {

@@ -80,3 +80,50 @@ fn a_disconnected_socket_keeps_its_port_and_hears_everyone() {
     wait_readable(&socket);
     assert_eq!(socket.receive(&mut [0; 16]).unwrap(), 5);
 }
+
+#[test]
+fn beside_a_connected_socket_stands_one_that_hears_all_others() {
+    for host in ["127.0.0.1", "[::1]"] {
+        let any = format!("{host}:0");
+        let (friend, stranger) = (bound(&any), bound(&any));
+        let address = bound(&any).local_address().unwrap();
+        let socket = bound(&address.to_string());
+        // More than once, as it goes with a call that is renegotiated.
+        for _ in 0..3 {
+            socket.connect(friend.local_address().unwrap()).unwrap();
+            let beside = socket.beside(&Options::default()).unwrap();
+            for _ in 0..10 {
+                friend.send_to(b"friend", address).unwrap();
+                stranger.send_to(b"stranger", address).unwrap();
+            }
+            for _ in 0..10 {
+                assert_eq!(socket.receive(&mut [0; 16]).unwrap(), 6);
+                assert_eq!(beside.receive(&mut [0; 16]).unwrap(), 8);
+            }
+            assert_eq!(
+                UdpSocket::bind(address, &Options::default()).unwrap_err().kind(),
+                io::ErrorKind::AddrInUse
+            );
+            drop(beside);
+            socket.disconnect().unwrap();
+            stranger.send_to(b"stranger", address).unwrap();
+            assert_eq!(socket.receive(&mut [0; 16]).unwrap(), 8);
+        }
+    }
+}
+
+#[test]
+fn what_a_full_queue_turned_away_is_known() {
+    let (from, to) = (
+        bound("127.0.0.1:0"),
+        UdpSocket::bind(
+            "127.0.0.1:0".parse().unwrap(),
+            &Options { receive_buffer: Some(1), ..Options::default() },
+        )
+        .unwrap(),
+    );
+    (0..200).for_each(|_| from.send_to(&[0; 172], to.local_address().unwrap()).unwrap());
+    let kept = std::iter::from_fn(|| to.receive(&mut [0; 172]).ok()).count();
+    assert_eq!(to.drops().unwrap() as usize, 200 - kept);
+    assert!(kept < 20);
+}
