@@ -35,7 +35,7 @@ pub struct Config {
     pub move_step_ms_max: u64,
     /// An offer, answer or deletion is settled within this time, one way or the other.
     pub command_ms_max: u64,
-    /// How many calls are being created anew at the same time.
+    /// How many calls are being created anew at the same time, at most; fewer while requests are lost.
     pub moves_in_flight_max: usize,
     /// How many deletions are on their way to one server at the same time.
     pub deletes_in_flight_max: usize,

@@ -27,6 +27,7 @@ mod stall;
 mod story;
 mod timers;
 mod walk;
+mod window;
 
 pub use command::{Command, ServerSpec, Token};
 pub use config::Config;

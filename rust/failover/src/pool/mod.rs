@@ -30,6 +30,7 @@ use crate::servers::Servers;
 use crate::stall::StallGuard;
 use crate::story::Asked;
 use crate::timers::{Timer, Timers};
+use crate::window::Window;
 
 /// Watches media servers, places calls on them, and moves the calls of one that dies.
 ///
@@ -47,6 +48,7 @@ pub struct Pool {
     /// Calls that wait to be created anew, and how many are being so.
     queue: VecDeque<CallKey>,
     moving: usize,
+    window: Window,
     outbox: VecDeque<Output>,
 }
 
@@ -68,6 +70,7 @@ impl Pool {
     /// same.
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
+        let window = Window::new(config.moves_in_flight_max);
         Self {
             config,
             servers: Servers::default(),
@@ -78,6 +81,7 @@ impl Pool {
             stall: StallGuard::default(),
             queue: VecDeque::new(),
             moving: 0,
+            window,
             outbox: VecDeque::new(),
         }
     }
@@ -156,6 +160,9 @@ impl Pool {
         match self.flights.due(cookie, now) {
             Due::Later => {}
             Due::Resend { server, request, next_at } => {
+                if self.moving > 0 {
+                    self.window.shrink();
+                }
                 self.outbox.push_back(Output::Send { server, cookie, request });
                 self.timers.set(next_at, Timer::Flight(cookie));
             }

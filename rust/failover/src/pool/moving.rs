@@ -15,7 +15,7 @@ use crate::walk::Walk;
 impl Pool {
     /// Begin with as many of the waiting calls as may be under way.
     pub(super) fn start_moves(&mut self, now: Time) {
-        while self.moving < self.config.moves_in_flight_max {
+        while self.moving < self.window.size() {
             let Some(key) = self.queue.pop_front() else { return };
             self.start_move(key, now);
         }
@@ -119,6 +119,7 @@ impl Pool {
             self.owe(from, &call_id, plight.doubtful, None, now);
         }
         self.serve(server, key);
+        self.window.grow();
         self.tell(Event::Moved {
             call_id: call_id.to_vec(),
             from_server: plight.from_name.to_string(),
