@@ -23,7 +23,7 @@ from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
-from mediaha.ops.ports import Wanted, check_ports
+from mediaha.ops.ports import PortsUnavailable, Wanted, bind_trouble, check_ports
 from mediaha.ops.process import Running, State
 from mediaha.ops.relay import run_relay
 from mediaha.ops.shutdown import Shutdown, heed_signals
@@ -151,7 +151,12 @@ class Node:
         pool = await pools.enter_async_context(open_pool(self.site.media, self.site.timings))
         self._pools.append(pool)
         serve = partial(serve_nets, limits=Limits.of(self.site.timings))
-        running: Nets = await nursery.start(serve, spec, self._routes, pool)
+        try:
+            running: Nets = await nursery.start(serve, spec, self._routes, pool)
+        except OSError as error:
+            # Somebody has taken the port since it was checked: starting the media servers takes a moment.
+            (wanted,) = self._nets_ports([spec])
+            raise PortsUnavailable(bind_trouble(wanted, error)) from error
         return Session(spec, running, pool)
 
     def _media_command(self, spec: MediaServerSpec) -> list[str]:
