@@ -376,7 +376,7 @@ class World:
         """From now on messages of both phones are lost, repeated and delayed."""
         chance = random.Random(seed)
         for phone in (self.caller, self.callee):
-            phone.endpoint._transport = BadNetwork(phone.endpoint._transport, self.nursery, chance, loss)
+            BadNetwork(phone.endpoint, self.nursery, chance, loss)
 
     async def empties(self):
         """Until nothing is left of any call: a leak makes the test time out."""
@@ -394,9 +394,13 @@ async def until(condition, *, within=10.0):
 class BadNetwork:
     """Between a phone and the world: loses, repeats and delays what goes either way, by a seed."""
 
-    def __init__(self, transport, nursery, chance, loss):
+    def __init__(self, endpoint, nursery, chance, loss):
+        ((name, transport),) = endpoint._transports.items()
         self._transport, self._nursery, self._chance, self._loss = transport, nursery, chance, loss
+        self._hear = endpoint.heard
         self.quiet = False
+        endpoint._transports[name] = self
+        endpoint.heard = lambda heard: self._hear(self._spoilt(heard))
 
     def __getattr__(self, name):
         return getattr(self._transport, name)
@@ -409,7 +413,10 @@ class BadNetwork:
                 self._transport.send(message, target)
 
     def receive(self):
-        return [arrived for arrived in self._transport.receive() for _ in range(self._times())]
+        return self._spoilt(self._transport.receive())
+
+    def _spoilt(self, heard):
+        return heard._replace(messages=[message for message in heard.messages for _ in range(self._times())])
 
     def _times(self):
         drawn = self._chance.random()

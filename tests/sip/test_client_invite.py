@@ -2,6 +2,7 @@
 
 import pytest
 
+from mediaha.sip.target import UDP, Target
 from mediaha.sip.transaction.clients import TransactionsFull
 from mediaha.sip.transaction.events import TimedOut, Unreachable
 from mediaha.sip.transaction.servers import Limits
@@ -149,7 +150,7 @@ def test_an_answer_that_crosses_the_cancel_is_still_told():
 def test_a_closed_port_is_told_at_once():
     alice = Machine()
     alice.start(request("INVITE"))
-    alice.layer.unreachable(BOB, "Connection refused")
+    alice.layer.unreachable(Target(UDP, BOB), "Connection refused", alice.now)
     alice.collect()
     assert alice.heard == [Unreachable("Connection refused")]
     assert alice.idle

@@ -1,5 +1,6 @@
 """Requests other than INVITE, from the client's side (RFC 3261 section 17.1.2)."""
 
+from mediaha.sip.target import UDP, Target
 from mediaha.sip.transaction.events import TimedOut, Unreachable
 from mediaha.sip.transaction.timers import Timers
 
@@ -57,7 +58,7 @@ def test_a_closed_port_fails_what_has_heard_nothing_and_nothing_else():
     alice.start(request("OPTIONS", call_id="heard"))
     alice.receive(alice.sent[0][1].response(100))
     alice.start(request("OPTIONS", call_id="unheard"))
-    alice.layer.unreachable(BOB, "Connection refused")
+    alice.layer.unreachable(Target(UDP, BOB), "Connection refused", alice.now)
     alice.collect()
     assert alice.heard[1:] == [Unreachable("Connection refused")]
     assert alice.layer.open_clients == 1

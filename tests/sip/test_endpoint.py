@@ -1,6 +1,5 @@
 """The endpoint over real sockets on loopback."""
 
-import itertools
 import socket
 
 import pytest
@@ -9,57 +8,12 @@ import trio.testing
 
 from mediaha.model.address import Address
 from mediaha.sip.dialog import Dialog
-from mediaha.sip.endpoint import Endpoint, open_endpoint
-from mediaha.sip.message import Headers, Request, Response
-from mediaha.sip.transaction.events import Acknowledged, Cancelled, Incoming, TimedOut, Unreachable
+from mediaha.sip.endpoint import open_endpoint
+from mediaha.sip.message import Response
+from mediaha.sip.transaction.events import Acknowledged, Incoming, TimedOut, Unreachable
 from mediaha.sip.transaction.timers import Timers
 
-LOOPBACK = Address("127.0.0.1", 0)
-CALLS = itertools.count(1)
-
-
-def request(method: str, endpoint: Endpoint) -> Request:
-    """A request that starts something of its own."""
-    number = next(CALLS)
-    fields = [
-        ("Max-Forwards", "70"),
-        ("From", f"<sip:alice@example.test>;tag=a{number}"),
-        ("To", "<sip:bob@example.test>"),
-        ("Call-ID", f"call-{number}"),
-        ("CSeq", f"1 {method}"),
-        ("Contact", f"<sip:alice@{endpoint.address}>"),
-    ]
-    return Request(method, "sip:bob@example.test", Headers(fields))
-
-
-class Ear:
-    """Hears client events and lets a test wait for them."""
-
-    def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel(1000)
-
-    def __call__(self, event) -> None:
-        self._send.send_nowait(event)
-
-    async def next(self):
-        with trio.fail_after(30):
-            return await self._receive.receive()
-
-
-async def serve(bob: Endpoint, events: list) -> None:
-    """Answer everything 200, and INVITEs to ``slow`` 180 and then nothing until they are cancelled."""
-    invites = {}
-    async for event in bob.requests:
-        events.append(event)
-        headers = [("Contact", f"<sip:bob@{bob.address}>")]
-        match event:
-            case Incoming(message, key, _) if message.headers.get("Subject") == "slow":
-                invites[key] = message
-                bob.respond(key, message.response(180, to_tag="bob"))
-            case Incoming(message, key, _):
-                bob.respond(key, message.response(200, to_tag="bob", headers=headers))
-            case Cancelled(_, key, _):
-                bob.respond(key, invites[key].response(487, to_tag="bob"))
+from .parties import LOOPBACK, Ear, request, serve
 
 
 async def test_a_call_is_made_acknowledged_and_ended(nursery):

@@ -1,6 +1,7 @@
 """Requests other than INVITE from the server's side (RFC 3261 section 17.2.2), and what the table refuses."""
 
 from mediaha.model.address import Address
+from mediaha.sip.target import UDP, Target
 from mediaha.sip.transaction.servers import Limits
 
 from .world import ALICE, BOB, Machine, request
@@ -85,7 +86,7 @@ def test_a_full_table_refuses_new_calls_first_and_calls_that_end_last():
 
 def test_a_user_that_does_not_keep_up_has_new_requests_refused():
     bob = Machine(address=BOB)
-    bob.layer.receive(request("OPTIONS", branch="one").to_bytes(), ALICE, 0.0, accepting=False)
+    bob.layer.receive(request("OPTIONS", branch="one").to_bytes(), Target(UDP, ALICE), 0.0, accepting=False)
     bob.collect()
     assert bob.sent_at(503) == [0.0]
     assert bob.idle

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from mediaha.model.address import Address
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.reading import message_untrusted
+from mediaha.sip.target import UDP, Place, Target, target_of
 from mediaha.sip.transaction.events import ClientEvent, ServerEvent
 from mediaha.sip.transaction.layer import Layer
 from mediaha.sip.transaction.servers import Limits
@@ -39,32 +40,45 @@ def request(method: str, *, cseq: int = 1, call_id: str = "call-1", to_tag: str 
 class Machine:
     """One layer alone, with what it sent noted together with the time."""
 
-    def __init__(self, timers: Timers | None = None, limits: Limits | None = None, address: Address = ALICE) -> None:
+    def __init__(
+        self,
+        timers: Timers | None = None,
+        limits: Limits | None = None,
+        address: Address = ALICE,
+        places: Sequence[Place] = (),
+    ) -> None:
         self.now = 0.0
         count = iter(range(1_000_000))
-        self.layer = Layer(address, lambda: f"branch{next(count)}", timers, limits)
+        self.layer = Layer(places or [Place(UDP, address)], lambda: f"branch{next(count)}", timers, limits)
         self.sent: list[tuple[float, Request | Response, Address]] = []
+        self.targets: list[Target] = []
         self.heard: list[ClientEvent] = []
         self.requests: list[ServerEvent] = []
 
     def collect(self) -> None:
         """Take what the layer put out."""
         for datagram, target in self.layer.outbox():
-            self.sent.append((round(self.now, 3), message_untrusted(datagram), target))
+            self.sent.append((round(self.now, 3), message_untrusted(datagram), target.address))
+            self.targets.append(target)
         for on, event in self.layer.client_events():
             on(event)
         self.requests += self.layer.server_events()
 
-    def start(self, message: Request, target: Address = BOB):
+    def start(self, message: Request, target: Target | Address = BOB):
         """Send a request; what comes of it is heard in ``heard``."""
         key = self.layer.send(message, target, self.heard.append, self.now)
         self.collect()
         return key
 
-    def receive(self, message: Request | Response | bytes, source: Address = BOB) -> None:
-        """Something arrives."""
+    def receive(self, message: Request | Response | bytes, source: Target | Address = BOB) -> None:
+        """Something arrives, by UDP if it is not said how."""
         datagram = message if isinstance(message, bytes) else message.to_bytes()
-        self.layer.receive(datagram, source, self.now)
+        self.layer.receive(datagram, target_of(source), self.now)
+        self.collect()
+
+    def refuse(self, flow: Target, why: str) -> None:
+        """The network says that nothing gets through there."""
+        self.layer.unreachable(flow, why, self.now)
         self.collect()
 
     def respond(self, event, status: int, to_tag: str = "bob") -> None:
@@ -131,7 +145,7 @@ class World:
 
     def party(self, address: Address) -> Party:
         """Put a party at an address."""
-        party = Party(address, Layer(address, lambda: f"{self.chance.getrandbits(64):016x}", Timers()))
+        party = Party(address, Layer([Place(UDP, address)], lambda: f"{self.chance.getrandbits(64):016x}", Timers()))
         self.parties[address] = party
         return party
 
@@ -144,7 +158,7 @@ class World:
             while self._flying and self._flying[0][0] <= self.now:
                 _, _, datagram, source, target = heapq.heappop(self._flying)
                 if target in self.parties:
-                    self.parties[target].layer.receive(datagram, source, self.now)
+                    self.parties[target].layer.receive(datagram, Target(UDP, source), self.now)
                     self._collect()
             for party in self.parties.values():
                 party.layer.tick(self.now)
@@ -160,7 +174,7 @@ class World:
             again = False
             for party in self.parties.values():
                 for datagram, target in party.layer.outbox():
-                    self._fly(datagram, party.address, target)
+                    self._fly(datagram, party.address, target.address)
                 for event in party.layer.server_events():
                     again = True
                     party.on_event(event)

@@ -1,10 +1,10 @@
-"""The endpoint: transactions over one transport, on trio. It does; `mediaha.sip.transaction.layer` decides."""
+"""The endpoint: transactions over its listeners, on trio. It does; `mediaha.sip.transaction.layer` decides."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from math import inf
 
 import structlog
@@ -12,31 +12,35 @@ import trio
 
 from mediaha.model.address import Address
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import Place, Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, ServerEvent, ServerKey
 from mediaha.sip.transaction.layer import Layer
 from mediaha.sip.transaction.outbox import Counters
 from mediaha.sip.transaction.servers import Limits
 from mediaha.sip.transaction.timers import Timers
-from mediaha.sip.transport import Transport
-from mediaha.sip.udp import UdpTransport
+from mediaha.sip.transport.listener import Listener, open_transport
+from mediaha.sip.transport.patience import STREAM_LIMITS, StreamLimits
+from mediaha.sip.transport.seam import Heard, Transport
+from mediaha.sip.transport.streams import StreamTransport
 
 REQUESTS_MAX = 1024
 """Requests that may wait for the user before new ones are refused."""
 TIMER_SLACK_S = 0.005
 """Timers that come this close together share one wake-up."""
-WILDCARDS = frozenset({"0.0.0.0", "::"})
 
 _log = structlog.get_logger(__name__)
 
 
 class Endpoint:
-    """Sends and receives SIP at one address. Every method but ``requests.receive`` returns at once."""
+    """Sends and receives SIP at its listeners. Every method but ``requests.receive`` returns at once."""
 
-    def __init__(self, transport: Transport, layer: Layer, limits: Limits) -> None:
-        self._transport = transport
+    def __init__(self, transports: Sequence[Transport], layer: Layer, limits: Limits) -> None:
+        self._transports = {transport.place.name: transport for transport in transports}
         self._layer = layer
-        self.address = transport.address
-        """Where it listens, with the real port."""
+        self.address = transports[0].address
+        """Where its first listener listens, with the real port."""
+        self.places: tuple[Place, ...] = tuple(transport.place for transport in transports)
+        """All listeners as peers see them."""
         self.requests: trio.MemoryReceiveChannel[ServerEvent]
         """New requests, ACKs of 2xx, CANCELs, missing ACKs. When REQUESTS_MAX wait, new requests get 503.
 
@@ -55,17 +59,19 @@ class Endpoint:
         self._layer.respond(transaction, response, trio.current_time())
         self._after_call()
 
-    def send(self, request: Request, target: Address, on: OnClientEvent) -> ClientKey:
+    def send(self, request: Request, target: Target | Address, on: OnClientEvent) -> ClientKey:
         """Start a client transaction. The request has no Via: it is added here.
 
         ``on`` is called with each ClientEvent, later, from the endpoint's task: it must not block nor raise.
-        ``target`` must be an IP address; a name gives Unreachable. Raises TransactionsFull.
+        ``target`` has an IP address (an address alone means UDP); a name gives Unreachable. Over UDP, a request of
+        more than 1300 bytes goes by TCP when there is a TCP listener, and by UDP after all if that is refused
+        (section 18.1.1). Raises TransactionsFull.
         """
         key = self._layer.send(request, target, on, trio.current_time())
         self._after_call()
         return key
 
-    def send_ack(self, ack: Request, target: Address, invite: ClientKey) -> None:
+    def send_ack(self, ack: Request, target: Target | Address, invite: ClientKey) -> None:
         """Acknowledge a 2xx of our INVITE. When that 2xx is repeated, the layer repeats this ACK by itself."""
         self._layer.send_ack(ack, target, invite)
         self._after_call()
@@ -83,7 +89,7 @@ class Endpoint:
     def counters(self) -> Counters:
         """What was received, absorbed and dropped since the start."""
         counters = self._layer.counters
-        counters.unsent = self._transport.unsent
+        counters.unsent = sum(transport.unsent for transport in self._transports.values())
         return counters
 
     @property
@@ -91,40 +97,65 @@ class Endpoint:
         """Client and server transactions in the tables; both go to zero when nothing happens for 64*T1."""
         return self._layer.open_clients, self._layer.open_servers
 
-    async def run(self) -> None:
+    def certificate_names(self, flow: Target) -> tuple[str, ...]:
+        """What the certificate of whoever is at the other end is made out to, when one was asked for and trusted."""
+        transport = self._transports.get(flow.listener)
+        return transport.names(flow) if isinstance(transport, StreamTransport) else ()
+
+    def reload_certificates(self) -> None:
+        """Read the certificates of all TLS listeners again, for connections to come; those that there are go on.
+
+        Raises CertificateError; that listener goes on with what it has.
+        """
+        for transport in self._transports.values():
+            if isinstance(transport, StreamTransport):
+                transport.reload()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Receive and keep time until cancelled; `open_endpoint` runs it."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._transport.run)
-            nursery.start_soon(self._keep_time)
-            while True:
-                await self._transport.readable()
-                self._receive()
+            for transport in self._transports.values():
+                await nursery.start(transport.run, self)
+            task_status.started()
+            await self._keep_time()
 
     async def _keep_time(self) -> None:
         while True:
             with trio.CancelScope(deadline=self._wake_at()) as self._alarm:
                 await trio.sleep_forever()
             # What has arrived while we were not running is heard before anyone is told that nothing came.
-            self._receive()
+            for transport in self._transports.values():
+                self._hear(transport.receive())
             self._layer.tick(trio.current_time())
             self._transmit()
             self._tell()
 
-    def _receive(self) -> None:
-        now = trio.current_time()
-        receive = self._layer.receive
-        accepting = self._requests.statistics().current_buffer_used < REQUESTS_MAX
-        for datagram, source in self._transport.receive():
-            try:
-                receive(datagram, source, now, accepting=accepting)
-            except Exception:
-                # A mistake of ours, not the sender's; one datagram must not end all calls.
-                _log.exception("datagram_failed", source=str(source), bytes=len(datagram))
-        for target, why in self._transport.failures():
-            self._layer.unreachable(target, why)
+    # What transports tell
+
+    def heard(self, heard: Heard) -> None:
+        """Messages came, or ways were found to lead nowhere."""
+        self._hear(heard)
         self._transmit()
         self._tell()
         self._set_alarm()
+
+    def cut_short(self, head: bytes, status: int, reason: str, flow: Target) -> None:
+        """A connection is given up in the midst of a message."""
+        self._layer.cut_short(head, status, reason, flow)
+        self._transmit()
+
+    def _hear(self, heard: Heard) -> None:
+        now = trio.current_time()
+        receive = self._layer.receive
+        accepting = self._requests.statistics().current_buffer_used < REQUESTS_MAX
+        for message, flow in heard.messages:
+            try:
+                receive(message, flow, now, accepting=accepting)
+            except Exception:
+                # A mistake of ours, not the sender's; one message must not end all calls.
+                _log.exception("message_failed", source=str(flow), bytes=len(message))
+        for flow, why in heard.lost:
+            self._layer.unreachable(flow, why, now)
 
     def _after_call(self) -> None:
         """The user has called: send what follows, and see to it that the rest is not forgotten."""
@@ -132,10 +163,13 @@ class Endpoint:
         self._set_alarm()
 
     def _transmit(self) -> None:
-        for datagram, target in self._layer.outbox():
-            why = self._transport.send(datagram, target)
-            if why is not None:
-                self._layer.unreachable(target, why)
+        transports = self._transports
+        # What cannot be delivered may have a second way, so that there may be more to send.
+        while outbox := self._layer.outbox():
+            for message, target in outbox:
+                why = transports[target.listener].send(message, target)
+                if why is not None:
+                    self._layer.undelivered(message, target, why, trio.current_time())
 
     def _set_alarm(self) -> None:
         """Have `_keep_time` ring in time for what the layer waits for now."""
@@ -163,42 +197,47 @@ class Endpoint:
 
 @asynccontextmanager
 async def open_endpoint(
-    address: Address,
+    where: Address | Sequence[Listener],
     *,
     advertised: str | None = None,
     timers: Timers | None = None,
     limits: Limits | None = None,
+    stream_limits: StreamLimits = STREAM_LIMITS,
 ) -> AsyncIterator[Endpoint]:
-    """Listen at ``address`` (port 0 picks one) for as long as the block lasts. Raises OSError when it cannot.
+    """Listen for as long as the block lasts. Raises OSError when an address cannot be listened at, CertificateError.
 
-    ``advertised`` is the host written into Via; needed (ValueError) when the address is a wildcard.
+    ``where`` are the listeners, the preferred one of each transport first; an address alone means UDP there, with
+    ``advertised`` as the host written into Via, which a wildcard needs (ValueError).
     """
-    if advertised is None and address.host in WILDCARDS:
-        raise ValueError(f"{address} needs an advertised host: nobody can answer to a wildcard")
+    listeners = [Listener(where, advertised=advertised)] if isinstance(where, Address) else where
     limits = limits or Limits()
-    transport = UdpTransport(address)
-    try:
-        sent_by = Address(advertised or transport.address.host, transport.address.port)
-        layer = Layer(sent_by, _token, timers, limits, transport.name)
-        endpoint = Endpoint(transport, layer, limits)
+    with ExitStack() as opened:
+        transports: list[Transport] = []
+        for listener in listeners:
+            transport = open_transport(listener, stream_limits)
+            opened.callback(transport.close)
+            transports.append(transport)
+        layer = Layer([transport.place for transport in transports], _token, timers, limits)
+        endpoint = Endpoint(transports, layer, limits)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(endpoint.run)
+            await nursery.start(endpoint.run)
             yield endpoint
             nursery.cancel_scope.cancel()
-    finally:
-        transport.close()
 
 
 async def serve_endpoint(
-    address: Address,
+    where: Address | Sequence[Listener],
     *,
     advertised: str | None = None,
     timers: Timers | None = None,
     limits: Limits | None = None,
+    stream_limits: StreamLimits = STREAM_LIMITS,
     task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """`open_endpoint` for ``nursery.start``: listens until cancelled."""
-    async with open_endpoint(address, advertised=advertised, timers=timers, limits=limits) as endpoint:
+    async with open_endpoint(
+        where, advertised=advertised, timers=timers, limits=limits, stream_limits=stream_limits
+    ) as endpoint:
         task_status.started(endpoint)
         await trio.sleep_forever()
 

@@ -17,6 +17,8 @@ class SizeLimits:
 
     head_bytes_max: int = 32 * 1024
     headers_max: int = 200
+    body_bytes_max: int = 64 * 1024
+    """Over streams; a datagram has its own end."""
 
 
 SIZE_LIMITS = SizeLimits()

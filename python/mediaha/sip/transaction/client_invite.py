@@ -22,8 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 
-from mediaha.model.address import Address
 from mediaha.sip.message import MAX_FORWARDS, Headers, Request, Response
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, TimedOut, Unreachable
 from mediaha.sip.transaction.outbox import Counters, Outbox
 from mediaha.sip.transaction.timers import Timers
@@ -62,7 +62,7 @@ class Accepted:
     """Accepted; ``acks`` has each 2xx's To tag, and its ACK once the user has given it."""
 
     until: float
-    acks: dict[str, tuple[bytes, Address] | None] = field(default_factory=dict)
+    acks: dict[str, tuple[bytes, Target] | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class ClientInvite:
         self,
         key: ClientKey,
         request: Request,
-        target: Address,
+        target: Target,
         on: OnClientEvent,
         *,
         timers: Timers,
@@ -119,6 +119,14 @@ class ClientInvite:
         self.state = Calling(resend_at, timers.t1, now + timers.transaction)
         self._datagram = datagram
         out.datagrams.append((datagram, self.target))
+
+    def restart(self, datagram: bytes, timers: Timers, out: Outbox, now: float) -> None:
+        """Send it anew, over another transport, to a ``target`` that has been set before (section 18.1.1)."""
+        cancel_wanted = isinstance(self.state, Calling) and self.state.cancel_wanted
+        self._timers = timers
+        self.start(datagram, out, now)
+        if cancel_wanted and isinstance(self.state, Calling):
+            self.state.cancel_wanted = True
 
     @property
     def wake_at(self) -> float:
@@ -170,7 +178,7 @@ class ClientInvite:
                 out.datagrams.append((state.ack, self.target))
         return False
 
-    def acknowledge(self, to_tag: str, ack: bytes, target: Address) -> None:
+    def acknowledge(self, to_tag: str, ack: bytes, target: Target) -> None:
         """Remember the user's ACK of the 2xx with this To tag, to repeat it (section 13.2.2.4)."""
         if isinstance(self.state, Accepted) and to_tag in self.state.acks:
             self.state.acks[to_tag] = (ack, target)

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from mediaha.model.address import Address
 from mediaha.sip.message import Response
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, TimedOut, Unreachable
 from mediaha.sip.transaction.outbox import Counters, Outbox
 from mediaha.sip.transaction.timers import Timers
@@ -65,7 +65,7 @@ class ClientNonInvite:
         self,
         key: ClientKey,
         datagram: bytes,
-        target: Address,
+        target: Target,
         on: OnClientEvent,
         *,
         timers: Timers,
@@ -86,6 +86,12 @@ class ClientNonInvite:
         resend_at = inf if timers.reliable else now + timers.t1
         self.state = Trying(resend_at, timers.t1, now + timers.transaction)
         out.datagrams.append((self._datagram, self.target))
+
+    def restart(self, datagram: bytes, timers: Timers, out: Outbox, now: float) -> None:
+        """Send it anew, over another transport, to a ``target`` that has been set before (section 18.1.1)."""
+        self._datagram = datagram
+        self._timers = timers
+        self.start(out, now)
 
     @property
     def wake_at(self) -> float:

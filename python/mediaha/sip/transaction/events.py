@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mediaha.model.address import Address
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import Target
 
 
 class ServerKey(NamedTuple):
@@ -35,6 +36,8 @@ class Incoming:
     request: Request
     transaction: ServerKey
     source: Address
+    flow: Target
+    """The way that it came: requests that must go back the same way (to a phone behind a NAT) take it as target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mediaha.model.address import Address
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientEvent, OnClientEvent, ServerEvent
 
 
@@ -14,7 +14,7 @@ class Outbox:
     __slots__ = ("client_events", "datagrams", "server_events")
 
     def __init__(self) -> None:
-        self.datagrams: list[tuple[bytes, Address]] = []
+        self.datagrams: list[tuple[bytes, Target]] = []
         self.server_events: list[ServerEvent] = []
         self.client_events: list[tuple[OnClientEvent, ClientEvent]] = []
 

@@ -21,6 +21,7 @@ from math import inf
 
 from mediaha.model.address import Address
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import Acknowledged, ServerKey, Unacknowledged
 from mediaha.sip.transaction.outbox import Counters, Outbox
 from mediaha.sip.transaction.timers import Timers
@@ -79,7 +80,7 @@ class ServerInvite:
     __slots__ = ("_counters", "_timers", "dialog", "index", "key", "local_tag", "queued_at", "state", "target")
 
     def __init__(
-        self, key: ServerKey, request: Request, target: Address, now: float, *, timers: Timers, counters: Counters
+        self, key: ServerKey, request: Request, target: Target, now: float, *, timers: Timers, counters: Counters
     ) -> None:
         self.key = key
         self.target = target

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from mediaha.model.address import Address
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ServerKey
 from mediaha.sip.transaction.outbox import Counters, Outbox
 from mediaha.sip.transaction.timers import Timers
@@ -60,7 +60,7 @@ class ServerNonInvite:
     __slots__ = ("_counters", "_timers", "index", "key", "queued_at", "state", "target")
 
     def __init__(
-        self, key: ServerKey, request: Request, target: Address, now: float, *, timers: Timers, counters: Counters
+        self, key: ServerKey, request: Request, target: Target, now: float, *, timers: Timers, counters: Counters
     ) -> None:
         self.key = key
         self.target = target

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mediaha.model.address import Address
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import Via
 from mediaha.sip.message import MessageError, Request, Response
+from mediaha.sip.target import TCP, UDP, Target
 from mediaha.sip.transaction.events import Cancelled, Incoming, ServerKey
 from mediaha.sip.transaction.outbox import Counters, Outbox
 from mediaha.sip.transaction.schedule import Schedule
@@ -24,13 +25,15 @@ MergeKey = tuple[str, str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many transactions may be open at a time, each way.
+    """How many transactions may be open at a time, each way, and how large a request over UDP may be.
 
     Requests that start something are refused with 503 before those inside a dialog are, so that a flood does not keep
     calls from ending.
     """
 
     transactions_max: int = 100_000
+    datagram_bytes_max: int = 1300
+    """Larger requests go over TCP where we listen for it (section 18.1.1)."""
     initial_share: float = 0.9
     """The share of the server transactions at which requests outside a dialog are refused."""
     retry_after_s: int = 5
@@ -38,12 +41,23 @@ class Limits:
 
 
 class Servers:
-    """All server transactions of one transport."""
+    """All server transactions of one endpoint."""
 
-    __slots__ = ("_awaiting_ack", "_counters", "_limits", "_merging", "_out", "_schedule", "_table", "_timers")
+    __slots__ = (
+        "_awaiting_ack",
+        "_counters",
+        "_limits",
+        "_merging",
+        "_out",
+        "_reliable",
+        "_schedule",
+        "_table",
+        "_timers",
+    )
 
     def __init__(self, timers: Timers, limits: Limits, out: Outbox, counters: Counters) -> None:
         self._timers = timers
+        self._reliable = replace(timers, reliable=True)
         self._limits = limits
         self._out = out
         self._counters = counters
@@ -55,23 +69,23 @@ class Servers:
     def __len__(self) -> int:
         return len(self._table)
 
-    def request(self, request: Request, source: Address, now: float, *, accepting: bool) -> None:
+    def request(self, request: Request, flow: Target, now: float, *, accepting: bool) -> None:
         """A request from the network. When not ``accepting``, new ones are refused: their queue is full."""
         via = request.via
         key = server_key(request, via)
         transaction = self._table.get(key)
         if request.method == "ACK":
-            self._ack(request, transaction, source, now)
+            self._ack(request, transaction, flow.address, now)
         elif transaction is not None:
             transaction.repeated(self._out)
         elif request.method == "CANCEL":
-            self._cancel(request, key, source, now)
+            self._cancel(request, key, flow, now)
         elif not accepting or len(self._table) >= self._room(request):
             self._counters.refused_full += 1
             retry = [("Retry-After", str(self._limits.retry_after_s))]
-            self.refuse(MessageError(503, "Service Unavailable", request), source, retry)
+            self.refuse(MessageError(503, "Service Unavailable", request), flow, retry)
         else:
-            self._new(request, key, source, now)
+            self._new(request, key, flow, now)
 
     def respond(self, key: ServerKey, response: Response, now: float) -> None:
         """The user's answer. To a transaction that is over it is dropped and counted."""
@@ -87,13 +101,13 @@ class Servers:
             self._awaiting_ack[transaction.dialog] = transaction
         self._settle(transaction)
 
-    def refuse(self, error: MessageError, source: Address, headers: list[tuple[str, str]] | None = None) -> None:
+    def refuse(self, error: MessageError, flow: Target, headers: list[tuple[str, str]] | None = None) -> None:
         """Answer without a transaction (section 8.2.7): one response per request, and nothing is remembered."""
         request = error.request
         if request is None or request.method == "ACK":
             return
-        response = stateless_response(request, error.status, error.reason, source, headers or [])
-        self._out.datagrams.append((response.to_bytes(), response_target(request.via, source)))
+        response = stateless_response(request, error.status, error.reason, flow.address, headers or [])
+        self._out.datagrams.append((response.to_bytes(), response_target(request.via, flow)))
 
     def tick(self, now: float) -> None:
         """Run the timers that have come."""
@@ -105,24 +119,26 @@ class Servers:
         """When `tick` is wanted next."""
         return self._schedule.wake_at()
 
-    def _new(self, request: Request, key: ServerKey, source: Address, now: float) -> None:
+    def _new(self, request: Request, key: ServerKey, flow: Target, now: float) -> None:
         merge: MergeKey | None = None
         if not request.to_tag:
             merge = (request.call_id, request.from_tag, request.cseq.number, request.method)
             if merge in self._merging:
                 # The same request over another path: the first one is being served (section 8.2.2.2).
                 self._counters.merged += 1
-                self.refuse(MessageError(482, "Loop Detected", request), source)
+                self.refuse(MessageError(482, "Loop Detected", request), flow)
                 return
             self._merging[merge] = key
-        target = response_target(request.via, source)
+        target = response_target(request.via, flow)
+        source = flow.address
         request = request.arrived_from(source.host, source.port)
         kind = ServerInvite if request.method == "INVITE" else ServerNonInvite
-        transaction = kind(key, request, target, now, timers=self._timers, counters=self._counters)
+        timers = self._timers if flow.transport == UDP else self._reliable
+        transaction = kind(key, request, target, now, timers=timers, counters=self._counters)
         transaction.index = merge
         self._table[key] = transaction
         self._schedule.note(transaction)
-        self._out.server_events.append(Incoming(request, key, source))
+        self._out.server_events.append(Incoming(request, key, source, flow))
 
     def _ack(self, ack: Request, transaction: ServerTransaction | None, source: Address, now: float) -> None:
         if not isinstance(transaction, ServerInvite):
@@ -135,16 +151,20 @@ class Servers:
         transaction.acknowledged(ack, source, self._out, now)
         self._settle(transaction)
 
-    def _cancel(self, cancel: Request, key: ServerKey, source: Address, now: float) -> None:
+    def _cancel(self, cancel: Request, key: ServerKey, flow: Target, now: float) -> None:
         """Answer a CANCEL, and pass it on when there is still something to cancel (section 9.2)."""
         invite = self._table.get(key._replace(method="INVITE"))
         if not isinstance(invite, ServerInvite):
             self._counters.stray_cancels += 1
-            self.refuse(MessageError(481, "Call/Transaction Does Not Exist", cancel), source)
+            self.refuse(MessageError(481, "Call/Transaction Does Not Exist", cancel), flow)
             return
+        source = flow.address
         cancel = cancel.arrived_from(source.host, source.port)
         # Made here and not by the user: whatever happens to the INVITE, the CANCEL itself is answered 200.
-        transaction = ServerNonInvite(key, cancel, invite.target, now, timers=self._timers, counters=self._counters)
+        timers = self._timers if flow.transport == UDP else self._reliable
+        transaction = ServerNonInvite(
+            key, cancel, response_target(cancel.via, flow), now, timers=timers, counters=self._counters
+        )
         self._table[key] = transaction
         transaction.respond(cancel.response(200, to_tag=invite.local_tag or _tag(cancel)), self._out, now)
         self._settle(transaction)
@@ -176,15 +196,27 @@ def server_key(request: Request, via: Via) -> ServerKey:
     return ServerKey(branch, via.sent_by, method)
 
 
-def response_target(via: Via, source: Address) -> Address:
-    """Where responses go over UDP (section 18.2.2, RFC 3581).
+def response_target(via: Via, flow: Target) -> Target:
+    """Where responses go (section 18.2.2, RFC 3581).
 
-    Always the host that the request came from: a ``maddr`` is not followed, or anyone could have us send our
-    responses to a third party.
+    Over a stream, the connection that the request came on. Always the host that it came from: a ``maddr`` is not
+    followed, or anyone could have us send our responses to a third party.
     """
-    if via.rport is not None:
-        return source
-    return Address(source.host, DEFAULT_PORT if via.port is None else via.port)
+    if flow.connection or via.rport is not None:
+        return flow
+    port = DEFAULT_PORT if via.port is None else via.port
+    return Target(flow.transport, Address(flow.address.host, port), "", flow.listener)
+
+
+def second_target(response: Response, flow: Target) -> Target | None:
+    """Where a response goes whose connection is gone: to where its sender listens (section 18.2.2).
+
+    Not over TLS: who listens there could not be known for the one who sent the request.
+    """
+    if flow.transport != TCP or not flow.connection:
+        return None
+    port = DEFAULT_PORT if response.via.port is None else response.via.port
+    return Target(TCP, Address(flow.address.host, port), "", flow.listener)
 
 
 def stateless_response(

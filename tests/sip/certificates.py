@@ -1,0 +1,58 @@
+"""Certificates for tests, made by the openssl command in a second."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is missing: apt-get install openssl"
+)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """Signs certificates, in a directory of its own."""
+
+    def __init__(self, where: Path, name: str = "authority") -> None:
+        where.mkdir(parents=True, exist_ok=True)
+        self._where = where
+        self.certificate = where / f"{name}.pem"
+        self._key = where / f"{name}.key"
+        self._count = 0
+        openssl(
+            "req", "-x509", *NEW_KEY, "-keyout", self._key, "-out", self.certificate, "-days", "2",
+            "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign",
+        )  # fmt: skip
+
+    def issue(self, *names: str) -> Issued:
+        """A certificate made out to these: ``DNS:example.test``, ``IP:127.0.0.1``."""
+        self._count += 1
+        stem = self._where / f"issued{self._count}"
+        issued = Issued(stem.with_suffix(".pem"), stem.with_suffix(".key"))
+        openssl(
+            "req", "-x509", *NEW_KEY, "-keyout", issued.key, "-out", issued.certificate, "-days", "1",
+            "-subj", f"/CN=issued{self._count}", "-addext", f"subjectAltName={','.join(names)}",
+            "-addext", "basicConstraints=critical,CA:FALSE", "-CA", self.certificate, "-CAkey", self._key,
+        )  # fmt: skip
+        return issued
+
+
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def openssl(*arguments: object) -> None:
+    """Run it, and show what it said when it failed."""
+    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
