@@ -10,17 +10,19 @@ use crate::sequence::Sequence;
 /// Why a packet was not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// Neither RTP nor RTCP by its header.
+    /// Nothing that this stream carries, by its header.
     Malformed,
     /// It came from an address that this side is not believed to send from.
     Stranger,
     /// The other party has not said yet where it listens.
     Unaddressed,
+    /// A connectivity check (RFC 8445): the relay takes no part in ICE.
+    Stun,
 }
 
 impl Cause {
     /// All of them, in the order in which arrays are indexed.
-    pub const ALL: [Self; 3] = [Self::Malformed, Self::Stranger, Self::Unaddressed];
+    pub const ALL: [Self; 4] = [Self::Malformed, Self::Stranger, Self::Unaddressed, Self::Stun];
 
     /// The word for it in statistics and logs.
     #[must_use]
@@ -29,6 +31,7 @@ impl Cause {
             Self::Malformed => "malformed",
             Self::Stranger => "stranger",
             Self::Unaddressed => "unaddressed",
+            Self::Stun => "stun",
         }
     }
 
@@ -37,6 +40,7 @@ impl Cause {
             Self::Malformed => 0,
             Self::Stranger => 1,
             Self::Unaddressed => 2,
+            Self::Stun => 3,
         }
     }
 }
@@ -52,6 +56,10 @@ pub struct SideCounters {
     pub rtcp_packets: u64,
     /// Bytes of those.
     pub rtcp_bytes: u64,
+    /// DTLS packets forwarded.
+    pub dtls_packets: u64,
+    /// Bytes of those.
+    pub dtls_bytes: u64,
     /// RTP packets that never arrived (RFC 3550 A.3), summed over SSRC changes.
     pub lost: u64,
     /// Interarrival jitter (RFC 3550 A.8) in nanoseconds.
@@ -63,7 +71,7 @@ pub struct SideCounters {
     /// When the last packet was believed to come from this party; `None` before the first.
     pub last_seen: Option<Time>,
     /// Packets dropped, indexed as [`Cause::ALL`]; see [`SideCounters::dropped`].
-    pub dropped: [u64; 3],
+    pub dropped: [u64; Cause::ALL.len()],
 }
 
 impl SideCounters {
@@ -100,12 +108,14 @@ pub(crate) struct Shared {
     bytes: AtomicU64,
     rtcp_packets: AtomicU64,
     rtcp_bytes: AtomicU64,
+    dtls_packets: AtomicU64,
+    dtls_bytes: AtomicU64,
     lost: AtomicU64,
     jitter_ns: AtomicU64,
     ssrc: AtomicU64,
     ssrc_changes: AtomicU64,
     last_seen: AtomicU64,
-    dropped: [AtomicU64; 3],
+    dropped: [AtomicU64; Cause::ALL.len()],
 }
 
 impl Shared {
@@ -121,6 +131,11 @@ impl Shared {
     pub(crate) fn rtcp(&self, bytes: usize) {
         add(&self.rtcp_packets, 1);
         add(&self.rtcp_bytes, bytes as u64);
+    }
+
+    pub(crate) fn dtls(&self, bytes: usize) {
+        add(&self.dtls_packets, 1);
+        add(&self.dtls_bytes, bytes as u64);
     }
 
     pub(crate) fn sequence(&self, sequence: &Sequence) {
@@ -140,12 +155,14 @@ impl Shared {
             bytes: self.bytes.load(Relaxed),
             rtcp_packets: self.rtcp_packets.load(Relaxed),
             rtcp_bytes: self.rtcp_bytes.load(Relaxed),
+            dtls_packets: self.dtls_packets.load(Relaxed),
+            dtls_bytes: self.dtls_bytes.load(Relaxed),
             lost: self.lost.load(Relaxed),
             jitter_ns: self.jitter_ns.load(Relaxed),
             ssrc: self.ssrc.load(Relaxed).checked_sub(1).and_then(|ssrc| u32::try_from(ssrc).ok()),
             ssrc_changes: self.ssrc_changes.load(Relaxed),
             last_seen: self.last_seen.load(Relaxed).checked_sub(1).map(Time::from_nanos),
-            dropped: [0, 1, 2].map(|cause: usize| self.dropped[cause].load(Relaxed)),
+            dropped: Cause::ALL.map(|cause| self.dropped[cause.index()].load(Relaxed)),
         }
     }
 }

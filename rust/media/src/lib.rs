@@ -30,6 +30,7 @@ mod clocks;
 mod controller;
 mod counters;
 mod datapath;
+mod demux;
 mod interface;
 mod latch;
 mod plan;

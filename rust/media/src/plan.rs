@@ -114,6 +114,8 @@ pub struct StreamPlan {
     pub sides: [SidePlan; 2],
     /// How fast the timestamps of each payload type run; only the jitter figure depends on it.
     pub clocks: Clocks,
+    /// The parties key the stream with DTLS (RFC 5764), whose handshake passes through the same ports.
+    pub dtls: bool,
 }
 
 impl StreamPlan {

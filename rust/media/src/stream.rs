@@ -6,10 +6,10 @@ use std::sync::Arc;
 use mediaha_time::Time;
 
 use crate::counters::{Cause, StreamCounters};
+use crate::demux::{Kind, kind_untrusted};
 use crate::latch::Latch;
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
 use crate::sequence::Sequence;
-use crate::{rtcp, rtp};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +42,6 @@ struct Party {
     sequence: Sequence,
 }
 
-/// What a packet is, by its header.
-enum Kind {
-    Rtp(rtp::Header),
-    Rtcp,
-}
-
 impl Stream {
     /// A stream that has heard nobody yet; its learning windows open at `now`.
     #[must_use]
@@ -73,8 +67,9 @@ impl Stream {
         source: SocketAddr,
         now: Time,
     ) -> Verdict {
-        let Some(kind) = kind_untrusted(self.plan.side(side), component, bytes) else {
-            return self.drop(side, Cause::Malformed);
+        let kind = match kind_untrusted(&self.plan, side, component, bytes) {
+            Ok(kind) => kind,
+            Err(cause) => return self.drop(side, cause),
         };
         let party = &mut self.parties[side.index()];
         if !party.latches[component.index()].hears(source, now) {
@@ -86,11 +81,12 @@ impl Stream {
             party.sequence.arrived(header, self.plan.clocks.hertz(header.payload_type), now);
             counters.sequence(&party.sequence);
         }
-        let (outgoing, to) = self.way_to(side.other(), &kind);
+        let (outgoing, to) = self.way_to(side.other(), component, &kind);
         let Some(to) = to else { return self.drop(side, Cause::Unaddressed) };
         match kind {
             Kind::Rtp(_) => self.counters.side(side).rtp(bytes.len()),
             Kind::Rtcp => self.counters.side(side).rtcp(bytes.len()),
+            Kind::Dtls => self.counters.side(side).dtls(bytes.len()),
         }
         Verdict::Forward { from: self.plan.side(side.other()).local(outgoing), component: outgoing, to }
     }
@@ -113,10 +109,16 @@ impl Stream {
         &self.plan
     }
 
-    /// The port to send from, and the address to send to; none while the party's is not known.
-    fn way_to(&self, side: Side, kind: &Kind) -> (Component, Option<SocketAddr>) {
-        let separate = matches!(kind, Kind::Rtcp) && !self.plan.side(side).rtcp_mux;
-        let component = if separate { Component::Rtcp } else { Component::Rtp };
+    /// The port to send from, and the address to send to; none while the party's is not known. `arrived` says which of the
+    /// other side's ports it came to.
+    fn way_to(&self, side: Side, arrived: Component, kind: &Kind) -> (Component, Option<SocketAddr>) {
+        let component = match kind {
+            Kind::Rtp(_) => Component::Rtp,
+            Kind::Rtcp if self.plan.side(side).rtcp_mux => Component::Rtp,
+            Kind::Rtcp => Component::Rtcp,
+            // Each port has a handshake of its own (RFC 5764 §4.1), which must not get into the other one's.
+            Kind::Dtls => arrived,
+        };
         let to = self.parties[side.index()].latches[component.index()].target();
         // A socket of one address family cannot send to the other.
         let family = self.plan.side(side).local(component).is_ipv4();
@@ -139,16 +141,6 @@ impl Party {
         for (latch, component) in self.latches.iter_mut().zip([Component::Rtp, Component::Rtcp]) {
             latch.replan(plan.remote(component), plan.strict_source, plan.reopen, now);
         }
-    }
-}
-
-/// What arrived, as far as forwarding needs to know; `None` for neither RTP nor RTCP.
-fn kind_untrusted(plan: &SidePlan, component: Component, bytes: &[u8]) -> Option<Kind> {
-    let rtcp = component == Component::Rtcp || (plan.rtcp_mux && rtp::is_rtcp(bytes));
-    if rtcp {
-        rtcp::header_untrusted(bytes).ok().map(|_| Kind::Rtcp)
-    } else {
-        rtp::header_untrusted(bytes).ok().map(Kind::Rtp)
     }
 }
 
@@ -183,6 +175,7 @@ mod tests {
                 side("10.0.0.1:30002", "10.0.0.1:30003", Some("198.51.100.2:5000")),
             ],
             clocks: Clocks::default(),
+            dtls: false,
         }
     }
 
@@ -277,5 +270,38 @@ mod tests {
         let (mut stream, _) = stream(&mixed);
         let verdict = stream.packet(Side::A, Component::Rtp, &RTP, at("198.51.100.1:4000"), Time::ZERO);
         assert_eq!(verdict, Verdict::Drop(Cause::Unaddressed));
+    }
+
+    #[test]
+    fn a_dtls_handshake_passes_between_the_parties_of_a_stream_that_is_keyed_by_it() {
+        let hello = [&[22, 0xfe, 0xfd][..], &[0; 60]].concat();
+        let mut keyed = plan();
+        keyed.dtls = true;
+        let (mut stream, counters) = stream(&keyed);
+        let behind_nat = at("203.0.113.1:61000");
+        let to_b = stream.packet(Side::A, Component::Rtp, &hello, behind_nat, Time::ZERO);
+        assert!(matches!(to_b, Verdict::Forward { to, .. } if to == at("198.51.100.2:5000")));
+        let to_a = stream.packet(Side::B, Component::Rtp, &hello, at("198.51.100.2:5000"), Time::ZERO);
+        assert!(
+            matches!(to_a, Verdict::Forward { to, .. } if to == behind_nat),
+            "the handshake comes before any RTP"
+        );
+        let rtcp = stream.packet(Side::A, Component::Rtcp, &hello, at("203.0.113.1:61001"), Time::ZERO);
+        assert!(matches!(rtcp, Verdict::Forward { to, .. } if to == at("198.51.100.2:5001")));
+        let later = Time::from_millis(3_001);
+        let stranger = stream.packet(Side::A, Component::Rtp, &hello, at("203.0.113.66:666"), later);
+        assert_eq!(stranger, Verdict::Drop(Cause::Stranger));
+        let [a, _] = counters.snapshot();
+        assert_eq!((a.dtls_packets, a.dtls_bytes, a.packets), (2, 126, 0));
+    }
+
+    #[test]
+    fn connectivity_checks_are_neither_forwarded_nor_believed() {
+        let check = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+        let (mut stream, counters) = stream(&plan());
+        let verdict = stream.packet(Side::A, Component::Rtp, &check, at("203.0.113.66:666"), Time::ZERO);
+        assert_eq!(verdict, Verdict::Drop(Cause::Stun));
+        assert_eq!(counters.snapshot()[0].dropped(Cause::Stun), 1);
+        assert_eq!(stream.parties[0].latches[0].target(), Some(at("198.51.100.1:4000")));
     }
 }

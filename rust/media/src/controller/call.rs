@@ -103,7 +103,11 @@ impl Call {
 impl MediaStream {
     /// What the datapath is told. Both windows open: the two parties learn of each other at the same time.
     pub(super) fn plan(&self) -> StreamPlan {
-        StreamPlan { sides: Side::BOTH.map(|side| self.side_plan(side)), clocks: self.clocks }
+        StreamPlan {
+            sides: Side::BOTH.map(|side| self.side_plan(side)),
+            clocks: self.clocks,
+            dtls: self.protocol.starts_with("UDP/TLS/"),
+        }
     }
 
     fn side_plan(&self, side: Side) -> SidePlan {

@@ -144,6 +144,8 @@ impl Exchange<'_> {
         }
         let left = adopt(section, opened, slot, board);
         let stream = slot.as_mut()?;
+        // A new offer may change it, for instance from plain RTP to DTLS-SRTP.
+        stream.protocol = String::from_utf8_lossy(&section.protocol).into_owned();
         let mux = self.listen(section, stream);
         board.install(stream);
         for end in &left {

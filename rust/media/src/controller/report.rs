@@ -93,6 +93,7 @@ fn totals(traffic: &Traffic) -> Dictionary {
     Dictionary::new()
         .with("RTP", count(traffic.packets, traffic.bytes, traffic.dropped.iter().sum()))
         .with("RTCP", count(traffic.rtcp_packets, traffic.rtcp_bytes, 0))
+        .with("DTLS", count(traffic.dtls_packets, traffic.dtls_bytes, 0))
 }
 
 fn party(dialogue: &Dialogue, side: Side, datapath: &impl Datapath, config: &ControllerConfig) -> Dictionary {

@@ -1,6 +1,6 @@
 //! What is counted over all calls.
 
-use crate::counters::SideCounters;
+use crate::counters::{Cause, SideCounters};
 use crate::datapath::Load;
 
 /// What a controller has done since it started, and is doing now.
@@ -32,14 +32,14 @@ pub struct Statistics {
     pub unreadable: u64,
     /// Calls ended by the clock.
     pub expired: u64,
-    /// RTP and RTCP packets forwarded, ended calls included.
+    /// RTP, RTCP and DTLS packets forwarded, ended calls included.
     pub packets: u64,
     /// Bytes of those.
     pub bytes: u64,
     /// RTP packets that never arrived.
     pub lost: u64,
     /// Packets dropped, indexed as [`crate::Cause::ALL`].
-    pub dropped: [u64; 3],
+    pub dropped: [u64; Cause::ALL.len()],
     /// New calls are refused.
     pub draining: bool,
     /// What the datapath says.
@@ -53,16 +53,18 @@ pub(super) struct Traffic {
     pub(super) bytes: u64,
     pub(super) rtcp_packets: u64,
     pub(super) rtcp_bytes: u64,
+    pub(super) dtls_packets: u64,
+    pub(super) dtls_bytes: u64,
     pub(super) lost: u64,
-    pub(super) dropped: [u64; 3],
+    pub(super) dropped: [u64; Cause::ALL.len()],
 }
 
 impl Statistics {
     /// The same with what was carried filled in.
     pub(super) fn carrying(self, traffic: &Traffic) -> Self {
         Self {
-            packets: traffic.packets + traffic.rtcp_packets,
-            bytes: traffic.bytes + traffic.rtcp_bytes,
+            packets: traffic.packets + traffic.rtcp_packets + traffic.dtls_packets,
+            bytes: traffic.bytes + traffic.rtcp_bytes + traffic.dtls_bytes,
             lost: traffic.lost,
             dropped: traffic.dropped,
             ..self
@@ -78,6 +80,8 @@ impl Traffic {
             self.bytes += side.bytes;
             self.rtcp_packets += side.rtcp_packets;
             self.rtcp_bytes += side.rtcp_bytes;
+            self.dtls_packets += side.dtls_packets;
+            self.dtls_bytes += side.dtls_bytes;
             self.lost += side.lost;
             for (sum, dropped) in self.dropped.iter_mut().zip(side.dropped) {
                 *sum += dropped;

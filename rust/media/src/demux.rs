@@ -1,0 +1,51 @@
+//! What a datagram is, by its first bytes (RFC 7983 §7).
+//!
+//! ```text
+//!              [0..3]      STUN: a relay is no ICE agent, and answers no connectivity checks
+//!              [20..63]    DTLS: the handshake that keys the SRTP of a stream over UDP/TLS (RFC 5764)
+//!              [128..191]  RTP or RTCP, which a shared port tells apart by the second byte (RFC 5761 §4)
+//! ```
+
+use crate::counters::Cause;
+use crate::plan::{Component, Side, StreamPlan};
+use crate::{rtcp, rtp};
+
+/// The length in bytes of a STUN header (RFC 8489 §5).
+const STUN_HEADER_BYTES: usize = 20;
+/// The length in bytes of the header of a DTLS record (RFC 6347 §4.1).
+const DTLS_HEADER_BYTES: usize = 13;
+
+/// Something that is forwarded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rtp(rtp::Header),
+    Rtcp,
+    Dtls,
+}
+
+/// What arrived at a port of `side`, as far as forwarding needs to know.
+///
+/// # Errors
+/// Why it is not forwarded.
+#[inline]
+pub(crate) fn kind_untrusted(
+    plan: &StreamPlan,
+    side: Side,
+    component: Component,
+    bytes: &[u8],
+) -> Result<Kind, Cause> {
+    match bytes.first() {
+        Some(128..=191) => {
+            let rtcp = component == Component::Rtcp || (plan.side(side).rtcp_mux && rtp::is_rtcp(bytes));
+            let kind = if rtcp {
+                rtcp::header_untrusted(bytes).ok().map(|_| Kind::Rtcp)
+            } else {
+                rtp::header_untrusted(bytes).ok().map(Kind::Rtp)
+            };
+            kind.ok_or(Cause::Malformed)
+        }
+        Some(20..=63) if plan.dtls && bytes.len() >= DTLS_HEADER_BYTES => Ok(Kind::Dtls),
+        Some(0..=3) if bytes.len() >= STUN_HEADER_BYTES => Err(Cause::Stun),
+        _ => Err(Cause::Malformed),
+    }
+}
