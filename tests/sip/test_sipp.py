@@ -12,7 +12,10 @@ from mediaha.model.address import Address
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.target import TCP, UDP, Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming
+from mediaha.sip.transport.listener import Listener
+from mediaha.sip.transport.patience import StreamLimits
 from tests.peers.ports import free_udp_port
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -48,12 +51,18 @@ async def answer(endpoint: Endpoint, seen: dict[str, int]) -> None:
                 seen["ACK"] = seen.get("ACK", 0) + 1
 
 
-@pytest.mark.parametrize("lost", [(), ("-lost", "5")], ids=["all arrives", "five percent lost"])
-async def test_sipp_calls_us(nursery, tmp_path, lost):
+@pytest.mark.parametrize(
+    ("transport", "options"),
+    [(UDP, ()), (UDP, ("-lost", "5")), (TCP, ("-t", "t1")), (TCP, ("-t", "tn", "-max_socket", "200"))],
+    ids=["all arrives", "five percent lost", "one TCP connection", "a TCP connection for each call"],
+)
+async def test_sipp_calls_us(nursery, tmp_path, transport, options):
     seen: dict[str, int] = {}
-    async with open_endpoint(LOOPBACK) as endpoint:
+    lost = "-lost" in options
+    patient = StreamLimits(source_unproven_max=CALLS)
+    async with open_endpoint([Listener(LOOPBACK, transport)], stream_limits=patient) as endpoint:
         nursery.start_soon(answer, endpoint, seen)
-        arguments = ["-sn", "uac", str(endpoint.address), "-r", "100", "-d", "10", *lost]
+        arguments = ["-sn", "uac", str(endpoint.address), "-r", "100", "-d", "10", *options]
         with trio.fail_after(60):
             done = await trio.run_process(
                 sipp(*arguments, port=free_udp_port()), cwd=tmp_path, capture_stdout=True, stderr=subprocess.STDOUT
@@ -68,56 +77,58 @@ async def test_sipp_calls_us(nursery, tmp_path, lost):
         nursery.cancel_scope.cancel()
 
 
-async def call(endpoint: Endpoint, number: int, target: Address, outcome: list[int]) -> None:
+async def call(endpoint: Endpoint, number: int, target: Target, outcome: list[int]) -> None:
     """A simple user agent client: one call, hung up as soon as it is answered."""
     send, receive = trio.open_memory_channel[Response](20)
     fields = [
         ("Max-Forwards", "70"),
         ("From", f"<sip:us@{endpoint.address}>;tag=us{number}"),
-        ("To", f"<sip:service@{target}>"),
+        ("To", f"<sip:service@{target.address}>"),
         ("Call-ID", f"call-{number}@mediaha"),
         ("CSeq", "1 INVITE"),
         ("Contact", f"<sip:us@{endpoint.address}>"),
         ("Content-Type", "application/sdp"),
     ]
-    invite = Request("INVITE", f"sip:service@{target}", Headers(fields), SDP)
+    invite = Request("INVITE", f"sip:service@{target.address}", Headers(fields), SDP)
     key = endpoint.send(invite, target, send.send_nowait)
     response = await receive.receive()
     while not response.final:
         response = await receive.receive()
     dialog = Dialog.from_response(invite, response)
-    endpoint.send_ack(dialog.ack(1), dialog.next_hop(), key)
+    endpoint.send_ack(dialog.ack(1), target, key)
     dialog, bye = dialog.request("BYE")
-    endpoint.send(bye, dialog.next_hop(), send.send_nowait)
+    endpoint.send(bye, target, send.send_nowait)
     outcome.append((await receive.receive()).status)
 
 
-async def test_we_call_sipp(tmp_path):
+@pytest.mark.parametrize(("transport", "mode"), [(UDP, "u1"), (TCP, "t1")])
+async def test_we_call_sipp(tmp_path, transport, mode):
     port = free_udp_port()
     outcome: list[int] = []
-    async with open_endpoint(LOOPBACK) as endpoint, trio.open_nursery() as nursery:
-        arguments = sipp("-sn", "uas", port=port)
+    target = Target(transport, Address("127.0.0.1", port))
+    async with open_endpoint([Listener(LOOPBACK, transport)]) as endpoint, trio.open_nursery() as nursery:
+        arguments = sipp("-sn", "uas", "-t", mode, port=port)
         run = partial(trio.run_process, arguments, cwd=tmp_path, capture_stdout=True, stderr=subprocess.STDOUT)
         peer = await nursery.start(run)
         with trio.fail_after(60):
-            await until_it_answers(endpoint, Address("127.0.0.1", port))
+            await until_it_listens(target)
             async with trio.open_nursery() as calls:
                 for number in range(CALLS):
-                    calls.start_soon(call, endpoint, number, Address("127.0.0.1", port), outcome)
+                    calls.start_soon(call, endpoint, number, target, outcome)
             assert await peer.wait() == 0
     assert outcome == [200] * CALLS
 
 
-async def until_it_answers(endpoint: Endpoint, target: Address) -> None:
-    """Wait until SIPp has bound its socket: a closed port is told at once, an open one is silent to an ACK."""
-    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as probe:
-        await probe.connect(target)
-        while True:
-            await probe.send(b"\r\n")
-            with trio.move_on_after(0.05):
-                try:
-                    await probe.recv(1)
-                except ConnectionRefusedError:
-                    await trio.sleep(0.02)
-                    continue
-            return
+async def until_it_listens(target: Target) -> None:
+    """Wait until SIPp has bound its socket: a closed port is told at once, an open one is silent to an empty line."""
+    kind = trio.socket.SOCK_DGRAM if target.transport == UDP else trio.socket.SOCK_STREAM
+    while True:
+        with trio.socket.socket(trio.socket.AF_INET, kind) as probe, trio.move_on_after(0.05):
+            try:
+                await probe.connect(target.address)
+                await probe.send(b"\r\n")
+                await probe.recv(1)
+            except ConnectionRefusedError:
+                await trio.sleep(0.02)
+                continue
+        return

@@ -26,7 +26,7 @@ class StreamLimits:
     """Of one listener, both directions; when it is reached, the least useful one makes room (see `doors`)."""
     source_max: int = 1_000
     """Connections from one address: an office behind one NAT."""
-    source_unproven_max: int = 32
+    source_unproven_max: int = 100
     """Connections from one address of which no message has come yet."""
     open_s_max: float = 4.0
     """To connect, TLS handshake included. Well below Timer B: the next target wants its turn."""
