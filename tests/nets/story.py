@@ -164,7 +164,7 @@ class Story:
     def silent(self, send, *, unreachable=False):
         return self.happens(Unanswered(send.ref, unreachable))
 
-    def asks(self, party, method, body=b"", *, headers=(), cseq=None):
+    def asks(self, party, method, body=b"", *, headers=(), cseq=None, contact=None):
         """A party's request inside its dialog, as it would write it."""
         dialog = self.call.leg(party).dialog
         self._serials[party] = cseq if cseq is not None else self._serials[party] + 1
@@ -174,7 +174,7 @@ class Story:
             ("To", f"{dialog.local};tag={dialog.local_tag}"),
             ("Call-ID", dialog.call_id),
             ("CSeq", f"{self._serials[party]} {method}"),
-            ("Contact", f"<{dialog.remote_target}>"),
+            ("Contact", contact or f"<{dialog.remote_target}>"),
             ("Max-Forwards", "70"),
             *headers,
         ]

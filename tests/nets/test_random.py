@@ -31,7 +31,9 @@ from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
 CHANCES = st.integers(min_value=0, max_value=2**16)
 METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, "BYE", "INFO", "MESSAGE", "OPTIONS"]
 KIND = [100, 180, 183, *[200] * 30, 491, 491, 491]
-UNKIND = [408, 481, 486, 487, 488, 500, 503, 302]
+UNKIND = [408, 422, 422, 481, 486, 487, 488, 500, 501, 503, 302]
+TIMERS = [(), (), (("Supported", "timer"), ("Session-Expires", "100")), (("Session-Expires", "90;refresher=uas"),)]
+ALLOWS = [(), (("Allow", "INVITE, UPDATE"),), (("Allow", "INVITE"),)]
 BODIES = [b"", *[OFFER] * 4, *[ANSWER] * 4, sdp(port=4002, version=2), b"nonsense"]
 
 
@@ -47,7 +49,7 @@ class Chaos(Story):
         self.awaiting_ack = []
         self.drops = 0
         self.rings = True
-        super().__init__(invite(self.pick([OFFER, OFFER, b""])))
+        super().__init__(invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS)))
 
     def draw(self):
         return self.numbers.pop() if self.numbers else 0
@@ -90,7 +92,7 @@ class Chaos(Story):
                 assert not leg.pending, "who may be told is told at once"
 
     def step(self):
-        self.now += self.draw() % 7 * 0.1
+        self.now += self.draw() % 7 * 0.1 if self.draw() % 32 else 40.0
         actions = [self.party, self.move, self.tick, self.lose]
         if self.pool:
             actions += [self.speak_pool] * 4
@@ -123,7 +125,8 @@ class Chaos(Story):
             del self.open[ref]
         contact = self.pick(["<sip:bob@198.51.100.1:5060>"] * 4 + ["<nonsense", "<sip:bob@host.test>"])
         body = self.pick(BODIES)
-        self.responds(send, status, body, tag=self.pick(["far", "far", "other"]), contact=contact)
+        headers = (*self.pick(TIMERS), *self.pick(ALLOWS), *((("Min-SE", "4000"),) if status == 422 else ()))
+        self.responds(send, status, body, tag=self.pick(["far", "far", "other"]), contact=contact, headers=headers)
 
     def lose(self):
         if self.open and self.draw() % 32 == 0:
@@ -138,7 +141,7 @@ class Chaos(Story):
         elif self.call.leg(party).dialog is not None:
             method = self.pick(METHODS)
             self.waiting[self.tx + 1] = method
-            self.asks(party, method, self.pick(BODIES))
+            self.asks(party, method, self.pick(BODIES), headers=(*self.pick(TIMERS), *self.pick(ALLOWS)))
 
     def ack(self):
         tx = self.awaiting_ack.pop(0)
@@ -194,5 +197,5 @@ def survives(numbers):
         chaos.step()
         if isinstance(chaos.call.phase, Answered):
             assert read_back(write_down(chaos.call)) == chaos.call
-            assert adopted(chaos.call) is not None
+            assert adopted(chaos.call, chaos.now) is not None
     chaos.ends()

@@ -351,7 +351,7 @@ def test_moved_after_the_end_is_nothing():
 def test_a_call_read_back_goes_on_and_tells_who_may_not_know():
     story = talking()
     story.moved()
-    call = adopted(read_back(write_down(story.call)))
+    call = adopted(read_back(write_down(story.call)), story.now)
     assert call is not None
     assert call.caller.pending
     story.call = call
@@ -365,4 +365,4 @@ def test_a_call_read_back_goes_on_and_tells_who_may_not_know():
 def test_a_call_that_only_rings_cannot_be_adopted():
     story = Story()
     story.anchored()
-    assert adopted(story.call) is None
+    assert adopted(story.call, story.now) is None

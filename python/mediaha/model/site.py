@@ -16,6 +16,10 @@ class Timings:
     hold_down_ms: int = 2000
     ring_s_max: float = 180.0
     drain_s_max: float = 30.0
+    session_s: int = 1800
+    """The session interval that NeTS asks for (RFC 4028): a call whose parties vanished ends within it."""
+    session_s_min: int = 90
+    """The smallest session interval that NeTS takes."""
     hang_s_max: float = 10.0
     """A media-server process of this host that has been dead to the pool for so long is killed and started anew."""
 

@@ -12,8 +12,9 @@ from mediaha.model.media import ServerCondition, ServerView
 from mediaha.model.site import Domain
 from mediaha.nets.call import Call, Party, Ringing, Trying
 from mediaha.nets.compose import sdp_of
+from mediaha.nets.expiry import asked_untrusted, is_too_small
 from mediaha.nets.headers import ALLOW, Pairs
-from mediaha.nets.rules import ALLOWED, KNOWN_ELSEWHERE, Limits
+from mediaha.nets.rules import ALLOWED, KNOWN_ELSEWHERE, SUPPORTED, Limits
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Request
@@ -40,13 +41,13 @@ def screen(request: Request) -> Refusal | None:
     if method not in ALLOWED:
         return Refusal(405 if method in KNOWN_ELSEWHERE else 501, headers=(ALLOW,))
     required = [option for value in request.headers.all("Require") for option in split_commas(value)]
-    if required:
-        # We support no extension that a peer may require of us (section 8.2.2.3).
-        return Refusal(420, headers=(("Unsupported", ", ".join(required)),))
+    unknown = [option for option in required if option.lower() not in SUPPORTED]
+    if unknown:
+        return Refusal(420, headers=(("Unsupported", ", ".join(unknown)),))
     return None
 
 
-def screen_invite(request: Request) -> Refusal | None:
+def screen_invite(request: Request, limits: Limits) -> Refusal | None:
     """What is asked of an INVITE that would make a call, before it is known whether we can take one."""
     if request.max_forwards < 1:
         return Refusal(483)
@@ -62,6 +63,8 @@ def screen_invite(request: Request) -> Refusal | None:
         return Refusal(415, headers=ACCEPT)
     if request.body and not is_sdp(request.body):
         return Refusal(488, "Unusable SDP")
+    if is_too_small(asked_untrusted(request), limits.session_s_min):
+        return Refusal(422, headers=(("Min-SE", str(limits.session_s_min)),))
     return None
 
 

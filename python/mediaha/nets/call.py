@@ -22,6 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mediaha.model.address import Address
+from mediaha.nets.expiry import NOTHING_ASKED, Asked, Expiry
 from mediaha.sip.dialog import Dialog
 
 
@@ -83,6 +84,14 @@ class Leg(Struct, frozen=True, kw_only=True):
     exchange: Exchange = IDLE
     glares: int = 0
     """How often in a row it has put our re-INVITE off."""
+    asked: Asked = NOTHING_ASKED
+    """What its last INVITE or UPDATE said about the session's timer: our 2xx goes by it."""
+    expiry: Expiry | None = None
+    """The session's timer on this leg; None until there is a session."""
+    interval_min: int = 0
+    """The least session interval that it has told us to ask for (422)."""
+    takes_update: bool = False
+    """Its Allow has UPDATE."""
 
 
 class Invite(Struct, frozen=True, kw_only=True):
@@ -226,6 +235,8 @@ class Purpose(StrEnum):
     SETUP = "setup"
     MEDIA = "media"
     """A re-INVITE: a relay's, when the relay waits for it, or else one that tells of moved media."""
+    REFRESH = "refresh"
+    """A request that only asks whether the party is still there (RFC 4028)."""
     BYE = "bye"
     PASSING = "passing"
     """A request that is passed through; its response goes back in server transaction ``back``."""
@@ -338,6 +349,15 @@ def _deadlines(call: Call) -> Iterator[float]:
     for leg in (call.caller, call.callee):
         if isinstance(leg.exchange, AwaitingAck | Paused):
             yield leg.exchange.until
+        if leg.expiry is not None and isinstance(phase, Answered):
+            yield from _expiries(leg.expiry)
     for item in call.open:
         if item.until is not None:
             yield item.until
+
+
+def _expiries(expiry: Expiry) -> Iterator[float]:
+    if expiry.refresh_at is not None:
+        yield expiry.refresh_at
+    if expiry.until is not None:
+        yield expiry.until

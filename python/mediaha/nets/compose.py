@@ -8,8 +8,7 @@ from ipaddress import ip_address
 
 from mediaha.model.address import Address
 from mediaha.nets.call import Invite
-from mediaha.nets.headers import ALLOW, SDP_TYPE, Pairs, passed_on
-from mediaha.nets.rules import Rules
+from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.uri import Uri
@@ -44,10 +43,11 @@ def is_ip(host: str) -> bool:
     return True
 
 
-def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, rules: Rules, body: bytes) -> Request:
+def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, session: Pairs, body: bytes) -> Request:
     """The INVITE to a target: the caller's identity and words, everything that names a place is ours.
 
     The Request-URI names the target, as call managers and phones want to see themselves in it; To says who was called.
+    ``session`` has our Contact, and what we can do.
     """
     uri = str(Uri("sip", invite.user or None, target.host, target.port))
     fields: Pairs = (
@@ -56,11 +56,19 @@ def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, rul
         ("To", invite.called),
         ("Call-ID", call_id),
         ("CSeq", "1 INVITE"),
-        ("Contact", f"<{rules.contact}>"),
-        ALLOW,
+        *session,
         *invite.headers,
     )
     return Request("INVITE", uri, Headers((*fields, SDP_TYPE) if body else fields), body)
+
+
+def once_more(request: Request, changes: Pairs) -> Request:
+    """A refused request with what it lacked, and the next CSeq number (RFC 3261 section 8.1.3.5, RFC 4028)."""
+    number, method = request.cseq
+    headers = request.headers.with_replaced("CSeq", f"{number + 1} {method}")
+    for name, value in changes:
+        headers = headers.with_replaced(name, value)
+    return request.with_headers(headers)
 
 
 def sdp_of(message: Request | Response) -> bytes:

@@ -1,7 +1,7 @@
 """The decision about a call: (call, event, time, rules) → (call after it, what to do). Total, without clock or chance.
 
-Read ``call.py`` for the states; then ``setup``, ``relay``, ``reanchor``, ``passing`` and ``ending`` for what each
-event means in them.
+Read ``call.py`` for the states; then ``setup``, ``relay``, ``reanchor``, ``refresh``, ``passing`` and ``ending`` for
+what each event means in them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mediaha.model.address import Address
 from mediaha.model.media import Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
-from mediaha.nets import ending, incall, passing, reanchor, relay, setup
+from mediaha.nets import ending, incall, passing, reanchor, refresh, relay, setup
 from mediaha.nets.call import (
     IDLE,
     About,
@@ -75,6 +75,7 @@ def begin(
         phase=Placing(tx, invite_of(request, rules.host)),
     )
     turn = Turn(call, now, rules)
+    turn.learn(Party.CALLER, request)
     setup.place(turn, sdp_of(request))
     return turn.call, turn.effects
 
@@ -117,6 +118,8 @@ def _responded(turn: Turn, event: Responded) -> None:
         return
     elif item.purpose is Purpose.BYE:
         turn.close(item.ref)
+    elif item.purpose is Purpose.REFRESH:
+        refresh.responded(turn, item, request, response)
     elif _is_relayed(turn, item):
         relay.responded(turn, item, request, response)
     else:
@@ -136,6 +139,8 @@ def _given_nothing(turn: Turn, item: Open, *, unreachable: bool) -> None:
         passing.unanswered(turn, item)
     elif item.purpose is Purpose.MEDIA:
         reanchor.unanswered(turn, item, unreachable=unreachable)
+    elif item.purpose is Purpose.REFRESH:
+        refresh.unanswered(turn, item, unreachable=unreachable)
     else:
         turn.close(item.ref)
 
@@ -181,6 +186,7 @@ def _tick(turn: Turn, event: Tick) -> None:
             reanchor.pause_over(turn, party)
         elif isinstance(exchange, AwaitingAck) and exchange.until <= now:
             _never_acked(turn, party)
+        refresh.look(turn, party)
     for item in turn.call.open:
         if item.until is not None and item.until <= now:
             _overdue(turn, item)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mediaha.nets.rules import ALLOWED
+from mediaha.nets.rules import ALLOWED, SUPPORTED
 from mediaha.sip.fields import quoted
 from mediaha.sip.message import Message
 
@@ -45,6 +45,8 @@ OF_BODIES = frozenset({"content-disposition", "content-language", "content-type"
 
 SDP_TYPE = ("Content-Type", "application/sdp")
 ALLOW = ("Allow", ", ".join(ALLOWED))
+ABILITIES = (ALLOW, ("Supported", ", ".join(SUPPORTED)))
+"""What we say about ourselves wherever a dialog begins or a session changes."""
 
 Pairs = tuple[tuple[str, str], ...]
 

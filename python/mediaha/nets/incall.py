@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mediaha.nets import passing, relay
-from mediaha.nets.call import Answered, Ending, Over, Party
+from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Party
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import bye_received
 from mediaha.nets.events import Received
-from mediaha.nets.headers import ALLOW
+from mediaha.nets.expiry import is_too_small
+from mediaha.nets.headers import ABILITIES
 from mediaha.nets.turn import Turn
 from mediaha.sip.dialog import OutOfOrder
 from mediaha.sip.errors import Malformed
@@ -36,21 +37,43 @@ def received(turn: Turn, event: Received) -> None:
     elif isinstance(turn.call.phase, Ending | Over):
         turn.reply(tx, 481)
     elif request.method in {"INVITE", "UPDATE"}:
-        _session_change(turn, party, tx, request)
+        _session_change(turn, party, tx, request, leg)
     elif request.method in passing.PASSED:
         passing.begin(turn, party, tx, request)
     else:  # OPTIONS: the dialog is there, that is what was asked
-        turn.reply(tx, 200, headers=(ALLOW, ("Accept", "application/sdp")))
+        turn.reply(tx, 200, headers=(*ABILITIES, ("Accept", "application/sdp")))
 
 
-def _session_change(turn: Turn, party: Party, tx: int, request: Request) -> None:
+def _session_change(turn: Turn, party: Party, tx: int, request: Request, before: Leg) -> None:
+    """An INVITE or UPDATE. ``before``: the leg as it was when the request came."""
+    turn.learn(party, request)
+    minimum = turn.rules.limits.session_s_min
     if request.body and not sdp_of(request):
         turn.reply(tx, 415, headers=(("Accept", "application/sdp"),))
+    elif is_too_small(turn.leg(party).asked, minimum):
+        turn.reply(tx, 422, headers=(("Min-SE", str(minimum)),))
     elif request.method == "UPDATE" and not request.body:
         # Only the Contact is new, or the peer wants to know whether we are there (RFC 3311, 4028).
         turn.reply_sdp(party, tx, 200)
     elif not isinstance(turn.call.phase, Answered):
         # The offer of the INVITE that makes the call has no answer yet (RFC 3311 section 5.2, RFC 3261 section 14.2).
         turn.reply(tx, 500, headers=(("Retry-After", str(int(turn.chance("early") * 10))),))
+    elif _says_nothing_new(turn, party, request, before):
+        turn.reply_sdp(party, tx, 200, sdp=before.told)
+        if request.method == "INVITE":
+            turn.await_ack(party, tx)
     else:
         relay.begin(turn, party, tx, request)
+
+
+def _says_nothing_new(turn: Turn, party: Party, request: Request, before: Leg) -> bool:
+    """Whether a party only refreshes its session: the same SDP to the letter, from the same place (RFC 4028).
+
+    That is between the party and us; the other party has a timer of its own. From another place it goes on to the
+    media server, which has to learn where the party's media comes from now.
+    """
+    leg = turn.leg(party)
+    same = request.body == before.sdp and bool(before.told) and not before.pending
+    at_rest = isinstance(before.exchange, Idle) and turn.call.relay is None
+    moved = leg.dialog is None or before.dialog is None or leg.dialog.remote_target != before.dialog.remote_target
+    return same and at_rest and not moved

@@ -27,7 +27,7 @@ from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
-from mediaha.nets.headers import ALLOW
+from mediaha.nets.headers import ABILITIES
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
 from mediaha.nets.rules import Limits, Rules
 from mediaha.nets.story import phase_name
@@ -109,7 +109,7 @@ class Nets:
 
     async def adopt(self, call: Call) -> bool:
         """Go on with a call that another NeTS has written down. False: it was not far enough to be continued."""
-        continued = adopted(call)
+        continued = adopted(call, time.monotonic())
         if continued is None or call.id in self._carrier.tables.calls:
             return False
         self._carrier.adopt(continued)
@@ -242,7 +242,7 @@ class Nets:
         """The domain of a call that can be taken, or why it cannot."""
         if self._carrier.tables.is_merged(request) or self._is_loop(request):
             return Refusal(482)
-        refusal = screen_invite(request) or busy(
+        refusal = screen_invite(request, self._limits) or busy(
             self._limits, draining=self.draining, calls=len(self._carrier.tables.calls)
         )
         if refusal is not None:
@@ -266,7 +266,7 @@ class Nets:
             self._refuse(event, Refusal(400, str(fault)))
             return
         refusal = self._cannot_take(domain)
-        accept = (ALLOW, ("Accept", "application/sdp"))
+        accept = (*ABILITIES, ("Accept", "application/sdp"))
         self._refuse(event, refusal or Refusal(200, headers=accept))
 
     def _cannot_take(self, domain: Domain | None) -> Refusal | None:

@@ -3,6 +3,7 @@
 Moved ─▶ each leg has something pending ─▶ re-INVITE as soon as no other INVITE is outstanding on the leg
       ─▶ 200: ACK, and the next one if the media has moved again meanwhile
       ─▶ 491: again after a pause (RFC 3261 section 14.1)
+      ─▶ 422: again with the session interval it wants (RFC 4028)
       ─▶ 481, 408, any other refusal: the call is ended, with a Reason
 """
 
@@ -82,11 +83,12 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     """A party's final response to a re-INVITE of ours that no relay waits for."""
     status, party = response.status, item.party
     turn.close(item.ref)
-    ending = isinstance(turn.call.phase, Ending)
     if status < 300:
-        _accepted(turn, item, request, response, ending=ending)
-    elif ending:
+        accepted(turn, item, request, response)
+    elif isinstance(turn.call.phase, Ending):
         return
+    elif status == 422 and turn.raised(party, request, response):
+        turn.set_leg(party, exchange=IDLE, pending=turn.leg(party).pending or request.body)
     elif status in {491, 500} or (status == 503 and "Retry-After" in response.headers):
         _put_off(turn, party, status, response.headers.get("Retry-After"))
     elif status == 487 and item.cancelled:
@@ -99,6 +101,23 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         turn.note("refused", party=str(party), status=status)
         gone = (party,) if status == 481 else ()
         end(turn, status, f"the {party} refused the moved media: {status} {response.reason}", gone=gone)
+
+
+def accepted(turn: Turn, item: Open, request: Request, response: Response) -> None:
+    """A party's 2xx to a re-INVITE of ours: it knows where its media is."""
+    party = item.party
+    ending = isinstance(turn.call.phase, Ending)
+    turn.refresh(party, response)
+    leg, sdp = turn.leg(party), sdp_of(response)
+    # An INVITE without an offer, of a relay that was given up: what the party offers is answered with what holds.
+    answer = b"" if request.body or ending else leg.pending or leg.told
+    turn.ack(party, item.ref, request.cseq.number, answer)
+    if ending:
+        return
+    turn.set_leg(party, exchange=IDLE, glares=0)
+    turn.note("told", party=str(party), version=turn.leg(party).version)
+    if sdp and not turn.leg(party).pending and not answer:
+        _heard_from(turn, party, leg, sdp)
 
 
 def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
@@ -131,21 +150,6 @@ def _differs(about: About, sdp: bytes, told: bytes) -> bool:
         # The party may have been told of a hold that never was.
         return without_origin(sdp) != without_origin(told)
     return not same_places(sdp, told)
-
-
-def _accepted(turn: Turn, item: Open, request: Request, response: Response, *, ending: bool) -> None:
-    party = item.party
-    turn.refresh(party, response)
-    leg, sdp = turn.leg(party), sdp_of(response)
-    # An INVITE without an offer, of a relay that was given up: what the party offers is answered with what holds.
-    answer = b"" if request.body or ending else leg.pending or leg.told
-    turn.ack(party, item.ref, request.cseq.number, answer)
-    if ending:
-        return
-    turn.set_leg(party, exchange=IDLE, glares=0)
-    turn.note("told", party=str(party), version=turn.leg(party).version)
-    if sdp and not turn.leg(party).pending and not answer:
-        _heard_from(turn, party, leg, sdp)
 
 
 def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:

@@ -97,6 +97,9 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     assert relay is not None
     status = response.status
     turn.close(item.ref)
+    if status == 422 and turn.raised(item.party, request, response):
+        turn.relay(replace(relay, ref=turn.reinvite(item.party, request.body)))
+        return
     if status >= 300:
         turn.exchange(item.party, IDLE)
         _refused(turn, relay, response)
@@ -186,7 +189,7 @@ def _refused(turn: Turn, relay: Relay, response: Response) -> None:
         # The other party has no such dialog (any more): RFC 3261 section 12.2.1.2.
         end(turn, status, f"the {relay.by.other} answered {status}", gone=(relay.by.other,) if status == 481 else ())
         return
-    passed = {401: 403, 407: 403, 503: 500}.get(status, status)
+    passed = {401: 403, 407: 403, 422: 500, 503: 500}.get(status, status)
     headers = passed_on(response, OF_REFUSALS - {"contact"})
     fail(turn, passed, f"the {relay.by.other} answered {status}", headers, unchanged=True)
 

@@ -9,6 +9,9 @@ from mediaha.model.site import Timings
 ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
 """Methods that NeTS takes; written into Allow."""
 
+SUPPORTED = ("timer",)
+"""Extensions that a peer may require of us (section 8.2.2.3); written into Supported."""
+
 KNOWN_ELSEWHERE = frozenset({"NOTIFY", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE"})
 """Methods that NeTS knows but does not take: 405; whatever else is unknown: 501 (RFC 3261 section 8.2.1, 21.5.2)."""
 
@@ -26,6 +29,10 @@ class Limits:
     """64 * T1: for an ACK, for a final response to our own INVITE inside a dialog, and after CANCEL."""
     stranded_s_max: float = 30.0
     """How long a call without media is kept while the pool looks for a server."""
+    session_s: int = 1800
+    """The session interval that we ask for (RFC 4028): a party that is gone is noticed within it."""
+    session_s_min: int = 90
+    """The smallest interval that we take; less than 90 s is against the RFC."""
     glare_max: int = 8
     """So often in a row a party may put our re-INVITE off with 491, or with a Retry-After."""
     failures_max: int = 2
@@ -41,7 +48,7 @@ class Limits:
     @classmethod
     def of(cls, timings: Timings) -> Limits:
         """The limits that a site's timings set; the rest as they are here."""
-        return cls(ring_s_max=timings.ring_s_max)
+        return cls(ring_s_max=timings.ring_s_max, session_s=timings.session_s, session_s_min=timings.session_s_min)
 
 
 @dataclass(frozen=True, slots=True)

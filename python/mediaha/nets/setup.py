@@ -23,7 +23,7 @@ from mediaha.nets.call import (
     Trying,
     name,
 )
-from mediaha.nets.compose import first_invite, sdp_of
+from mediaha.nets.compose import first_invite, once_more, sdp_of
 from mediaha.nets.ending import end, give_up
 from mediaha.nets.events import EndStray, Send
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
@@ -85,7 +85,7 @@ def try_target(turn: Turn, index: int) -> None:
     target = call.targets[index]
     request = first_invite(
         phase.invite, call_id=name(call.seed, f"call-id {ref}"), tag=turn.leg(Party.CALLEE).tag,
-        target=target, rules=turn.rules, body=body,
+        target=target, session=turn.session_fields(Party.CALLEE), body=body,
     )  # fmt: skip
     limits = turn.rules.limits
     more = index + 1 < len(call.targets)
@@ -123,7 +123,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         _answered(turn, item, request, response)
     else:
         turn.close(item.ref)
-        _refused(turn, response)
+        _refused(turn, request, response)
 
 
 def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
@@ -188,11 +188,13 @@ def _provisional(turn: Turn, response: Response) -> None:
         turn.reply_sdp(Party.CALLER, phase.tx, response.status, headers=became.headers)
 
 
-def _refused(turn: Turn, response: Response) -> None:
+def _refused(turn: Turn, request: Request, response: Response) -> None:
     status = response.status
     phase = turn.call.phase
     silent = isinstance(phase, Trying)  # a 408 after ringing is the callee who did not answer
-    if status == 503:
+    if status == 422 and turn.raised(Party.CALLEE, request, response):
+        _send_again(turn, request)
+    elif status == 503:
         next_target(turn, "503", NO_WAY)
     elif status == 408 and silent:
         next_target(turn, "408", 408)
@@ -201,10 +203,23 @@ def _refused(turn: Turn, response: Response) -> None:
         end(turn, _passed_status(status), f"the callee answered {status} {response.reason}", headers=headers)
 
 
+def _send_again(turn: Turn, request: Request) -> None:
+    """The target wants the same INVITE with a longer session interval: the same call to it, the next CSeq."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    ref = turn.number()
+    target = turn.call.targets[phase.target]
+    turn.become(replace(phase, ref=ref))
+    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
+    turn.effects.append(Send(ref, once_more(request, turn.session_fields(Party.CALLEE)), target))
+
+
 def _passed_status(status: int) -> int:
     """A refusal as the caller gets it."""
     if status in {401, 407}:
         return 403  # the challenge is for NeTS, which has no credentials for it; the caller could not answer it
+    if status == 422:
+        return 500  # the session interval is between NeTS and the callee
     if status == 487:
         return 480  # nobody here has cancelled: whoever did is behind the callee
     return status
@@ -221,6 +236,7 @@ def _answered(turn: Turn, item: Open, request: Request, response: Response) -> N
         end(turn, 502, f"the callee's 200 is unusable: {fault}")
         return
     turn.set_leg(Party.CALLEE, dialog=dialog)
+    turn.refresh(Party.CALLEE, response)
     turn.become(Answered(turn.now))
     turn.note("answered", target=str(call.targets[phase.target]))
     delayed = not call.caller.sdp

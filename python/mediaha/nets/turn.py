@@ -33,11 +33,19 @@ from mediaha.nets.call import (
 )
 from mediaha.nets.compose import is_ip
 from mediaha.nets.events import AnswerMedia, Effect, Note, OfferMedia, Reply, Send, SendAck
-from mediaha.nets.headers import ALLOW, SDP_TYPE
+from mediaha.nets.expiry import (
+    as_client,
+    as_server,
+    asked_untrusted,
+    methods_untrusted,
+    minimum_untrusted,
+    request_fields,
+)
+from mediaha.nets.headers import ABILITIES, SDP_TYPE
 from mediaha.nets.rules import Rules
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
-from mediaha.sip.message import Response
+from mediaha.sip.message import Message, Request, Response
 from mediaha.sip.sdp import Origin, with_origin
 
 Pairs = tuple[tuple[str, str], ...]
@@ -99,7 +107,9 @@ class Turn:
 
     def reply_sdp(self, party: Party, tx: int, status: int, *, headers: Pairs = (), sdp: bytes = b"") -> None:
         """A response that a dialog can grow on: with Contact, and with the SDP for the party if there is any."""
-        contact = (("Contact", f"<{self.rules.contact}>"), ALLOW, *headers)
+        contact = (("Contact", f"<{self.rules.contact}>"), *ABILITIES, *headers)
+        if 200 <= status < 300:
+            contact = (*contact, *self._agree(party))
         body = self.told(party, sdp) if sdp else b""
         fields = (*contact, SDP_TYPE) if body else contact
         self.effects.append(Reply(tx, status, None, self.leg(party).tag, fields, body))
@@ -148,14 +158,14 @@ class Turn:
         self.effects.append(Send(ref, request, self.hop(party)))
         return ref
 
-    def reinvite(self, party: Party, sdp: bytes) -> int:
+    def reinvite(self, party: Party, sdp: bytes, purpose: Purpose = Purpose.MEDIA) -> int:
         """Our INVITE in the party's dialog, with this SDP, or without any: then the party is to offer."""
         body = self.told(party, sdp) if sdp else b""
         ref = self.send(
             party,
             "INVITE",
-            Purpose.MEDIA,
-            headers=(("Contact", f"<{self.rules.contact}>"), ALLOW),
+            purpose,
+            headers=self.session_fields(party),
             body=body,
             content_type="application/sdp" if body else "",
             until=self.now + self.rules.limits.request_s_max,
@@ -206,9 +216,53 @@ class Turn:
         )
 
     def refresh(self, party: Party, response: Response) -> None:
-        """Take the party's new Contact from its response to our request (RFC 3261 section 12.2.1.2)."""
+        """The party's 2xx to our INVITE or UPDATE: its new Contact (12.2.1.2), and its session's timer anew."""
         with suppress(Malformed):  # an unreadable Contact moves nothing
             self.set_leg(party, dialog=self.dialog(party).answered(response))
+        self.learn(party, response)
+        wanted, minimum = self._intervals(party)
+        self.set_leg(party, expiry=as_client(response, wanted=wanted, minimum=minimum, now=self.now))
+
+    # Session timers (RFC 4028)
+
+    def learn(self, party: Party, message: Message) -> None:
+        """Keep what the party's INVITE or UPDATE, or its response to ours, says about what it can do."""
+        methods = methods_untrusted(message)
+        if methods is not None:
+            self.set_leg(party, takes_update="UPDATE" in methods)
+        if isinstance(message, Request):
+            self.set_leg(party, asked=asked_untrusted(message))
+
+    def session_fields(self, party: Party) -> Pairs:
+        """What our own INVITE or UPDATE to the party says about us and the session."""
+        wanted, minimum = self._intervals(party)
+        expiry = self.leg(party).expiry
+        timer = request_fields(expiry, wanted=wanted, minimum=minimum)
+        return (("Contact", f"<{self.rules.contact}>"), *ABILITIES, *timer)
+
+    def raised(self, party: Party, request: Request, response: Response) -> bool:
+        """Take the interval that the party's 422 asks for. False: it asks for none that our request did not have."""
+        sent, minimum = asked_untrusted(request).interval, minimum_untrusted(response)
+        if minimum <= sent:
+            return False
+        # At least twice as long, so that nobody makes us come again and again for one second more.
+        self.set_leg(party, interval_min=max(minimum, 2 * sent))
+        return True
+
+    def _agree(self, party: Party) -> Pairs:
+        """The session's timer as our 2xx to the party's INVITE or UPDATE sets it."""
+        limits = self.rules.limits
+        expiry, fields = as_server(
+            self.leg(party).asked, wanted=limits.session_s, minimum=limits.session_s_min, now=self.now
+        )
+        self.set_leg(party, expiry=expiry)
+        return fields
+
+    def _intervals(self, party: Party) -> tuple[int, int]:
+        """The interval that we want on the party's leg, and the least that we may have."""
+        limits = self.rules.limits
+        minimum = max(limits.session_s_min, self.leg(party).interval_min)
+        return max(limits.session_s, minimum), minimum
 
     # The failover pool
 

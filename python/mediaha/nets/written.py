@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mediaha.nets.call import IDLE, Answered, Call, Idle, Leg, Serving, Stranded
+from mediaha.nets.expiry import Expiry, agreed, unaware
 
 FORMAT = 1
 """Raised when a written call can no longer be read by older code."""
@@ -30,20 +31,29 @@ def read_back(text: bytes) -> Call:
     return written.call
 
 
-def adopted(call: Call) -> Call | None:
+def adopted(call: Call, now: float) -> Call | None:
     """The call as another NeTS, with another clock and no transactions, can go on with it; None: it cannot.
 
     What was outstanding is lost with the old instance's transactions. A party that may have missed its SDP is told
-    again.
+    again. Session timers begin anew at ``now``: how much of them had gone is not known here.
     """
     if not isinstance(call.phase, Answered) or call.caller.dialog is None or call.callee.dialog is None:
         return None
     place = Serving(call.place.server) if isinstance(call.place, Stranded) else call.place
     return replace(
-        call, caller=_settled(call.caller), callee=_settled(call.callee), relay=None, open=(), asks=(), place=place
-    )
+        call, caller=_settled(call.caller, now), callee=_settled(call.callee, now), relay=None, open=(), asks=(),
+        place=place,
+    )  # fmt: skip
 
 
-def _settled(leg: Leg) -> Leg:
+def _settled(leg: Leg, now: float) -> Leg:
     unsure = not isinstance(leg.exchange, Idle)
-    return replace(leg, exchange=IDLE, glares=0, pending=leg.pending or (leg.told if unsure else b""))
+    pending = leg.pending or (leg.told if unsure else b"")
+    return replace(leg, exchange=IDLE, glares=0, pending=pending, expiry=_anew(leg.expiry, now))
+
+
+def _anew(expiry: Expiry | None, now: float) -> Expiry | None:
+    if expiry is None:
+        return None
+    interval, ours = expiry.interval, expiry.ours
+    return agreed(interval, ours=ours, now=now) if expiry.agreed else unaware(interval, now)

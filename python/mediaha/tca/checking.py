@@ -19,6 +19,7 @@ from mediaha.tca.schema import DomainTable, MediaTable, NetsTable
 
 NG_PORT = 2223
 SIP_PORT = 5060
+SESSION_S_MIN = 90
 
 
 def checked_site(reading: Reading) -> Site:
@@ -143,14 +144,29 @@ def _timings(reading: Reading) -> Timings:
         text = f"silence_ms_max = {table.silence_ms_max} is less than two heartbeats of {table.heartbeat_ms} ms"
         path = ("timings", "silence_ms_max" if ("timings", "silence_ms_max") in reading.lines else "heartbeat_ms")
         reading.mistake(path, text, "one lost datagram would move every call; three or more heartbeats are usual")
+    _report_session(reading)
     return Timings(
         heartbeat_ms=table.heartbeat_ms,
         silence_ms_max=table.silence_ms_max,
         hold_down_ms=table.hold_down_ms,
         ring_s_max=table.ring_s_max,
         drain_s_max=table.drain_s_max,
+        session_s=table.session_s,
+        session_s_min=table.session_s_min,
         hang_s_max=table.hang_s_max,
     )
+
+
+def _report_session(reading: Reading) -> None:
+    """RFC 4028 section 5 allows no interval below 90 seconds; a test bench may have its reasons."""
+    table = reading.timings
+    if table.session_s < table.session_s_min:
+        path = ("timings", "session_s" if ("timings", "session_s") in reading.lines else "session_s_min")
+        text = f"session_s = {table.session_s} is less than session_s_min = {table.session_s_min}"
+        reading.mistake(path, text, "NeTS would refuse what it asks for itself")
+    elif table.session_s_min < SESSION_S_MIN:
+        text = f"session_s_min = {table.session_s_min} is less than the {SESSION_S_MIN} s of RFC 4028"
+        reading.mistake(("timings", "session_s_min"), text, "parties may have to refresh very often", warning=True)
 
 
 def _report_list(reading: Reading, path: KeyPath, domain: str, names: list[str]) -> None:

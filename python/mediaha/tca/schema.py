@@ -66,6 +66,8 @@ class TimingsTable(msgspec.Struct, kw_only=True, frozen=True):
     hold_down_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 2000
     ring_s_max: Seconds = 180.0
     drain_s_max: Annotated[float, Meta(ge=0, le=24 * 3600)] = 30.0
+    session_s: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] = 1800
+    session_s_min: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] = 90
     hang_s_max: Annotated[float, Meta(ge=1, le=3600)] = 10.0
 
 
