@@ -1,14 +1,11 @@
 //! How control tells a worker what to forward.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_queue::ArrayQueue;
-use mediaha_media::{StreamCounters, StreamId, StreamPlan};
-use mediaha_time::{Duration, Time};
+use mediaha_time::Duration;
 
-use super::pair::SocketPair;
 use crate::sys::{EventFd, monotonic};
 
 /// How many commands may wait.
@@ -17,46 +14,27 @@ const WAITING_MAX: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_micros(100);
 
-/// What a worker is told.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Forward a stream, or forward it differently.
-    Install(Box<Install>),
-    /// Forward it no longer, and let go of its sockets.
-    Remove(StreamId),
-}
-
-/// A stream, with the sockets of its sides A and B.
-#[derive(Debug)]
-pub(crate) struct Install {
-    pub(crate) stream: StreamId,
-    pub(crate) plan: StreamPlan,
-    pub(crate) pairs: [Arc<SocketPair>; 2],
-    pub(crate) counters: Arc<StreamCounters>,
-    pub(crate) now: Time,
-}
-
 /// The worker has taken no command for [`PATIENCE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stuck;
+pub(super) struct Stuck;
 
-/// A bounded queue of commands with a bell; one worker empties it. When it is full, control waits: no command may be lost,
+/// A bounded queue of commands `C` with a bell; one worker empties it. When it is full, control waits: no command may be lost,
 /// and a worker that does its work empties the whole queue within some ten milliseconds.
 #[derive(Debug)]
-pub(crate) struct Mailbox {
-    commands: ArrayQueue<Command>,
+pub(super) struct Mailbox<C> {
+    commands: ArrayQueue<C>,
     stopping: AtomicBool,
-    pub(crate) bell: EventFd,
+    pub(super) bell: EventFd,
 }
 
-impl Mailbox {
-    pub(crate) fn new() -> std::io::Result<Self> {
+impl<C> Mailbox<C> {
+    pub(super) fn new() -> std::io::Result<Self> {
         let commands = ArrayQueue::new(WAITING_MAX);
         Ok(Self { commands, stopping: AtomicBool::new(false), bell: EventFd::new()? })
     }
 
     /// Adds a command; waits for room if there is none.
-    pub(crate) fn post(&self, command: Command) -> Result<(), Stuck> {
+    pub(super) fn post(&self, command: C) -> Result<(), Stuck> {
         let Err(mut refused) = self.commands.push(command) else {
             // Whoever put the first one in has rung, and the bell rings on until the queue is empty.
             if self.commands.len() == 1 {
@@ -80,21 +58,21 @@ impl Mailbox {
     }
 
     /// The oldest command. The worker rings the bell itself if it drains it and leaves some.
-    pub(crate) fn take(&self) -> Option<Command> {
+    pub(super) fn take(&self) -> Option<C> {
         self.commands.pop()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
 
     /// Tells the worker to end, whatever else it was told.
-    pub(crate) fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.bell.ring();
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 }
@@ -107,9 +85,9 @@ mod tests {
     fn a_worker_that_takes_nothing_is_reported_and_no_command_is_lost_before() {
         let mailbox = Mailbox::new().unwrap();
         for number in 0..WAITING_MAX as u64 {
-            assert_eq!(mailbox.post(Command::Remove(StreamId(number))), Ok(()));
+            assert_eq!(mailbox.post(number), Ok(()));
         }
-        assert_eq!(mailbox.post(Command::Remove(StreamId(0))), Err(Stuck));
+        assert_eq!(mailbox.post(0), Err(Stuck));
         let taken = std::iter::from_fn(|| mailbox.take()).count();
         assert_eq!(taken, WAITING_MAX);
     }

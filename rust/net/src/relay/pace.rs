@@ -14,7 +14,7 @@ const SPACING_NS_MAX: u64 = 100_000_000;
 
 /// The pace of one worker.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(super) struct Pace {
     pause: Duration,
     /// When packets were last found.
     last: Time,
@@ -24,17 +24,17 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// A pace with pauses of `pause`; zero never pauses.
-    pub(crate) fn new(pause: Duration, now: Time) -> Self {
+    pub(super) fn new(pause: Duration, now: Time) -> Self {
         Self { pause, last: now, spacing_ns: SPACING_NS_MAX }
     }
 
     /// How long a pause is.
-    pub(crate) fn pause(&self) -> Duration {
+    pub(super) fn pause(&self) -> Duration {
         self.pause
     }
 
     /// Takes note that `packets` were found at `now`.
-    pub(crate) fn found(&mut self, packets: usize, now: Time) {
+    pub(super) fn found(&mut self, packets: usize, now: Time) {
         if packets > 0 {
             let spacing = (nanos(now.since(self.last)) / packets as u64).min(SPACING_NS_MAX);
             self.spacing_ns = (self.spacing_ns * 7 + spacing) / 8;
@@ -43,7 +43,7 @@ impl Pace {
     }
 
     /// Whether to pause, once none is left, rather than wait for the next packet.
-    pub(crate) fn pauses(&self, now: Time) -> bool {
+    pub(super) fn pauses(&self, now: Time) -> bool {
         let spacing = self.spacing_ns.max(nanos(now.since(self.last))).max(1);
         nanos(self.pause) / spacing >= WORTH_WAITING_FOR
     }

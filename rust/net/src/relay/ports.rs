@@ -16,7 +16,7 @@ const HELD_ELSEWHERE_REST: Duration = Duration::from_secs(10);
 
 /// The free pairs of one address.
 #[derive(Debug)]
-pub(crate) struct Ports {
+pub(super) struct Ports {
     /// Longest free first. As bounded as the range it was made from.
     free: VecDeque<Free>,
     pairs: usize,
@@ -31,7 +31,7 @@ struct Free {
 
 impl Ports {
     /// All pairs (even, odd) that lie wholly within `range`, in an order that `seed` shuffles.
-    pub(crate) fn new(range: &RangeInclusive<u16>, seed: u64) -> Self {
+    pub(super) fn new(range: &RangeInclusive<u16>, seed: u64) -> Self {
         let evens = range.clone().filter(|port| port % 2 == 0 && *port > 0 && port < range.end());
         let mut free: VecDeque<Free> =
             evens.map(|rtp| Free { rtp, rested: Time::ZERO, held_elsewhere: false }).collect();
@@ -40,25 +40,25 @@ impl Ports {
     }
 
     /// How many pairs there are, free or not.
-    pub(crate) fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
     /// The RTP port of the next pair to try. One that rests after a call is only taken when no other is left: a call
     /// refused would be worse than a late packet, which latching is there to judge.
-    pub(crate) fn take(&mut self, now: Time) -> Option<u16> {
+    pub(super) fn take(&mut self, now: Time) -> Option<u16> {
         let rested = self.free.iter().position(|free| free.rested <= now);
         let index = rested.or_else(|| self.free.iter().position(|free| !free.held_elsewhere))?;
         self.free.remove(index).map(|free| free.rtp)
     }
 
     /// Takes back a pair whose call is over.
-    pub(crate) fn give_back(&mut self, rtp: u16, now: Time) {
+    pub(super) fn give_back(&mut self, rtp: u16, now: Time) {
         self.free.push_back(Free { rtp, rested: now + REST, held_elsewhere: false });
     }
 
     /// Takes back a pair that could not be bound.
-    pub(crate) fn held_elsewhere(&mut self, rtp: u16, now: Time) {
+    pub(super) fn held_elsewhere(&mut self, rtp: u16, now: Time) {
         self.free.push_back(Free { rtp, rested: now + HELD_ELSEWHERE_REST, held_elsewhere: true });
     }
 }

@@ -7,21 +7,21 @@ use mediaha_time::Duration;
 /// Written by one worker, read by control at any time. On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Tally {
-    pub(crate) wakeups: Counter,
-    pub(crate) received: Counter,
-    pub(crate) sent: Counter,
-    pub(crate) unsent: Counter,
-    pub(crate) refused: Counter,
-    pub(crate) busy_ns: Counter,
+pub(super) struct Tally {
+    pub(super) wakeups: Counter,
+    pub(super) received: Counter,
+    pub(super) sent: Counter,
+    pub(super) unsent: Counter,
+    pub(super) refused: Counter,
+    pub(super) busy_ns: Counter,
 }
 
 /// A number with one writer: a load and a store are enough, a locked instruction would buy nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn add(&self, amount: u64) {
+    pub(super) fn add(&self, amount: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
     }
 
@@ -48,7 +48,7 @@ pub struct TallySnapshot {
 }
 
 impl Tally {
-    pub(crate) fn snapshot(&self) -> TallySnapshot {
+    pub(super) fn snapshot(&self) -> TallySnapshot {
         TallySnapshot {
             wakeups: self.wakeups.read(),
             received: self.received.read(),

@@ -7,12 +7,13 @@ use std::thread;
 use mediaha_time::{Duration, Time};
 use serde_json::json;
 
+use super::datapath::Command;
 use super::flow::{DATAGRAM_MAX, Desk};
-use super::mailbox::{Command, Mailbox};
-use super::pace::Pace;
 use super::table::Table;
-use super::tally::Tally;
 use crate::record::{Level, Record, Records};
+use crate::relay::mailbox::Mailbox;
+use crate::relay::pace::Pace;
+use crate::relay::tally::Tally;
 use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers};
 
 /// How many sockets one look may report.
@@ -25,13 +26,13 @@ const SETTLE_EVERY: Duration = Duration::from_millis(500);
 const BELL: u64 = u64::MAX;
 
 /// What one thread owns.
-pub(crate) struct Worker {
+pub(super) struct Worker {
     epoll: Epoll,
     events: Events,
     buffer: Box<[u8]>,
     table: Table,
     pace: Pace,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<Command>>,
     tally: Arc<Tally>,
     records: Records,
     settle_at: Time,
@@ -42,8 +43,8 @@ impl Worker {
     ///
     /// # Errors
     /// The kernel's, when the process has no file descriptor left.
-    pub(crate) fn new(
-        mailbox: Arc<Mailbox>,
+    pub(super) fn new(
+        mailbox: Arc<Mailbox<Command>>,
         tally: Arc<Tally>,
         records: Records,
         coalesce: Duration,
@@ -67,7 +68,7 @@ impl Worker {
     ///
     /// # Panics
     /// If the kernel refuses to wait: without that nothing can be relayed, and whoever runs this thread must know.
-    pub(crate) fn run(mut self) {
+    pub(super) fn run(mut self) {
         // Without it a pause is 50 µs longer than asked for; nothing depends on it.
         let _ = precise_timers();
         let mut done_at = monotonic();
@@ -132,7 +133,7 @@ impl Worker {
         }
     }
 
-    fn install(&mut self, install: super::mailbox::Install, now: Time) {
+    fn install(&mut self, install: super::datapath::Install, now: Time) {
         if self.table.is_settled() {
             self.settle_at = now + SETTLE_EVERY;
         }

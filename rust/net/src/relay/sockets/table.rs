@@ -1,21 +1,19 @@
 //! The streams of one worker, found by the token that epoll reports.
 
-use std::collections::HashMap;
 use std::{io, mem};
 
 use mediaha_media::{Component, Side, StreamId};
 
+use super::datapath::Install;
 use super::flow::{Desk, Flow};
-use super::mailbox::Install;
 use super::watch::{self, Place, Watch};
+use crate::relay::slab::Slab;
 use crate::sys::Epoll;
 
-/// A slab of streams.
+/// Streams, and which of them have sockets to be connected.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
-    flows: Vec<Option<Flow>>,
-    vacant: Vec<usize>,
-    places: HashMap<StreamId, usize>,
+pub(super) struct Table {
+    flows: Slab<Flow>,
     /// Streams that say so of themselves; each is in here once.
     unsettled: Vec<StreamId>,
 }
@@ -23,22 +21,18 @@ pub(crate) struct Table {
 impl Table {
     /// Takes one datagram from the socket that `token` means. Returns false when none was there.
     #[inline]
-    pub(crate) fn forward_one(&mut self, token: u64, desk: &mut Desk<'_>) -> bool {
+    pub(super) fn forward_one(&mut self, token: u64, desk: &mut Desk<'_>) -> bool {
         let (stream, place) = watch::read(token);
-        match self.flows.get_mut(stream) {
-            Some(Some(flow)) => flow.forward_one(place, desk),
-            _ => false,
-        }
+        self.flows.at(stream).is_some_and(|flow| flow.forward_one(place, desk))
     }
 
     /// Starts or changes a stream, and has its sockets watched.
     ///
     /// # Errors
     /// The kernel has no memory or watches left; the sockets it did take are watched.
-    pub(crate) fn install(&mut self, install: Install, epoll: &Epoll, desk: &mut Desk<'_>) -> io::Result<()> {
+    pub(super) fn install(&mut self, install: Install, epoll: &Epoll, desk: &mut Desk<'_>) -> io::Result<()> {
         let stream = install.stream;
-        let Some(&place) = self.places.get(&stream) else { return self.start(install, epoll) };
-        let Some(flow) = self.flows[place].as_mut() else { return Ok(()) };
+        let Some((place, flow)) = self.flows.find(stream) else { return self.start(install, epoll) };
         let watch = Watch::of(epoll, place);
         for side in Side::BOTH {
             if !std::ptr::eq(flow.pair(side), &raw const *install.pairs[side.index()]) {
@@ -56,27 +50,24 @@ impl Table {
     }
 
     /// Ends a stream and lets go of its sockets.
-    pub(crate) fn remove(&mut self, stream: StreamId, epoll: &Epoll) {
-        let Some(place) = self.places.remove(&stream) else { return };
-        let Some(flow) = self.flows[place].take() else { return };
+    pub(super) fn remove(&mut self, stream: StreamId, epoll: &Epoll) {
+        let Some((place, flow)) = self.flows.remove(stream) else { return };
         // Control may still hold the sockets, and then closing ours does not end the watching.
         for side in Side::BOTH {
             end(Watch::of(epoll, place), &flow, side);
         }
-        self.vacant.push(place);
     }
 
     /// Whether [`Self::settle`] has anything to look at.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.unsettled.is_empty()
     }
 
     /// Connects sockets of streams that believe one source only.
-    pub(crate) fn settle(&mut self, epoll: &Epoll, desk: &mut Desk<'_>) {
-        let Self { unsettled, places, flows, .. } = self;
-        unsettled.retain(|stream| {
-            let Some(&place) = places.get(stream) else { return false };
-            flows[place].as_mut().is_some_and(|flow| {
+    pub(super) fn settle(&mut self, epoll: &Epoll, desk: &mut Desk<'_>) {
+        let Self { unsettled, flows } = self;
+        unsettled.retain(|&stream| {
+            flows.find(stream).is_some_and(|(place, flow)| {
                 flow.unsettled = !flow.settle(Watch::of(epoll, place), desk);
                 flow.unsettled
             })
@@ -85,12 +76,7 @@ impl Table {
 
     fn start(&mut self, install: Install, epoll: &Epoll) -> io::Result<()> {
         let stream = install.stream;
-        let place = self.vacant.pop().unwrap_or(self.flows.len());
-        if place == self.flows.len() {
-            self.flows.push(None);
-        }
-        let flow = self.flows[place].insert(Flow::new(install));
-        self.places.insert(stream, place);
+        let (place, flow) = self.flows.insert(stream, Flow::new(install));
         self.unsettled.push(stream);
         Side::BOTH.into_iter().try_for_each(|side| begin(Watch::of(epoll, place), flow, side))
     }

@@ -7,31 +7,31 @@ use std::sync::Arc;
 use mediaha_media::{Component, Side, Stream, StreamPlan, Verdict};
 use mediaha_time::Time;
 
+use super::datapath::Install;
 use super::doorstep::{self, Doorstep};
-use super::mailbox::Install;
 use super::pair::SocketPair;
-use super::tally::Tally;
 use super::watch::{Place, Watch};
+use crate::relay::tally::Tally;
 use crate::sys::udp::UdpSocket;
 
 /// Longer than any UDP datagram, so that none is ever cut.
-pub(crate) const DATAGRAM_MAX: usize = 65_536;
+pub(super) const DATAGRAM_MAX: usize = 65_536;
 
 /// What a worker lends to the flow it looks after.
-pub(crate) struct Desk<'a> {
-    pub(crate) buffer: &'a mut [u8],
-    pub(crate) tally: &'a Tally,
-    pub(crate) now: Time,
+pub(super) struct Desk<'a> {
+    pub(super) buffer: &'a mut [u8],
+    pub(super) tally: &'a Tally,
+    pub(super) now: Time,
 }
 
 /// A stream and the sockets of its two sides.
 #[derive(Debug)]
-pub(crate) struct Flow {
+pub(super) struct Flow {
     stream: Stream,
     pairs: [Arc<SocketPair>; 2],
     connected: [Option<Connected>; 2],
     /// Its sockets may have to be connected; the table looks at it from time to time.
-    pub(crate) unsettled: bool,
+    pub(super) unsettled: bool,
 }
 
 /// What the RTP socket of a side is connected to, and where everybody else is met.
@@ -42,7 +42,7 @@ struct Connected {
 }
 
 impl Flow {
-    pub(crate) fn new(install: Install) -> Self {
+    pub(super) fn new(install: Install) -> Self {
         let stream = Stream::new(install.plan, install.counters, install.now);
         Self { stream, pairs: install.pairs, connected: [None, None], unsettled: true }
     }
@@ -50,7 +50,7 @@ impl Flow {
     /// Takes one datagram out of the socket at `place`, and forwards it if the stream says so. Returns false when none was
     /// there.
     #[inline]
-    pub(crate) fn forward_one(&mut self, place: Place, desk: &mut Desk<'_>) -> bool {
+    pub(super) fn forward_one(&mut self, place: Place, desk: &mut Desk<'_>) -> bool {
         let Place { side, component, doorstep } = place;
         let received = if doorstep {
             let Some(connected) = &mut self.connected[side.index()] else { return false };
@@ -98,7 +98,7 @@ impl Flow {
     }
 
     /// Takes a changed plan and, where a side's ports have changed, its new sockets. Returns for each side whether they did.
-    pub(crate) fn replan(&mut self, plan: &StreamPlan, pairs: [Arc<SocketPair>; 2], now: Time) -> [bool; 2] {
+    pub(super) fn replan(&mut self, plan: &StreamPlan, pairs: [Arc<SocketPair>; 2], now: Time) -> [bool; 2] {
         self.stream.replan(*plan, now);
         let changed = Side::BOTH.map(|side| !Arc::ptr_eq(&self.pairs[side.index()], &pairs[side.index()]));
         for side in Side::BOTH.into_iter().filter(|side| changed[side.index()]) {
@@ -110,7 +110,7 @@ impl Flow {
 
     /// Connects each RTP socket to the only source that is still believed there, or disconnects it if there is no such.
     /// Returns whether both are connected, so that nothing is to be settled until the next plan.
-    pub(crate) fn settle(&mut self, watch: Watch<'_>, desk: &mut Desk<'_>) -> bool {
+    pub(super) fn settle(&mut self, watch: Watch<'_>, desk: &mut Desk<'_>) -> bool {
         for side in Side::BOTH {
             let wanted = self.stream.only_source(side, Component::Rtp, desk.now);
             match wanted {
@@ -124,7 +124,7 @@ impl Flow {
     }
 
     /// The sockets of one side.
-    pub(crate) fn pair(&self, side: Side) -> &SocketPair {
+    pub(super) fn pair(&self, side: Side) -> &SocketPair {
         &self.pairs[side.index()]
     }
 

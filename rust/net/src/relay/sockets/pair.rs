@@ -13,7 +13,7 @@ const RECEIVE_BUFFER: usize = 32 * 1024;
 
 /// A bound RTP socket and its RTCP socket, one port above.
 #[derive(Debug)]
-pub(crate) struct SocketPair {
+pub(super) struct SocketPair {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     ports: PortPair,
@@ -24,7 +24,7 @@ impl SocketPair {
     ///
     /// # Errors
     /// The kernel's, see [`UdpSocket::bind`].
-    pub(crate) fn bind(address: IpAddr, rtp: u16) -> io::Result<Self> {
+    pub(super) fn bind(address: IpAddr, rtp: u16) -> io::Result<Self> {
         let options = Options { receive_buffer: Some(RECEIVE_BUFFER), ..Options::default() };
         let ports = PortPair { rtp: SocketAddr::new(address, rtp), rtcp: SocketAddr::new(address, rtp | 1) };
         Ok(Self {
@@ -35,12 +35,12 @@ impl SocketPair {
     }
 
     /// Where both are bound.
-    pub(crate) fn ports(&self) -> PortPair {
+    pub(super) fn ports(&self) -> PortPair {
         self.ports
     }
 
     /// One of them.
-    pub(crate) fn socket(&self, component: Component) -> &UdpSocket {
+    pub(super) fn socket(&self, component: Component) -> &UdpSocket {
         match component {
             Component::Rtp => &self.rtp,
             Component::Rtcp => &self.rtcp,

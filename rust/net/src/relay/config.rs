@@ -1,0 +1,21 @@
+//! What a relay is made of.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use mediaha_time::Duration;
+
+/// The settings that every datapath takes.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// The local addresses that ports are opened on.
+    pub addresses: Vec<IpAddr>,
+    /// The ports that may be used on each of them.
+    pub ports: RangeInclusive<u16>,
+    /// How many worker threads.
+    pub workers: usize,
+    /// How long packets may be gathered when they are many; zero for never.
+    pub coalesce: Duration,
+    /// Shuffles the order in which ports are used.
+    pub seed: u64,
+}

@@ -1,0 +1,166 @@
+//! The worker threads as control sees them: who forwards what, how busy they are, whether they work at all.
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use mediaha_media::{SideCounters, StreamCounters, StreamId};
+use mediaha_time::{Duration, Time};
+
+use super::mailbox::Mailbox;
+use super::tally::{Tally, TallySnapshot};
+use crate::failure::Failure;
+use crate::sys::monotonic;
+
+/// How many calls of [`Crew::sample`] a worker may sleep through, though it is woken at each.
+const MISSED_MAX: u32 = 4;
+/// How long closing waits for a worker to end. One that is stuck is left behind: it must not keep the others from ending.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Threads that take commands `C`, and the streams that they forward. Dropping it ends them.
+#[derive(Debug)]
+pub(super) struct Crew<C> {
+    workers: Vec<Employed<C>>,
+    /// Bounded by the ports: a stream is placed only with ports that control has opened.
+    streams: HashMap<StreamId, Placed>,
+    failure: Failure,
+    sampled: Time,
+    busy_permille: u32,
+}
+
+/// Who forwards a stream, and where it is counted.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) worker: usize,
+    pub(super) counters: Arc<StreamCounters>,
+}
+
+#[derive(Debug)]
+struct Employed<C> {
+    mailbox: Arc<Mailbox<C>>,
+    tally: Arc<Tally>,
+    thread: Option<JoinHandle<()>>,
+    streams: usize,
+    before: TallySnapshot,
+    /// How many samples in a row have found that it did not wake up.
+    missed: u32,
+}
+
+impl<C: Send + 'static> Crew<C> {
+    /// Nobody yet. What goes wrong with a worker is told to `failure`.
+    pub(super) fn new(failure: Failure) -> Self {
+        Self { workers: Vec::new(), streams: HashMap::new(), failure, sampled: monotonic(), busy_permille: 0 }
+    }
+
+    /// Starts a thread that does `work` until its mailbox says stop.
+    ///
+    /// # Errors
+    /// No thread is left.
+    pub(super) fn employ(
+        &mut self,
+        mailbox: Arc<Mailbox<C>>,
+        tally: Arc<Tally>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let (number, failure) = (self.workers.len(), self.failure.clone());
+        let thread = thread::Builder::new().name(format!("relay-{number}")).spawn(move || {
+            if panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+                failure.report(format!("relay worker {number} panicked"));
+            }
+        })?;
+        let (thread, before) = (Some(thread), TallySnapshot::default());
+        self.workers.push(Employed { mailbox, tally, thread, streams: 0, before, missed: 0 });
+        Ok(())
+    }
+
+    /// The worker with the fewest streams.
+    pub(super) fn least_laden(&self) -> usize {
+        (0..self.workers.len()).min_by_key(|&worker| self.workers[worker].streams).unwrap_or(0)
+    }
+
+    /// Who forwards the stream; a new one is given to `worker`.
+    pub(super) fn place(&mut self, stream: StreamId, worker: usize) -> Placed {
+        let workers = &mut self.workers;
+        let placed = self.streams.entry(stream).or_insert_with(|| {
+            workers[worker].streams += 1;
+            Placed { worker, counters: Arc::default() }
+        });
+        placed.clone()
+    }
+
+    /// Forgets a stream; gives who forwarded it.
+    pub(super) fn leave(&mut self, stream: StreamId) -> Option<usize> {
+        let worker = self.streams.remove(&stream)?.worker;
+        self.workers[worker].streams -= 1;
+        Some(worker)
+    }
+
+    /// What was received of a stream.
+    pub(super) fn counters(&self, stream: StreamId) -> Option<[SideCounters; 2]> {
+        self.streams.get(&stream).map(|placed| placed.counters.snapshot())
+    }
+
+    /// Tells a worker, or ends the server if it does not listen.
+    pub(super) fn tell(&self, worker: usize, command: C) {
+        if self.workers[worker].mailbox.post(command).is_err() {
+            self.failure.report(format!("relay worker {worker} takes no commands"));
+        }
+    }
+
+    /// What each worker has counted.
+    pub(super) fn tallies(&self) -> Vec<TallySnapshot> {
+        self.workers.iter().map(|employed| employed.tally.snapshot()).collect()
+    }
+
+    /// How busy the busiest worker was between the last two samples, in thousandths.
+    pub(super) fn busy_permille(&self) -> u32 {
+        self.busy_permille
+    }
+
+    /// Measures how busy the workers were since the last call, and sees whether they work at all. To be called every half a
+    /// second or so.
+    pub(super) fn sample(&mut self, now: Time) {
+        let elapsed = now.since(self.sampled).as_nanos().max(1);
+        self.sampled = now;
+        self.busy_permille = 0;
+        for (number, employed) in self.workers.iter_mut().enumerate() {
+            let spent = employed.look_after();
+            let permille = u32::try_from(spent.as_nanos() * 1000 / elapsed).unwrap_or(1000).min(1000);
+            self.busy_permille = self.busy_permille.max(permille);
+            // Counted in looks, not in time: when the whole process was stopped for a while, the worker is not to blame.
+            if employed.missed > MISSED_MAX {
+                self.failure.report(format!("relay worker {number} does not wake up"));
+            }
+        }
+    }
+}
+
+impl<C> Employed<C> {
+    /// Wakes the worker, and sees whether it woke up since this was done last; returns for how long it was busy since.
+    fn look_after(&mut self) -> Duration {
+        let tally = self.tally.snapshot();
+        let before = std::mem::replace(&mut self.before, tally);
+        self.missed = if tally.wakeups == before.wakeups { self.missed + 1 } else { 0 };
+        self.mailbox.bell.ring();
+        tally.busy.saturating_sub(before.busy)
+    }
+}
+
+/// Stops the workers and waits for them.
+impl<C> Drop for Crew<C> {
+    fn drop(&mut self) {
+        self.workers.iter().for_each(|employed| employed.mailbox.stop());
+        let give_up_at = monotonic() + FAREWELL;
+        for thread in self.workers.iter_mut().filter_map(|employed| employed.thread.take()) {
+            while !thread.is_finished() && monotonic() < give_up_at {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                // A panic of the worker has been reported by the worker's thread itself.
+                let _ = thread.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The free ports of every address, and what is said when there are none.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+
+use mediaha_media::{Interface, PortsExhausted};
+use mediaha_time::{Duration, Time};
+use serde_json::json;
+
+use super::RelayConfig;
+use super::ports::Ports;
+use crate::record::{Level, Record, Records};
+
+/// How often it is said that ports or descriptors have run out.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Control's account of ports.
+#[derive(Debug)]
+pub(super) struct PortBook {
+    ports: HashMap<IpAddr, Ports>,
+    /// Pairs that are open.
+    open: usize,
+    records: Records,
+    silent_until: Time,
+}
+
+impl PortBook {
+    /// All ports are free.
+    pub(super) fn new(config: &RelayConfig, records: Records) -> Self {
+        let seeds = (config.seed..).zip(&config.addresses);
+        let ports = seeds.map(|(seed, &address)| (address, Ports::new(&config.ports, seed))).collect();
+        Self { ports, open: 0, records, silent_until: Time::ZERO }
+    }
+
+    /// Takes the first pair that `bind` can bind; `bind` is given the RTP port.
+    ///
+    /// # Errors
+    /// No pair is free, or the kernel refuses any.
+    pub(super) fn open<T>(
+        &mut self,
+        interface: &Interface,
+        now: Time,
+        mut bind: impl FnMut(u16) -> io::Result<T>,
+    ) -> Result<T, PortsExhausted> {
+        loop {
+            let Some(ports) = self.ports.get_mut(&interface.local) else { return Err(PortsExhausted) };
+            let Some(rtp) = ports.take(now) else {
+                self.complain("ports_exhausted", json!({ "interface": interface.to_string() }), now);
+                return Err(PortsExhausted);
+            };
+            let error = match bind(rtp) {
+                Ok(bound) => {
+                    self.open += 1;
+                    return Ok(bound);
+                }
+                Err(error) => error,
+            };
+            if error.kind() == io::ErrorKind::AddrInUse || error.kind() == io::ErrorKind::PermissionDenied {
+                ports.held_elsewhere(rtp, now);
+                continue;
+            }
+            // No descriptors, no memory, or the address is gone: the next port would fare no better.
+            ports.give_back(rtp, now);
+            let facts = json!({ "interface": interface.to_string(), "port": rtp, "error": error.to_string(),
+                "open_ports": self.open * 2, "hint": "is it the number of file descriptors? see ulimit -n, LimitNOFILE=" });
+            self.complain("port_not_bound", facts, now);
+            return Err(PortsExhausted);
+        }
+    }
+
+    /// Takes back a pair that was opened.
+    pub(super) fn close(&mut self, address: IpAddr, rtp: u16, now: Time) {
+        if let Some(ports) = self.ports.get_mut(&address) {
+            self.open -= 1;
+            ports.give_back(rtp, now);
+        }
+    }
+
+    /// How many ports are open, and how many there are.
+    pub(super) fn figures(&self) -> [u32; 2] {
+        let pairs: usize = self.ports.values().map(Ports::pairs).sum();
+        [self.open, pairs].map(|pairs| u32::try_from(pairs * 2).unwrap_or(u32::MAX))
+    }
+
+    /// Says at most once in a while why no ports could be opened.
+    fn complain(&mut self, event: &'static str, facts: serde_json::Value, now: Time) {
+        if now >= self.silent_until {
+            self.silent_until = now + COMPLAIN_EVERY;
+            self.records.push(Record::now(Level::Warning, event, facts));
+        }
+    }
+}
