@@ -73,10 +73,11 @@ def request(
     *,
     uri: str = "[next_url]",
     to_tag: str = "[peer_tag_param]",
+    headers: str = "",
 ) -> Step:
     """The caller sends a further request; inside the dialog unless told otherwise."""
     retrans = "" if method == "ACK" else 'retrans="500"'
-    return _send(_caller_request(method, uri, _body(direction, version), to_tag), retrans)
+    return _send(_caller_request(method, uri, headers + _body(direction, version), to_tag), retrans)
 
 
 def cancel() -> Step:
@@ -171,7 +172,9 @@ Contact: <sip:sipp@[local_ip]:[local_port]>
     return _send(text, 'retrans="500"' if status >= 200 and direction else "")
 
 
-def respond_in_dialog(status: int, reason: str, direction: str | None = None, version: int = 2) -> Step:
+def respond_in_dialog(
+    status: int, reason: str, direction: str | None = None, version: int = 2, headers: str = ""
+) -> Step:
     """Answer a request inside the dialog, whose To has its tag already."""
     text = f"""
 SIP/2.0 {status} {reason}
@@ -181,7 +184,7 @@ SIP/2.0 {status} {reason}
 [last_Call-ID:]
 [last_CSeq:]
 Contact: <sip:sipp@[local_ip]:[local_port]>
-{_body(direction, version)}"""
+{headers}{_body(direction, version)}"""
     return _send(text, 'retrans="500"' if direction else "")
 
 

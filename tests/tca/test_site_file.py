@@ -110,6 +110,7 @@ def changed(old, new):
         (changed('ports = "30000-30999"', "workers = 0"), "8: 'workers': expected a whole number >= 1, found 0"),
         (changed('ports = "30000-30999"', 'interfaces = ["x/300.1.1.1"]'), "8: interface 'x/300.1.1.1': '300.1.1.1'"),
         (changed('ports = "30000-30999"', "managed = 1"), "8: 'managed': expected true or false, found 1"),
+        (RIGHT + "[timings]\nsession_s = 60\n", "22: session_s = 60 is less than session_s_min = 90"),
         (RIGHT + "[timings]\nsilence_ms_max = 60\n", "22: silence_ms_max = 60 is less than two heartbeats of 50 ms"),
         (RIGHT + '[timings]\ndrain_s_max = "soon"\n', "22: 'drain_s_max': expected a number, found 'soon'"),
         (changed('name = "right"', "name = right"), "1: not TOML: Invalid value"),
@@ -146,6 +147,12 @@ def test_a_list_of_one_and_a_server_in_no_list_are_odd_but_work():
         "9: warning: media 'media-2' is in no domain's list, so no call uses it",
         "19: warning: domain '*' has a single media server: its calls end when that one dies; list a second one",
     ]
+
+
+def test_an_interval_against_the_rfc_is_odd():
+    odd = warnings(RIGHT + "[timings]\nsession_s = 60\nsession_s_min = 30\n")
+    assert [line for line in odd if "RFC 4028" in line] == odd
+    assert odd[0].startswith("23:")
 
 
 def test_a_file_that_cannot_be_read_is_said_plainly(tmp_path):
