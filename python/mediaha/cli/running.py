@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,7 +124,24 @@ def _run_node(
         async def main() -> None:
             async with trio.open_nursery() as nursery:
                 node: Node = await nursery.start(Node(site, options).run)
+                _spare_the_collector()
                 print_first_screen(node, socket_path, control is not None, seconds)
 
         trio.run(main)
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Keep Python's garbage collector from stopping all calls at once.
+
+    A full collection looks at every object of the process, and took 50 ms, most of it over modules and tables that
+    are there for good: these are left out from now on. Calls are freed by their reference counts. What is left to be
+    found are cycles, such as an exception and its traceback; they are few, so the search for them may be rare.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_MAX, 20, 50)
+
+
+YOUNG_MAX = 20_000
+"""Objects made, less those that were freed, between two searches among the young ones; Python's own value is 700."""
