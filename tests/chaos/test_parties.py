@@ -21,6 +21,7 @@ from tests.peers.sipp import (
     respond_in_dialog,
     take,
 )
+from tests.peers.sitefile import CALM, SiteFile, ours
 
 pytestmark = [
     pytest.mark.interop,
@@ -31,6 +32,13 @@ TALKS = pause(1500)
 PACKETS = 50
 PACKETS_MIN = 40
 """The first may be lost to the other side's set-up, and the machine may be busy."""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A site that moves a call when its media server exits, and for hardly any other reason."""
+    with SiteFile(tmp_path, ours("first"), ours("second"), timings=CALM).serve() as running:
+        yield running.ready()
 
 
 def kill_its_server(site):

@@ -18,7 +18,7 @@ from tests.chaos.parties import ANSWERS, CALLS, IS_TOLD, RINGS, Pair, is_ended, 
 from tests.peers.mediaserver import MediaServer
 from tests.peers.sipp import Sipp, ack_failure, expect, invite, provisional, take
 from tests.peers.site import MARK, Site, left_over
-from tests.peers.sitefile import SiteFile, foreign, ours
+from tests.peers.sitefile import CALM, SiteFile, foreign, ours
 
 pytestmark = [
     pytest.mark.interop,
@@ -41,7 +41,7 @@ class Story:
 
 def _someone_says_nothing(folder, stack):
     """The callee does not respond to the re-INVITE that tells it where its media is now."""
-    site = stack.enter_context(SiteFile(folder, ours("first"), ours("second")).serve()).ready()
+    site = stack.enter_context(SiteFile(folder, ours("first"), ours("second"), timings=CALM).serve()).ready()
     callee = [*RINGS, *ANSWERS, take("INVITE"), *is_ended(408, LONG_S)]
     call = stack.enter_context(pair(site, folder, [*CALLS, *IS_TOLD, *is_ended(408, LONG_S)], callee))
     status = site.wait_until(lambda _: '"event":"connected"' in site.log(), "the call is connected")
@@ -54,7 +54,7 @@ def _nothing_comes_back(folder, stack):
     """Both media servers are gone, and nobody starts them again."""
     servers = [stack.enter_context(MediaServer(folder, name)) for name in ("first", "second")]
     listed = [foreign(name, server.ng) for name, server in zip(("first", "second"), servers, strict=True)]
-    site = stack.enter_context(SiteFile(folder, *listed).serve()).ready()
+    site = stack.enter_context(SiteFile(folder, *listed, timings=CALM).serve()).ready()
     caller = [*CALLS, *is_ended(503, LONG_S)]
     call = stack.enter_context(pair(site, folder, caller, [*RINGS, *ANSWERS, *is_ended(503, LONG_S)]))
     site.wait_until(lambda _: '"event":"connected"' in site.log(), "the call is connected")

@@ -14,6 +14,8 @@ from tests.peers.site import Site
 _RTP_PORTS = itertools.cycle(range(30000, 40000, 400))
 QUICK = {"hold_down_ms": 300}
 """Timings for tests: a server that is back is trusted sooner."""
+CALM = {**QUICK, "silence_ms_max": 3000}
+"""For parties that are not ready for anything: on a busy machine, nobody is thought dead who only had to wait."""
 
 
 @dataclass(frozen=True)
