@@ -189,7 +189,8 @@ class Phones:
                 endpoint.respond(event.transaction, request.response(487, to_tag="drill"))
             case Acknowledged():
                 found = self._by_call_id.get(event.request.call_id)
-                if found is not None:
+                # The ACK of a re-INVITE may come after the call was ended here; nobody talks any more then.
+                if found is not None and not found[0].ended:
                     self._load.start(found[1].audio)
             case _:
                 pass
