@@ -35,8 +35,9 @@ pub enum Command {
         /// For the story, such as `exit status 1`.
         why: String,
     },
-    /// An SDP offer. The first one of a call walks the list of servers; a later one, from either party, goes to the
-    /// server that has the call. Answered with `Anchored` or `Refused`.
+    /// An SDP offer. A call-id means one call for ever: what was sent under it may arrive late. The first offer of a
+    /// call walks the list of servers; a later one, from either party, goes to the server that has the call.
+    /// Answered with `Anchored` or `Refused`.
     Offer {
         /// Comes back in the event.
         token: Token,

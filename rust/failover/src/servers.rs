@@ -126,6 +126,12 @@ impl Servers {
         self.by_name.get(name).copied()
     }
 
+    /// The server of this name, also if it is configured no longer and still has calls.
+    pub(crate) fn known(&self, name: &str) -> Option<ServerId> {
+        let unlisted = || self.by_id.iter().find(|(_, one)| *one.name == *name).map(|(&id, _)| id);
+        self.named(name).or_else(unlisted)
+    }
+
     /// The name of a server, also of one that is forgotten.
     pub(crate) fn name(&self, server: ServerId) -> Arc<str> {
         self.by_id.get(&server).map_or_else(|| "?".into(), |one| one.name.clone())

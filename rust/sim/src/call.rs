@@ -25,6 +25,14 @@ pub(crate) enum Phase {
     Gone,
 }
 
+impl Call {
+    /// The pool says that it is there now.
+    pub(crate) fn place(&mut self, server: &str) {
+        (self.server, self.stranded) = (Some(server.to_owned()), false);
+        self.placed += 1;
+    }
+}
+
 impl Phase {
     /// Whether a server has something of the call.
     pub(crate) const fn has_media(self) -> bool {
@@ -52,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) phase: Phase,
     /// Where its media is, as the pool has said last.
     pub(crate) server: Option<String>,
+    /// How many places it has had.
+    pub(crate) placed: u32,
     /// The pool has said that nobody takes it.
     pub(crate) stranded: bool,
     /// Both parties; the caller first.

@@ -36,7 +36,8 @@ impl World {
 
     /// Nobody is called dead without having given reason, and be it that the pool was stopped.
     pub(crate) fn judge_death(&mut self, name: &str, why: &str) {
-        if why == EXIT {
+        // These speak of a process that is gone, whether or not another has taken its place since.
+        if why == EXIT || (why.starts_with("nobody listens") && self.was_stopped_since(self.now - FIT_FOR)) {
             return;
         }
         let then = self.now - FIT_TO_LIVE;
@@ -46,19 +47,20 @@ impl World {
         }
     }
 
-    /// The call's server died a while ago.
-    pub(crate) fn check_moved(&mut self, call: usize, dead: &str) {
+    /// The call's server, the `placed`th it was on, died a while ago.
+    pub(crate) fn check_moved(&mut self, call: usize, placed: u32) {
         let (now, call) = (self.now, &self.nets.calls[call]);
         let since = now - MOVED_WITHIN - FIT_FOR;
-        let is_there = call.server.as_deref() == Some(dead) && call.phase.has_media();
-        let fit = self.listed(call).find(|server| server.has_room() && server.effects.is_fit_since(since));
-        if let Some(fit) = fit.filter(|fit| is_there && fit.name != dead && !self.was_stopped_since(since)) {
-            let (id, fit) = (String::from_utf8_lossy(&call.id).into_owned(), fit.name.clone());
-            // It may have come back and taken the call again.
-            let has_returned = self.servers.iter().any(|server| server.name == dead && server.is_running());
-            if !has_returned {
-                self.violate(format!("{id} is still on {dead}, which is dead, although {fit} could take it"));
-            }
+        let Some(dead) = call.server.as_deref().filter(|_| call.placed == placed && call.phase.has_media()) else {
+            return;
+        };
+        let is_fit = |one: &&Server| one.name != dead && one.has_room() && one.effects.is_fit_since(since);
+        let fit = self.listed(call).find(is_fit).filter(|_| !self.was_stopped_since(since));
+        let id = String::from_utf8_lossy(&call.id);
+        let text =
+            fit.map(|fit| format!("{id} is still on {dead}, which died, although {} could take it", fit.name));
+        if let Some(text) = text {
+            self.violate(text);
         }
     }
 

@@ -84,6 +84,7 @@ impl Nets {
             list,
             phase: Phase::Idle,
             server: None,
+            placed: 0,
             stranded: false,
             legs: [Leg::default(), Leg::default()],
             change: (0, 0),
@@ -119,10 +120,15 @@ impl Nets {
         }
     }
 
-    /// The calls that this server has.
-    pub(crate) fn calls_on(&self, server: &str) -> Vec<usize> {
+    /// The calls that this server has, and which of their places it is.
+    pub(crate) fn calls_on(&self, server: &str) -> Vec<(usize, u32)> {
         let is_there = |call: &Call| call.phase.has_media() && call.server.as_deref() == Some(server);
-        self.calls.iter().enumerate().filter(|(_, call)| is_there(call)).map(|(index, _)| index).collect()
+        self.calls
+            .iter()
+            .enumerate()
+            .filter(|(_, call)| is_there(call))
+            .map(|(index, call)| (index, call.placed))
+            .collect()
     }
 
     /// The pool says something.
@@ -195,16 +201,18 @@ impl Nets {
     fn hang_up(&mut self, index: usize, now: Time) {
         let token = self.token(index, now);
         let call = &mut self.calls[index];
+        // An offer that nobody has answered may arrive after the next one; nothing the pool could do about that.
+        let is_answered = call.phase != Phase::Setup;
         (call.phase, call.open) = (Phase::Gone, None);
         self.commands.push(Command::Delete { token, call_id: call.id.clone() });
-        if self.chance.happens(80) {
+        if is_answered && self.chance.happens(80) {
             self.later(0, 40, index, Act::Start);
         }
     }
 
     fn anchored(&mut self, index: usize, server: &str, now: Time) {
         let call = &mut self.calls[index];
-        (call.server, call.stranded) = (Some(server.to_owned()), false);
+        call.place(server);
         match call.phase {
             Phase::Setup => {
                 call.phase = Phase::Ringing;
@@ -242,7 +250,7 @@ impl Nets {
 
     fn moved(&mut self, call_id: &[u8], server: &str, sdps: [Option<&[u8]>; 2]) {
         let call = &mut self.calls[self.by_id[call_id]];
-        (call.server, call.stranded) = (Some(server.to_owned()), false);
+        call.place(server);
         let is_answered = !matches!(call.phase, Phase::Ringing | Phase::Answering);
         if sdps[1].is_none() || sdps[0].is_some() != is_answered {
             let text = format!("{} {:?} moved with the wrong SDP", String::from_utf8_lossy(call_id), call.phase);

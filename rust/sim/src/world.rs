@@ -61,7 +61,7 @@ enum Happens {
     End(usize, u64),
     Told(usize),
     /// A call whose server died then must have found another by now.
-    Overdue(usize, String),
+    Overdue(usize, u32),
     Healed,
     Settled,
     Empty,
@@ -134,7 +134,7 @@ impl World {
                 let (server, why) = (self.servers[server].name.clone(), EXIT.to_owned());
                 self.pool_input(Input::Command(Command::Died { server, why }));
             }
-            Happens::Overdue(call, server) => self.check_moved(call, &server),
+            Happens::Overdue(call, placed) => self.check_moved(call, placed),
             Happens::Healed => self.nets.quiet = true,
             Happens::Settled => {
                 self.check_settled();
@@ -278,8 +278,8 @@ impl World {
         self.story.tell(self.now, || heard(event));
         if let Event::ServerState { server, state: ServerState::Dead, why, .. } = event {
             self.judge_death(server, why);
-            for call in self.nets.calls_on(server) {
-                self.arrange(self.now + MOVED_WITHIN, Happens::Overdue(call, server.clone()));
+            for (call, placed) in self.nets.calls_on(server) {
+                self.arrange(self.now + MOVED_WITHIN, Happens::Overdue(call, placed));
             }
         }
         self.nets.hear(event, self.now);

@@ -172,14 +172,15 @@ impl Pool {
     fn has_other(&self, key: CallKey, server: ServerId) -> bool {
         let Some(entry) = self.calls.entry(key) else { return false };
         let unasked = Walk::new(Time::ZERO, Time::FAR);
-        let (order, _) = self.order(entry, &unasked, order::Purpose::MovedCall);
+        let (order, blocked) = self.order(entry, &unasked, order::Purpose::MovedCall);
         let has_failed = |other: &ServerId| entry.wish.as_ref().is_some_and(|wish| wish.failed.contains(other));
         // A suspect is no better than a server that answers pings.
         let is_better = |other: &ServerId| {
             let trust = self.servers.get(*other).and_then(crate::servers::Server::trust);
             *other != server && !has_failed(other) && trust.is_some_and(|trust| trust < order::Trust::Suspect)
         };
-        order.iter().any(is_better)
+        // One that is just deleting what is left of this call there can take it in a moment.
+        blocked || order.iter().any(is_better)
     }
 
     fn wish_mut(&mut self, key: CallKey) -> Option<&mut Wish> {

@@ -25,7 +25,7 @@ impl Pool {
     }
 
     pub(super) fn drain(&mut self, name: &str, draining: bool, now: Time) {
-        let Some(id) = self.servers.named(name) else { return };
+        let Some(id) = self.servers.known(name) else { return };
         if let Some(server) = self.servers.get_mut(id) {
             server.set_draining(draining, server.drains, now);
         }
@@ -34,7 +34,7 @@ impl Pool {
     }
 
     pub(super) fn died(&mut self, name: &str, why: String, now: Time) {
-        let Some(id) = self.servers.named(name) else { return };
+        let Some(id) = self.servers.known(name) else { return };
         let verdict = self.servers.get_mut(id).and_then(|server| server.liveness.killed(why, now));
         self.act_on(id, verdict, now);
     }

@@ -263,3 +263,19 @@ fn a_re_offer_that_two_servers_fail_is_done_by_the_third() {
     assert_eq!(world.anchored(token).as_deref(), Some("d"));
     assert_eq!(world.places("c"), ["d"]);
 }
+
+/// Found by simulation: the only other server was just being told to forget this call, having been too slow for it.
+#[test]
+fn an_answer_that_fails_is_done_by_the_server_that_lost_the_walk_a_moment_ago() {
+    let mut world = World::new(&["a", "b"]);
+    world.server("a").slow = Duration::from_millis(30);
+    world.server("b").slow = Duration::from_millis(200);
+    let token = world.offer_of("c", "caller", None, "a1", &["a", "b"]);
+    world.run_ms(32);
+    assert_eq!(world.anchored(token).as_deref(), Some("a"));
+    world.server("a").slow = Duration::ZERO;
+    world.server("a").error = Some("Ran out of ports");
+    let answer = world.answer_of("c", "caller", "callee", "b1");
+    world.run_ms(900);
+    assert_eq!(world.anchored(answer).as_deref(), Some("b"));
+}

@@ -137,3 +137,16 @@ fn a_recovering_server_may_miss_a_ping_or_two() {
     world.run_ms(2_000);
     assert_eq!(world.state("a"), ServerState::Usable);
 }
+
+/// Found by simulation: a server that was told to drain, taken out, told not to, and put back, drained for ever.
+#[test]
+fn a_server_that_is_configured_no_longer_is_still_told_what_it_is_told() {
+    let mut world = World::new(&["a"]);
+    world.talk("c", &["a"]);
+    world.command(Command::Drain { server: "a".into(), draining: true });
+    world.configure(&[]);
+    world.command(Command::Drain { server: "a".into(), draining: false });
+    world.configure(&["a"]);
+    world.run_ms(50);
+    assert_eq!(world.state("a"), ServerState::Usable);
+}
