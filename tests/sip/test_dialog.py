@@ -9,6 +9,7 @@ from mediaha.model.address import Address
 from mediaha.sip.dialog import Dialog, OutOfOrder
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Headers, Request
+from mediaha.sip.target import TCP, TLS, UDP, Target
 
 ROUTES = [("Record-Route", "<sip:p2.test;lr>, <sip:p1.test:5070;lr>;x=1"), ("Record-Route", "<sip:p0.test;lr>")]
 
@@ -170,3 +171,16 @@ TEXT = st.text(min_size=0, max_size=20)
 )
 def test_it_is_written_down_and_read_back(dialog):
     assert msgspec.json.decode(msgspec.json.encode(dialog), type=Dialog) == dialog
+
+
+def test_the_next_hop_has_the_transport_that_its_uri_names():
+    def towards(target, routes=()):
+        return Dialog("c", "a", "b", "<sip:a@h>", "<sip:b@h>", target, routes, 1, None)
+
+    assert towards("sip:bob@192.0.2.9:5070;transport=tcp").next_target() == Target(TCP, Address("192.0.2.9", 5070))
+    assert towards("sips:bob@192.0.2.9").next_target() == Target(TLS, Address("192.0.2.9", 5061), "192.0.2.9")
+    assert towards("sip:bob@192.0.2.9", ("<sip:192.0.2.8;lr>",)).next_target() == Target(
+        UDP, Address("192.0.2.8", 5060)
+    )
+    assert towards("sip:bob@phone.example.test").next_target() is None  # that takes the DNS
+    assert towards("sip:bob@phone.example.test").next_uri().host == "phone.example.test"

@@ -13,6 +13,8 @@ from mediaha.model.errors import MediahaError
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import name_addr_untrusted, name_addrs_untrusted
 from mediaha.sip.message import MAX_FORWARDS, Headers, Message, Request, Response
+from mediaha.sip.resolve.locate import literal_target
+from mediaha.sip.target import Target
 from mediaha.sip.uri import Uri, uri_untrusted
 
 ROUTES_MAX = 32
@@ -113,11 +115,19 @@ class Dialog:
         """The ACK of a 2xx to the INVITE with this CSeq number (13.2.2.4)."""
         return self._request("ACK", invite_cseq, headers, body, content_type)
 
-    def next_hop(self) -> Address:
-        """Where its requests go: the first route, or else the remote target. A host name is not resolved here."""
+    def next_uri(self) -> Uri:
+        """Whom its requests go to: the first route, or else the remote target. Where that is, `resolve` finds."""
         if self.route_set:
-            return name_addr_untrusted(self.route_set[0]).parsed_uri().address()
-        return uri_untrusted(self.remote_target).address()
+            return name_addr_untrusted(self.route_set[0]).parsed_uri()
+        return uri_untrusted(self.remote_target)
+
+    def next_hop(self) -> Address:
+        """The same as host and port, when it is known to be over UDP. A host name is not resolved here."""
+        return self.next_uri().address()
+
+    def next_target(self) -> Target | None:
+        """The same as a target, when it names an IP address; None when that takes `resolve`."""
+        return literal_target(self.next_uri())
 
     def received(self, request: Request) -> Dialog:
         """The dialog after a new request of the peer (12.2.2). Not for ACK and CANCEL.

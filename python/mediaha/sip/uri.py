@@ -50,6 +50,16 @@ class Uri:
         default = DEFAULT_PORT_TLS if self.scheme == "sips" else DEFAULT_PORT
         return Address(self.host, default if self.port is None else self.port)
 
+    def transport(self) -> str | None:
+        """What it asks for, as Via writes it: ``TLS`` for sips, else its transport parameter; None: it does not say.
+
+        ``sips`` never means less than TLS, whatever its parameter says (section 26.2.2).
+        """
+        if self.scheme == "sips":
+            return "TLS"
+        asked = self.parameter("transport")
+        return asked.upper() if asked else None
+
     def bare(self) -> Uri:
         """Without what is not allowed in a Request-URI: the headers and ``method`` (section 19.1.1, table 1)."""
         kept = tuple(pair for pair in self.parameters if pair[0] != "method")
