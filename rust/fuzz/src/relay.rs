@@ -18,7 +18,7 @@ pub(crate) fn forwards_rtcp(bytes: &[u8]) -> bool {
 
 fn forwards(component: Component, bytes: &[u8]) -> bool {
     let sides = [side(30_000, 4_000), side(30_002, 5_000)];
-    let plan = StreamPlan { sides, clocks: Clocks::default(), dtls: false };
+    let plan = StreamPlan { sides, clocks: Clocks::default(), wary: false, dtls: false };
     let source = plan.side(Side::A).remote(component).expect("signalled");
     let target = plan.side(Side::B).remote(component).expect("signalled");
     let mut stream = Stream::new(plan, Arc::new(StreamCounters::default()), Time::ZERO);

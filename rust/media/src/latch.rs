@@ -18,6 +18,10 @@
 //! ```
 //!
 //! `Strict` stands apart: only the signalled address is believed, ever.
+//!
+//! A server that has just started may have been given its ports' numbers in a former life, and packets meant for the
+//! calls of that life go on arriving until their senders are told better. A latch that is made wary of them learns
+//! nobody but the signalled address for its first moment, so that no call hears another one.
 
 use std::net::SocketAddr;
 
@@ -25,6 +29,8 @@ use mediaha_time::{Duration, Time};
 
 /// How long after an offer or answer a source may be learnt.
 pub const WINDOW: Duration = Duration::from_secs(3);
+/// For how long a wary latch learns the signalled address only.
+const WARY: Duration = Duration::from_millis(500);
 /// A source heard this recently is alive: a window that opens again does not give its place away.
 pub const ALIVE: Duration = Duration::from_millis(500);
 
@@ -33,6 +39,7 @@ pub const ALIVE: Duration = Duration::from_millis(500);
 pub struct Latch {
     signalled: Option<SocketAddr>,
     window_until: Time,
+    wary_until: Time,
     state: State,
 }
 
@@ -64,7 +71,13 @@ impl Latch {
     #[must_use]
     pub fn new(signalled: Option<SocketAddr>, strict: bool, now: Time) -> Self {
         let state = if strict { State::Strict } else { State::Listening { former: None } };
-        Self { signalled, window_until: now + WINDOW, state }
+        Self { signalled, window_until: now + WINDOW, wary_until: now, state }
+    }
+
+    /// The same, made at `now`, but wary of strangers.
+    #[must_use]
+    pub fn wary(self, now: Time) -> Self {
+        Self { wary_until: now + WARY, ..self }
     }
 
     /// Takes what an offer or answer said. Without `reopen` the window stays as it was.
@@ -129,6 +142,7 @@ impl Latch {
         let open = now < self.window_until;
         match self.state {
             State::Strict => false,
+            State::Listening { .. } if now < self.wary_until => self.signalled == Some(source),
             // A party that is first heard after the window can still be itself, from a port it did not announce.
             State::Listening { .. } => open || self.signalled.is_some_and(|it| it.ip() == source.ip()),
             State::Held { heard, carried, .. } => {
@@ -169,6 +183,20 @@ mod tests {
         assert_eq!(latch.target(), Some(phone()));
         assert_eq!(latch.only_source(ms(2_999)), None);
         assert_eq!(latch.only_source(ms(3_000)), Some(phone()));
+    }
+
+    #[test]
+    fn a_wary_latch_hears_the_signalled_address_only_and_after_a_moment_anybody() {
+        let mut latch = Latch::new(Some(phone()), false, Time::ZERO).wary(Time::ZERO);
+        assert!(!latch.hears(stranger(), ms(10)));
+        assert!(!latch.hears(at("198.51.100.1:61000"), ms(20)), "another call's phone at the same host");
+        assert_eq!(latch.target(), Some(phone()));
+        assert!(latch.hears(phone(), ms(30)));
+        assert!(!latch.hears(stranger(), ms(600)), "the place is taken");
+        let mut silent = Latch::new(None, false, Time::ZERO).wary(Time::ZERO);
+        assert!(!silent.hears(stranger(), ms(499)));
+        silent.replan(Some(at("192.168.0.5:4000")), false, true, ms(499));
+        assert!(silent.hears(phone(), ms(500)), "a phone behind a NAT, in the end");
     }
 
     #[test]

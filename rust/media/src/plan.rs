@@ -114,6 +114,8 @@ pub struct StreamPlan {
     pub sides: [SidePlan; 2],
     /// How fast the timestamps of each payload type run; only the jitter figure depends on it.
     pub clocks: Clocks,
+    /// Packets that are meant for another call may arrive at its ports at first, those of a former life's calls.
+    pub wary: bool,
     /// The parties key the stream with DTLS (RFC 5764), whose handshake passes through the same ports.
     pub dtls: bool,
 }

@@ -46,7 +46,7 @@ impl Stream {
     /// A stream that has heard nobody yet; its learning windows open at `now`.
     #[must_use]
     pub fn new(plan: StreamPlan, counters: Arc<StreamCounters>, now: Time) -> Self {
-        let parties = plan.sides.map(|side| Party::new(&side, now));
+        let parties = plan.sides.map(|side| Party::new(&side, plan.wary, now));
         Self { plan, parties, counters }
     }
 
@@ -132,8 +132,11 @@ impl Stream {
 }
 
 impl Party {
-    fn new(plan: &SidePlan, now: Time) -> Self {
-        let latch = |component| Latch::new(plan.remote(component), plan.strict_source, now);
+    fn new(plan: &SidePlan, wary: bool, now: Time) -> Self {
+        let latch = |component| {
+            let latch = Latch::new(plan.remote(component), plan.strict_source, now);
+            if wary { latch.wary(now) } else { latch }
+        };
         Self { latches: [latch(Component::Rtp), latch(Component::Rtcp)], sequence: Sequence::default() }
     }
 
@@ -175,6 +178,7 @@ mod tests {
                 side("10.0.0.1:30002", "10.0.0.1:30003", Some("198.51.100.2:5000")),
             ],
             clocks: Clocks::default(),
+            wary: false,
             dtls: false,
         }
     }

@@ -62,7 +62,12 @@ impl Relay {
             strict_source: false,
             reopen: true,
         };
-        let plan = StreamPlan { sides: [side(Side::A), side(Side::B)], clocks: Clocks::default(), dtls: false };
+        let plan = StreamPlan {
+            sides: [side(Side::A), side(Side::B)],
+            clocks: Clocks::default(),
+            wary: false,
+            dtls: false,
+        };
         self.streams += 1;
         let stream = StreamId(self.streams);
         self.datapath.install(stream, plan, installed_at);

@@ -48,6 +48,8 @@ pub(super) struct MediaStream {
     pub(super) parties: [Party; 2],
     pub(super) mux: Mux,
     pub(super) clocks: Clocks,
+    /// It was on a server that has died, perhaps on this one.
+    pub(super) wary: bool,
 }
 
 /// Our end towards a party.
@@ -106,6 +108,7 @@ impl MediaStream {
         StreamPlan {
             sides: Side::BOTH.map(|side| self.side_plan(side)),
             clocks: self.clocks,
+            wary: self.wary,
             dtls: self.protocol.starts_with("UDP/TLS/"),
         }
     }

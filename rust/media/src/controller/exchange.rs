@@ -29,6 +29,8 @@ pub(super) struct Exchange<'a> {
     pub(super) act: Act,
     /// Who sent it.
     pub(super) from: Side,
+    /// Both parties have names already: a stream that has to be made for it may have been on another server before.
+    pub(super) anew: bool,
     pub(super) description: &'a Description,
     pub(super) options: &'a Options,
     pub(super) interfaces: &'a [Interface],
@@ -142,7 +144,8 @@ impl Exchange<'_> {
             }
             return None;
         }
-        let left = adopt(section, opened, slot, board);
+        let wary = self.anew && board.is_young();
+        let left = adopt(section, opened, slot, wary, board);
         let stream = slot.as_mut()?;
         // A new offer may change it, for instance from plain RTP to DTLS-SRTP.
         stream.protocol = String::from_utf8_lossy(&section.protocol).into_owned();
@@ -213,6 +216,7 @@ fn adopt(
     section: &MediaSection,
     opened: Opened,
     slot: &mut Option<MediaStream>,
+    wary: bool,
     board: &mut Switchboard<'_, impl Datapath>,
 ) -> Vec<End> {
     match (slot, opened) {
@@ -229,6 +233,7 @@ fn adopt(
                 parties: [Party::default(); 2],
                 mux: Mux::default(),
                 clocks: Clocks::default(),
+                wary,
             });
             Vec::new()
         }

@@ -71,6 +71,7 @@ impl Controller {
         datapath: &mut impl Datapath,
         now: Time,
     ) -> Option<Vec<u8>> {
+        self.ledger.asked(now);
         match datagram_untrusted(datagram) {
             Ok(asked) => Some(self.answer_once(&asked, source, datapath, now)),
             Err(error) => {

@@ -238,7 +238,8 @@ fn exchange<'a>(
     media: &'a Media,
     config: &'a ControllerConfig,
 ) -> Exchange<'a> {
-    Exchange { act, from, description, options: &media.options, interfaces: &config.interfaces }
+    let anew = act == Act::Offer && media.to_tag.is_some();
+    Exchange { act, from, anew, description, options: &media.options, interfaces: &config.interfaces }
 }
 
 fn percent(part: u64, whole: u64) -> u32 {

@@ -1,6 +1,6 @@
 //! The datapath as control uses it, with the account of the streams that have ended.
 
-use mediaha_time::Time;
+use mediaha_time::{Duration, Time};
 
 use super::call::{Dialogue, End, MediaStream};
 use super::statistics::Traffic;
@@ -8,13 +8,26 @@ use crate::datapath::{Datapath, PortsExhausted};
 use crate::interface::Interface;
 use crate::plan::StreamId;
 
+/// For so long after the first request packets may arrive that are meant for a former life of this server: calls that
+/// have waited for it to come back are created anew within this time.
+const YOUNG: Duration = Duration::from_secs(10);
+
 /// What outlives every call.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Stream ids are never used twice.
     streams_begun: u64,
+    /// When the first request came.
+    began: Option<Time>,
     /// What ended streams have carried.
     pub(super) ended: Traffic,
+}
+
+impl Ledger {
+    /// A request came.
+    pub(super) fn asked(&mut self, now: Time) {
+        self.began.get_or_insert(now);
+    }
 }
 
 /// Borrowed for the time of one request.
@@ -50,6 +63,11 @@ impl<D: Datapath> Switchboard<'_, D> {
     /// Makes the datapath do what the stream says.
     pub(super) fn install(&mut self, stream: &MediaStream) {
         self.datapath.install(stream.id, stream.plan(), self.now);
+    }
+
+    /// Whether packets may arrive that are meant for a former life of this server.
+    pub(super) fn is_young(&self) -> bool {
+        self.ledger.began.is_none_or(|began| self.now.since(began) < YOUNG)
     }
 
     /// Ends a stream: what it carried goes into the books, its ports are free again.

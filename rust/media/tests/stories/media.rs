@@ -31,6 +31,35 @@ fn a_call_created_again_on_a_fresh_server_forwards_both_ways_at_once() {
     assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
 }
 
+/// The server has died and come back, and gave a call the ports that another one had before: that one's parties go on
+/// sending there until they are told better.
+#[test]
+fn a_call_created_again_soon_after_the_start_does_not_hear_the_calls_of_a_former_life() {
+    let mut world = World::new();
+    let offered = world.offer("a", Some("b"), &sdp(CALLER));
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(world.speak(STRANGER, &answered), None);
+    assert_eq!(world.speak(STRANGER, &offered), None);
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+    world.wait(600);
+    assert_eq!(world.speak(STRANGER, &answered), None);
+}
+
+#[test]
+fn a_phone_behind_a_nat_whose_call_is_created_again_is_heard_at_once_by_a_server_that_has_lived_for_a_while() {
+    for (lived_ms, heard) in [(0, None), (10_000, Some(at(CALLEE)))] {
+        let mut world = World::new();
+        world.ask(&Request::Ping);
+        world.wait(lived_ms);
+        world.offer("a", Some("b"), &sdp("192.168.7.7:4000"));
+        let answered = world.answer("a", "b", &sdp(CALLEE));
+        assert_eq!(world.speak("198.51.100.77:61000", &answered), heard);
+        world.wait(500);
+        assert_eq!(world.speak("198.51.100.77:61000", &answered), Some(at(CALLEE)));
+    }
+}
+
 #[test]
 fn a_phone_behind_a_nat_is_answered_where_it_speaks_from() {
     let mut world = World::new();
