@@ -62,6 +62,8 @@ pub(crate) struct Call {
     pub(crate) server: Option<String>,
     /// How many places it has had.
     pub(crate) placed: u32,
+    /// The pool has created it anew.
+    pub(crate) has_moved: bool,
     /// The pool has said that nobody takes it.
     pub(crate) stranded: bool,
     /// Both parties; the caller first.

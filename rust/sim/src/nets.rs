@@ -85,6 +85,7 @@ impl Nets {
             phase: Phase::Idle,
             server: None,
             placed: 0,
+            has_moved: false,
             stranded: false,
             legs: [Leg::default(), Leg::default()],
             change: (0, 0),
@@ -163,7 +164,7 @@ impl Nets {
     fn start(&mut self, index: usize, now: Time) {
         let port = self.port();
         let call = &mut self.calls[index];
-        (call.phase, call.server, call.stranded) = (Phase::Setup, None, false);
+        (call.phase, call.server, call.stranded, call.has_moved) = (Phase::Setup, None, false, false);
         call.legs = [Leg { port, offered: Vec::new() }, Leg::default()];
         self.offer(index, 0, port, now);
         if self.chance.happens(60) {
@@ -202,10 +203,10 @@ impl Nets {
         let token = self.token(index, now);
         let call = &mut self.calls[index];
         // An offer that nobody has answered may arrive after the next one; nothing the pool could do about that.
-        let is_answered = call.phase != Phase::Setup;
+        let may_straggle = call.phase == Phase::Setup || call.stranded || call.has_moved;
         (call.phase, call.open) = (Phase::Gone, None);
         self.commands.push(Command::Delete { token, call_id: call.id.clone() });
-        if is_answered && self.chance.happens(80) {
+        if !may_straggle && self.chance.happens(80) {
             self.later(0, 40, index, Act::Start);
         }
     }
@@ -251,6 +252,7 @@ impl Nets {
     fn moved(&mut self, call_id: &[u8], server: &str, sdps: [Option<&[u8]>; 2]) {
         let call = &mut self.calls[self.by_id[call_id]];
         call.place(server);
+        call.has_moved = true;
         let is_answered = !matches!(call.phase, Phase::Ringing | Phase::Answering);
         if sdps[1].is_none() || sdps[0].is_some() != is_answered {
             let text = format!("{} {:?} moved with the wrong SDP", String::from_utf8_lossy(call_id), call.phase);
