@@ -3,12 +3,13 @@
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 
-use common::{Party, eventually, rtcp, rtp};
+use common::{Party, eventually, ports, rtcp, rtp};
 use mediaha_media::{
     Cause, Clocks, Component, Datapath, Interface, PortPair, Side, SideCounters, SidePlan, StreamId, StreamPlan,
 };
-use mediaha_net::relay::{RelayConfig, SocketsDatapath};
+use mediaha_net::relay::{self, DatapathChoice, RelayConfig, RelayError, TallySnapshot, Unsteerable};
 use mediaha_net::sys::{monotonic, seed};
 use mediaha_net::{Failure, Records};
 use mediaha_time::{Duration, Time};
@@ -20,7 +21,7 @@ const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A relay without control: the test says what to forward.
 struct Relay {
-    datapath: SocketsDatapath,
+    datapath: relay::Relay,
     records: Records,
     streams: u64,
 }
@@ -33,17 +34,70 @@ struct Call {
     plan: StreamPlan,
 }
 
+/// Tells each story of both datapaths; of steered ports only where this machine has them.
+macro_rules! stories {
+    ($($story:ident),* $(,)?) => {
+        mod sockets {
+            $(#[test] fn $story() { super::$story(super::DatapathChoice::Sockets); })*
+        }
+        mod steered {
+            $(#[test] fn $story() {
+                if super::steers() {
+                    super::$story(super::DatapathChoice::Steered);
+                }
+            })*
+        }
+    };
+}
+
+stories! {
+    packets_go_both_ways_within_and_between_the_address_families,
+    packets_that_came_before_the_plan_are_forwarded_in_order,
+    rtcp_takes_the_odd_ports_or_the_even_ones_when_multiplexed,
+    a_stranger_is_dropped_and_counted,
+    a_stranger_is_counted_too_when_a_party_is_certain,
+    a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys,
+    a_party_that_moves_is_heard_at_once_though_its_old_place_was_certain,
+    a_party_whose_port_is_closed_neither_stops_nor_spins_the_worker,
+    two_workers_share_the_streams_and_keep_the_order_in_each,
+    ports_that_others_hold_are_passed_over_until_none_is_left,
+    the_components_have_the_ports_that_the_plan_says,
+    datagrams_of_every_length_arrive_whole_with_a_right_checksum,
+    a_port_is_nobodys_before_and_after_its_call,
+    a_call_whose_ports_change_is_heard_at_the_new_ones_only,
+    a_burst_longer_than_any_batch_keeps_its_order,
+}
+
+/// Whether ports can be steered here; says why not.
+fn steers() -> bool {
+    match Relay::try_with(DatapathChoice::Steered, 1, ports(4)) {
+        Ok(_) => true,
+        Err(error) => {
+            println!("skipped: ports cannot be steered here: {error:?}");
+            false
+        }
+    }
+}
+
 impl Relay {
-    fn new() -> Self {
-        Self::with(1, 20_000..=29_999)
+    fn new(choice: DatapathChoice) -> Self {
+        Self::with(choice, 1, ports(100))
     }
 
-    fn with(workers: usize, ports: std::ops::RangeInclusive<u16>) -> Self {
+    fn with(choice: DatapathChoice, workers: usize, ports: RangeInclusive<u16>) -> Self {
+        Self::try_with(choice, workers, ports).unwrap()
+    }
+
+    fn try_with(choice: DatapathChoice, workers: usize, ports: RangeInclusive<u16>) -> Result<Self, RelayError> {
         let records = Records::new().unwrap();
         let coalesce = Duration::from_micros(500);
         let config = RelayConfig { addresses: vec![V4, V6], ports, workers, coalesce, seed: seed().unwrap() };
-        let datapath = SocketsDatapath::start(&config, records.clone(), Failure::new().unwrap()).unwrap();
-        Self { datapath, records, streams: 0 }
+        let (datapath, _) = relay::Relay::start(choice, &config, &records, &Failure::new().unwrap())?;
+        Ok(Self { datapath, records, streams: 0 })
+    }
+
+    fn tally(&self) -> TallySnapshot {
+        self.datapath.tallies()[0]
     }
 
     fn open(&mut self, address: IpAddr) -> PortPair {
@@ -88,9 +142,8 @@ impl Relay {
     }
 }
 
-#[test]
-fn packets_go_both_ways_within_and_between_the_address_families() {
-    let mut relay = Relay::new();
+fn packets_go_both_ways_within_and_between_the_address_families(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     for addresses in [[V4, V4], [V6, V6], [V4, V6]] {
         let call = relay.call(addresses, monotonic());
         Relay::talks_both_ways(&call, 1);
@@ -99,9 +152,8 @@ fn packets_go_both_ways_within_and_between_the_address_families() {
     }
 }
 
-#[test]
-fn packets_that_came_before_the_plan_are_forwarded_in_order() {
-    let mut relay = Relay::new();
+fn packets_that_came_before_the_plan_are_forwarded_in_order(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let mut call = relay.call([V4, V4], monotonic());
     let early = relay.open(V4);
     for sequence in 1..=20 {
@@ -115,8 +167,11 @@ fn packets_that_came_before_the_plan_are_forwarded_in_order() {
     }
 }
 
-/// Waits until the relay's socket at `port` hears its party only.
-fn connected(port: SocketAddr) {
+/// Waits until a relay with sockets has connected the one at `port` to its party.
+fn certain(choice: DatapathChoice, port: SocketAddr) {
+    if choice == DatapathChoice::Steered {
+        return;
+    }
     let needle = format!(":{:04X}", port.port());
     eventually("the relay's socket is connected", || {
         let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
@@ -128,12 +183,11 @@ fn connected(port: SocketAddr) {
     });
 }
 
-#[test]
-fn a_stranger_is_counted_too_when_the_socket_hears_one_party_only() {
-    let mut relay = Relay::new();
+fn a_stranger_is_counted_too_when_a_party_is_certain(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let call = relay.call([V4, V4], monotonic() - LONG_AGO);
     Relay::talks_both_ways(&call, 1);
-    connected(call.ports[0].rtp);
+    certain(choice, call.ports[0].rtp);
     let stranger = Party::at(V4);
     for round in 2..50 {
         stranger.send(&rtp(666), call.ports[0].rtp);
@@ -143,12 +197,11 @@ fn a_stranger_is_counted_too_when_the_socket_hears_one_party_only() {
     assert!(call.parties[1].hears_nothing() && stranger.hears_nothing());
 }
 
-#[test]
-fn a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys() {
-    let mut relay = Relay::new();
+fn a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let call = relay.call([V4, V4], monotonic() - LONG_AGO);
     Relay::talks_both_ways(&call, 1);
-    connected(call.ports[0].rtp);
+    certain(choice, call.ports[0].rtp);
     let stranger = Party::at(V4);
     for round in 2..102 {
         (0..200).for_each(|_| stranger.send(&rtp(666), call.ports[0].rtp));
@@ -158,9 +211,8 @@ fn a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_part
     assert_eq!(relay.counters(&call, Side::A).packets, 101);
 }
 
-#[test]
-fn rtcp_takes_the_odd_ports_or_the_even_ones_when_multiplexed() {
-    let mut relay = Relay::new();
+fn rtcp_takes_the_odd_ports_or_the_even_ones_when_multiplexed(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let mut call = relay.call([V4, V4], monotonic());
     let control_b = Party::at(V4);
     call.plan.sides[1].remote_rtcp = Some(control_b.address());
@@ -173,9 +225,8 @@ fn rtcp_takes_the_odd_ports_or_the_even_ones_when_multiplexed() {
     assert_eq!(relay.counters(&call, Side::A).rtcp_packets, 1);
 }
 
-#[test]
-fn a_stranger_is_dropped_and_counted() {
-    let mut relay = Relay::new();
+fn a_stranger_is_dropped_and_counted(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let call = relay.call([V4, V4], monotonic());
     Relay::talks_both_ways(&call, 1);
     let stranger = Party::at(V4);
@@ -187,12 +238,11 @@ fn a_stranger_is_dropped_and_counted() {
     Relay::talks_both_ways(&call, 2);
 }
 
-#[test]
-fn a_party_that_moves_is_heard_at_once_though_its_old_place_was_certain() {
-    let mut relay = Relay::new();
+fn a_party_that_moves_is_heard_at_once_though_its_old_place_was_certain(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let mut call = relay.call([V4, V4], monotonic() - LONG_AGO);
     Relay::talks_both_ways(&call, 1);
-    connected(call.ports[0].rtp);
+    certain(choice, call.ports[0].rtp);
     call.parties[0] = Party::at(V4);
     call.plan.sides[0].remote = Some(call.parties[0].address());
     relay.datapath.install(call.stream, call.plan, monotonic());
@@ -202,36 +252,31 @@ fn a_party_that_moves_is_heard_at_once_though_its_old_place_was_certain() {
     });
 }
 
-#[test]
-fn a_party_whose_port_is_closed_neither_stops_nor_spins_the_worker() {
-    let mut relay = Relay::new();
+fn a_party_whose_port_is_closed_neither_stops_nor_spins_the_worker(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let mut call = relay.call([V4, V4], monotonic() - LONG_AGO);
     Relay::talks_both_ways(&call, 1);
+    certain(choice, call.ports[1].rtp);
     let address = call.parties[1].address();
     call.parties[1] = Party::at(V4);
-    let mut sequence = 1;
-    eventually("the connected socket is told", || {
-        sequence += 1;
+    for sequence in 2..10 {
         call.parties[0].send(&rtp(sequence), call.ports[0].rtp);
-        relay.datapath.tallies()[0].refused > 3
-    });
-    eventually("all sent", || relay.counters(&call, Side::A).packets == u64::from(sequence));
-    let wakeups = relay.datapath.tallies()[0].wakeups;
+        eventually("sent, and the next one too", || relay.tally().sent == u64::from(sequence) + 1);
+    }
+    // Only a connected socket is told.
+    eventually("told", || choice == DatapathChoice::Steered || relay.tally().refused > 3);
+    let wakeups = relay.tally().wakeups;
     std::thread::sleep(Duration::from_millis(100));
-    let idle = relay.datapath.tallies()[0].wakeups - wakeups;
+    let idle = relay.tally().wakeups - wakeups;
     assert!(idle < 10, "woke up {idle} times in 100 ms without a packet");
 
     call.parties[1] = Party(UdpSocket::bind(address).unwrap());
-    eventually("heard again", || {
-        sequence += 1;
-        call.parties[0].send(&rtp(sequence), call.ports[0].rtp);
-        !call.parties[1].hears_nothing()
-    });
+    call.parties[0].send(&rtp(10), call.ports[0].rtp);
+    assert_eq!(call.parties[1].hear().0, rtp(10));
 }
 
-#[test]
-fn two_workers_share_the_streams_and_keep_the_order_in_each() {
-    let mut relay = Relay::with(2, 20_000..=29_999);
+fn two_workers_share_the_streams_and_keep_the_order_in_each(choice: DatapathChoice) {
+    let mut relay = Relay::with(choice, 2, ports(100));
     let calls: Vec<Call> = (0..8).map(|_| relay.call([V4, V4], monotonic())).collect();
     for burst in 0..20_u16 {
         for call in &calls {
@@ -245,15 +290,12 @@ fn two_workers_share_the_streams_and_keep_the_order_in_each() {
     eventually("half of the work each", || relay.datapath.tallies().iter().all(|tally| tally.sent == 800));
 }
 
-#[test]
-fn ports_that_others_hold_are_passed_over_until_none_is_left() {
-    // Six ports that are free now; the middle pair's RTCP port is taken by somebody else.
-    let base = (20_000..29_990)
-        .step_by(6)
-        .find(|base| (*base..base + 6).all(|port| UdpSocket::bind((V4, port)).is_ok()))
-        .unwrap();
+fn ports_that_others_hold_are_passed_over_until_none_is_left(choice: DatapathChoice) {
+    // Three pairs; the middle one's RTCP port is taken by somebody else.
+    let six = ports(6);
+    let base = *six.start();
     let _other_program = UdpSocket::bind((V4, base + 3)).unwrap();
-    let mut relay = Relay::with(1, base..=base + 5);
+    let mut relay = Relay::with(choice, 1, six);
     let mut opened = [relay.open(V4).rtp.port(), relay.open(V4).rtp.port()];
     opened.sort_unstable();
     assert_eq!(opened, [base, base + 4]);
@@ -267,11 +309,114 @@ fn ports_that_others_hold_are_passed_over_until_none_is_left() {
     assert_eq!(relay.open(V4).rtp, pair, "rather a port that has just been freed than none");
 }
 
-#[test]
-fn the_components_have_the_ports_that_the_plan_says() {
-    let mut relay = Relay::new();
+fn the_components_have_the_ports_that_the_plan_says(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
     let pair = relay.open(V6);
     assert_eq!(pair.rtp.port() % 2, 0);
     assert_eq!(pair.rtcp.port(), pair.rtp.port() + 1);
     assert_eq!((Component::Rtp.index(), Component::Rtcp.index()), (0, 1));
+}
+
+fn datagrams_of_every_length_arrive_whole_with_a_right_checksum(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    for address in [V4, V6] {
+        let call = relay.call([address, address], monotonic());
+        // The kernel drops what has a wrong checksum, even on loopback, unless it was made there. Up to the longest datagram of
+        // either family, past all lengths at which somebody has to cut it.
+        for length in (12..80).chain([171, 172, 173, 548, 549, 1232, 1233, 1472, 1473, 9_000, 65_507]) {
+            let mut packet = rtp(u16::try_from(length).unwrap());
+            packet.resize(length, 0xa5);
+            call.parties[0].send(&packet, call.ports[0].rtp);
+            let mut buffer = vec![0; 70_000];
+            let (heard, source) = call.parties[1].0.recv_from(&mut buffer).expect("a datagram arrives");
+            assert_eq!((source, heard), (call.ports[1].rtp, length));
+            assert!(buffer[..heard] == packet, "other bytes than were sent");
+        }
+    }
+}
+
+fn a_port_is_nobodys_before_and_after_its_call(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic());
+    Relay::talks_both_ways(&call, 1);
+    relay.datapath.remove(call.stream);
+    call.ports.into_iter().for_each(|pair| relay.datapath.close(pair));
+    assert_eq!(relay.datapath.load().ports_open, 0);
+    eventually("refused", || {
+        call.parties[0].0.connect(call.ports[0].rtp).unwrap();
+        let _ = call.parties[0].0.send(&rtp(2));
+        call.parties[0].0.take_error().unwrap().is_some()
+    });
+    // Whoever binds the port now hears what is sent there.
+    let other_program = Party(UdpSocket::bind(call.ports[0].rtp).unwrap());
+    call.parties[1].send(b"for the other program", call.ports[0].rtp);
+    assert_eq!(other_program.hear().0, b"for the other program");
+}
+
+fn a_call_whose_ports_change_is_heard_at_the_new_ones_only(choice: DatapathChoice) {
+    let mut relay = Relay::with(choice, 2, ports(100));
+    // Other calls, so that the new ports may well be another worker's.
+    let _others: Vec<Call> = (0..3).map(|_| relay.call([V4, V4], monotonic())).collect();
+    let mut call = relay.call([V4, V6], monotonic());
+    Relay::talks_both_ways(&call, 1);
+    let old = call.ports[0];
+    call.ports[0] = relay.open(V4);
+    call.plan.sides[0].local = call.ports[0];
+    relay.datapath.install(call.stream, call.plan, monotonic());
+    relay.datapath.close(old);
+    Relay::talks_both_ways(&call, 2);
+    call.parties[0].send(&rtp(3), old.rtp);
+    Relay::talks_both_ways(&call, 4);
+    assert_eq!(relay.counters(&call, Side::A).packets, 3);
+}
+
+fn a_burst_longer_than_any_batch_keeps_its_order(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic());
+    for sequence in 0..60 {
+        call.parties[0].send(&rtp(sequence), call.ports[0].rtp);
+    }
+    for sequence in 0..60 {
+        assert_eq!(call.parties[1].hear().0, rtp(sequence));
+    }
+    assert_eq!(relay.counters(&call, Side::A).lost, 0);
+}
+
+#[test]
+fn two_servers_do_not_steer_the_same_ports_and_a_third_with_sockets_passes_over_what_is_steered() {
+    if !steers() {
+        return;
+    }
+    let four = ports(4);
+    let mut first = Relay::with(DatapathChoice::Steered, 1, four.clone());
+    let second = Relay::try_with(DatapathChoice::Steered, 1, four.clone()).map(|_| ());
+    assert!(matches!(second, Err(RelayError::Unsteerable(Unsteerable::Shared(_)))), "{second:?}");
+    let mut third = Relay::with(DatapathChoice::Auto, 1, four.clone());
+    assert_eq!(third.datapath.name(), "sockets");
+    let steered = first.open(V4);
+    let bound = third.open(V4);
+    assert_ne!(bound, steered);
+    assert!(first.datapath.open(&Interface::plain(V4)).is_err(), "the other one is bound");
+    assert!(third.datapath.open(&Interface::plain(V4)).is_err(), "the other one is steered");
+}
+
+#[test]
+fn what_is_chosen_by_itself_takes_no_port_that_other_programs_may_be_given() {
+    let records = Records::new().unwrap();
+    let config = RelayConfig {
+        addresses: vec![V4],
+        ports: 40_000..=40_003,
+        workers: 1,
+        coalesce: Duration::ZERO,
+        seed: seed().unwrap(),
+    };
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    if range.split_whitespace().collect::<Vec<_>>() != ["32768", "60999"] {
+        println!("skipped: this machine gives other ports to programs that ask for any: {range}");
+        return;
+    }
+    let failure = Failure::new().unwrap();
+    let (chosen, why) = relay::Relay::start(DatapathChoice::Auto, &config, &records, &failure).unwrap();
+    assert_eq!(chosen.name(), "sockets");
+    assert!(why.contains("ip_local_reserved_ports"), "{why}");
 }

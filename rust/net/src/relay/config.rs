@@ -19,3 +19,16 @@ pub struct RelayConfig {
     /// Shuffles the order in which ports are used.
     pub seed: u64,
 }
+
+impl RelayConfig {
+    /// The local addresses, each once.
+    pub(super) fn distinct_addresses(&self) -> Vec<IpAddr> {
+        let mut distinct = Vec::new();
+        for &address in &self.addresses {
+            if !distinct.contains(&address) {
+                distinct.push(address);
+            }
+        }
+        distinct
+    }
+}

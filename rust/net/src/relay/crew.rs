@@ -75,6 +75,16 @@ impl<C: Send + 'static> Crew<C> {
         Ok(())
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What a worker counts about itself.
+    pub(super) fn tally(&self, worker: usize) -> &Tally {
+        &self.workers[worker].tally
+    }
+
     /// The worker with the fewest streams.
     pub(super) fn least_laden(&self) -> usize {
         (0..self.workers.len()).min_by_key(|&worker| self.workers[worker].streams).unwrap_or(0)

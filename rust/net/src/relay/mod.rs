@@ -9,16 +9,22 @@
 //!     └───────── StreamCounters, Tally: atomics, read without asking ───┘
 //! ```
 
+mod choice;
+mod claims;
 mod config;
 mod crew;
+mod ephemeral;
 mod mailbox;
 mod pace;
 mod port_book;
 mod ports;
 mod slab;
 mod sockets;
+mod steered;
 mod tally;
 
+pub use choice::{DatapathChoice, Relay, RelayError, UnknownDatapath};
 pub use config::RelayConfig;
 pub use sockets::SocketsDatapath;
+pub use steered::{Rival, SteeredDatapath, Unsteerable};
 pub use tally::TallySnapshot;

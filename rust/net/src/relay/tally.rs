@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mediaha_time::Duration;
 
-/// Written by one worker, read by control at any time. On cache lines of its own.
+/// Each number is written by one thread, almost all by the worker, and read by control at any time. On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Tally {
@@ -13,6 +13,9 @@ pub(super) struct Tally {
     pub(super) sent: Counter,
     pub(super) unsent: Counter,
     pub(super) refused: Counter,
+    pub(super) unclaimed: Counter,
+    /// Written by control.
+    pub(super) overflowed: Counter,
     pub(super) busy_ns: Counter,
 }
 
@@ -43,6 +46,10 @@ pub struct TallySnapshot {
     pub unsent: u64,
     /// Notices that a party's port is closed.
     pub refused: u64,
+    /// Packets that came to a port of no stream.
+    pub unclaimed: u64,
+    /// Packets that the kernel dropped because the queue of all ports together was full.
+    pub overflowed: u64,
     /// Time it was not waiting for packets.
     pub busy: Duration,
 }
@@ -55,6 +62,8 @@ impl Tally {
             sent: self.sent.read(),
             unsent: self.unsent.read(),
             refused: self.refused.read(),
+            unclaimed: self.unclaimed.read(),
+            overflowed: self.overflowed.read(),
             busy: Duration::from_nanos(self.busy_ns.read()),
         }
     }

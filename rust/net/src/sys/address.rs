@@ -1,6 +1,7 @@
 //! Socket addresses as the kernel writes them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ptr;
 
 use super::socklen;
 
@@ -24,6 +25,15 @@ impl RawAddress {
             sin6_scope_id: 0,
         };
         Self { v6 }
+    }
+
+    /// The address at the beginning of `bytes`, as the kernel wrote it there.
+    pub(super) fn read(bytes: &[u8]) -> Option<SocketAddr> {
+        let mut raw = Self::empty();
+        let length = bytes.len().min(size_of::<Self>());
+        // SAFETY: `length` is within both, and every bit pattern of the union is valid.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut raw).cast(), length) };
+        raw.address()
     }
 
     /// The room an address of either family needs.

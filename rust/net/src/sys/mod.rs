@@ -5,12 +5,17 @@
 #![allow(unsafe_code)]
 
 mod address;
+pub mod bpf;
 mod clock;
 mod epoll;
 mod event_fd;
 mod limits;
+mod option;
 mod random;
+mod raw;
+mod shared;
 mod thread;
+pub mod transit;
 pub mod udp;
 
 pub use clock::{monotonic, realtime};
@@ -18,6 +23,8 @@ pub use epoll::{Epoll, Events, Ready, Trigger};
 pub use event_fd::EventFd;
 pub use limits::{OpenFiles, open_files, raise_open_files};
 pub use random::{random_bytes, seed};
+pub use raw::RawSocket;
+pub use shared::SharedBytes;
 pub use thread::{pin_to_cpu, precise_timers};
 
 use std::io;

@@ -4,11 +4,35 @@
 pub mod client;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicU16;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a slow machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `count` ports, the first of them even, that no other test of this process gets and that nobody holds now. Below those that
+/// the kernel gives to programs that ask for any.
+///
+/// # Panics
+/// If there are no more.
+pub fn ports(count: u16) -> RangeInclusive<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let step = count.next_multiple_of(2);
+    // Test runs side by side on one machine begin at different places.
+    let (first, room) = (10_000, 10_000);
+    let offset = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    for _ in 0..room / step {
+        let base = first + (NEXT.fetch_add(step, Relaxed) + offset) % (room - step);
+        let range = base..=base + count - 1;
+        if range.clone().all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+            return range;
+        }
+    }
+    panic!("no {count} ports in a row are free");
+}
 
 /// Waits until `holds` does.
 ///

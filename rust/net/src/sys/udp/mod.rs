@@ -11,20 +11,23 @@ pub use batch::{Datagram, ReceiveBatch, SendBatch};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
 
 use super::address::RawAddress;
+use super::option::{self, set_size};
 use super::{checked, checked_count, socklen};
 
 /// What a socket is made with; the kernel's defaults otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Bytes of receive queue to ask for; the kernel doubles it for its own bookkeeping and caps it silently.
+    /// Bytes of receive queue to ask for; the kernel doubles it for its own bookkeeping, and caps it silently unless this
+    /// process has `CAP_NET_ADMIN`.
     pub receive_buffer: Option<usize>,
     /// Bytes of send queue to ask for, likewise.
     pub send_buffer: Option<usize>,
     /// Stamp received datagrams with the kernel's time of arrival (only batches show it).
     pub timestamps: bool,
+    /// Tell the address and port that received datagrams were sent to (only [`Arrivals`](super::transit::Arrivals) show it).
+    pub destinations: bool,
 }
 
 /// A bound, non-blocking UDP socket.
@@ -73,13 +76,18 @@ impl UdpSocket {
             socket.set_option(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
         }
         if let Some(bytes) = options.receive_buffer {
-            socket.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, clamped(bytes))?;
+            set_size(socket.as_raw_fd(), libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, bytes)?;
         }
         if let Some(bytes) = options.send_buffer {
-            socket.set_option(libc::SOL_SOCKET, libc::SO_SNDBUF, clamped(bytes))?;
+            set_size(socket.as_raw_fd(), libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, bytes)?;
         }
         if options.timestamps {
             socket.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        }
+        match (options.destinations, local) {
+            (true, SocketAddr::V4(_)) => socket.set_option(libc::SOL_IP, libc::IP_RECVORIGDSTADDR, 1)?,
+            (true, SocketAddr::V6(_)) => socket.set_option(libc::SOL_IPV6, libc::IPV6_RECVORIGDSTADDR, 1)?,
+            (false, _) => {}
         }
         Ok(socket)
     }
@@ -233,10 +241,7 @@ impl UdpSocket {
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-        let pointer = ptr::from_ref(&value).cast();
-        // SAFETY: pointer and length describe `value`, which outlives the call.
-        checked(unsafe { libc::setsockopt(self.as_raw_fd(), level, name, pointer, socklen::<libc::c_int>()) })
-            .map(drop)
+        option::set(self.as_raw_fd(), level, name, value)
     }
 }
 
@@ -250,10 +255,6 @@ impl AsRawFd for UdpSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
-}
-
-fn clamped(bytes: usize) -> libc::c_int {
-    libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX)
 }
 
 fn unknown_family() -> io::Error {

@@ -1,0 +1,185 @@
+//! Which datapath forwards: what was asked for, and what this machine can do.
+
+use std::str::FromStr;
+use std::{fmt, io};
+
+use mediaha_media::{Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamId, StreamPlan};
+use mediaha_time::Time;
+use serde_json::json;
+
+use super::ephemeral::Ephemeral;
+use super::{RelayConfig, SocketsDatapath, SteeredDatapath, TallySnapshot, Unsteerable};
+use crate::failure::Failure;
+use crate::record::{Level, Record, Records};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DatapathChoice {
+    /// The fastest that works here and takes nothing from other programs.
+    #[default]
+    Auto,
+    /// One socket a port.
+    Sockets,
+    /// One socket a worker, or no start.
+    Steered,
+}
+
+impl FromStr for DatapathChoice {
+    type Err = UnknownDatapath;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDatapath> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "sockets" => Ok(Self::Sockets),
+            "steered" => Ok(Self::Steered),
+            _ => Err(UnknownDatapath(text.to_owned())),
+        }
+    }
+}
+
+/// There is no datapath of this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownDatapath(String);
+
+impl fmt::Display for UnknownDatapath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\"{}\" is no datapath: write auto, sockets or steered", self.0)
+    }
+}
+
+impl std::error::Error for UnknownDatapath {}
+
+/// The datapath that was chosen.
+#[derive(Debug)]
+pub enum Relay {
+    /// One socket a port.
+    Sockets(SocketsDatapath),
+    /// One socket a worker.
+    Steered(SteeredDatapath),
+}
+
+/// Why no datapath could be started.
+#[derive(Debug)]
+pub enum RelayError {
+    /// Steering was asked for and cannot be had.
+    Unsteerable(Unsteerable),
+    /// No file descriptor or thread is left.
+    Resources(io::Error),
+}
+
+impl Relay {
+    /// Starts what is asked for, or the best that can be had; says why it is that one.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn start(
+        choice: DatapathChoice,
+        config: &RelayConfig,
+        records: &Records,
+        failure: &Failure,
+    ) -> Result<(Self, String), RelayError> {
+        let steered = || SteeredDatapath::start(config, records.clone(), failure.clone());
+        let sockets = |why: String| {
+            let started = SocketsDatapath::start(config, records.clone(), failure.clone());
+            started.map(|datapath| (Self::Sockets(datapath), why)).map_err(RelayError::Resources)
+        };
+        let exposed = exposed(config);
+        match choice {
+            DatapathChoice::Sockets => sockets("asked for".to_owned()),
+            DatapathChoice::Steered => {
+                let datapath = steered().map_err(RelayError::Unsteerable)?;
+                if let Some(exposed) = exposed {
+                    let facts = json!({ "why": exposed, "hint": RESERVE });
+                    records.push(Record::now(Level::Warning, "ports_not_ours_alone", facts));
+                }
+                Ok((Self::Steered(datapath), "asked for".to_owned()))
+            }
+            DatapathChoice::Auto => match exposed {
+                Some(exposed) => sockets(format!("{exposed}; {RESERVE}")),
+                None => match steered() {
+                    Ok(datapath) => Ok((Self::Steered(datapath), "it works here, and costs least".to_owned())),
+                    Err(error) => sockets(error.to_string()),
+                },
+            },
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sockets(_) => "sockets",
+            Self::Steered(_) => "steered",
+        }
+    }
+
+    /// What each worker has counted.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<TallySnapshot> {
+        match self {
+            Self::Sockets(datapath) => datapath.tallies(),
+            Self::Steered(datapath) => datapath.tallies(),
+        }
+    }
+
+    /// Measures how busy the workers were since the last call, which [`Datapath::load`] tells until the next one, and sees
+    /// whether they work at all. To be called every half a second or so.
+    pub fn sample(&mut self, now: Time) {
+        match self {
+            Self::Sockets(datapath) => datapath.sample(now),
+            Self::Steered(datapath) => datapath.sample(now),
+        }
+    }
+
+    fn datapath(&self) -> &dyn Datapath {
+        match self {
+            Self::Sockets(datapath) => datapath,
+            Self::Steered(datapath) => datapath,
+        }
+    }
+
+    fn datapath_mut(&mut self) -> &mut dyn Datapath {
+        match self {
+            Self::Sockets(datapath) => datapath,
+            Self::Steered(datapath) => datapath,
+        }
+    }
+}
+
+impl Datapath for Relay {
+    fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
+        self.datapath_mut().open(interface)
+    }
+
+    fn close(&mut self, ports: PortPair) {
+        self.datapath_mut().close(ports);
+    }
+
+    fn install(&mut self, stream: StreamId, plan: StreamPlan, now: Time) {
+        self.datapath_mut().install(stream, plan, now);
+    }
+
+    fn remove(&mut self, stream: StreamId) {
+        self.datapath_mut().remove(stream);
+    }
+
+    fn counters(&self, stream: StreamId) -> Option<[SideCounters; 2]> {
+        self.datapath().counters(stream)
+    }
+
+    fn load(&self) -> Load {
+        self.datapath().load()
+    }
+}
+
+const RESERVE: &str = "reserve the media ports: sysctl net.ipv4.ip_local_reserved_ports";
+
+/// Why a program that asks for any port may be given one that is steered.
+fn exposed(config: &RelayConfig) -> Option<String> {
+    match Ephemeral::of_this_host() {
+        Ok(ephemeral) => ephemeral
+            .first_in(&config.ports)
+            .map(|port| format!("port {port} and others are given to programs that ask for any port")),
+        Err(error) => Some(format!("which ports are given to programs that ask for any cannot be read: {error}")),
+    }
+}

@@ -1,0 +1,73 @@
+//! The sockets that all steered datagrams arrive at.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::sys::udp::{Options, UdpSocket};
+
+/// Bytes of receive queue to ask for, for all ports of a worker. The kernel doubles it and charges some 770 bytes for a packet
+/// of G.711: room for the packets that come in 25 ms when a core is full. Older ones would be worth little.
+const RECEIVE_BUFFER: usize = 2 << 20;
+
+/// For each worker one socket of each address family that is in use. They are bound on loopback, to any port: what counts is
+/// where the switch sends them datagrams from.
+#[derive(Debug)]
+pub(super) struct Inlets {
+    /// Those of a worker are neighbours.
+    sockets: Vec<Arc<UdpSocket>>,
+    /// The loopback address of each family.
+    families: Vec<IpAddr>,
+    /// What each had dropped when it was last asked.
+    drops: Vec<u32>,
+}
+
+impl Inlets {
+    /// Binds the sockets of so many workers.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn bind(addresses: &[IpAddr], workers: usize) -> io::Result<Self> {
+        let loopbacks: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let used = |family: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == family.is_ipv4());
+        let families: Vec<IpAddr> = loopbacks.into_iter().filter(used).collect();
+        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), destinations: true, ..Options::default() };
+        let all = (0..workers).flat_map(|_| families.iter());
+        let bind = |&family| UdpSocket::bind((family, 0).into(), &options).map(Arc::new);
+        let sockets = all.map(bind).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { drops: vec![0; sockets.len()], sockets, families })
+    }
+
+    /// All of them, in the order of their numbers.
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &UdpSocket> {
+        self.sockets.iter().map(|socket| &**socket)
+    }
+
+    /// Those of one worker.
+    pub(super) fn of(&self, worker: usize) -> &[Arc<UdpSocket>] {
+        let families = self.families.len();
+        &self.sockets[worker * families..][..families]
+    }
+
+    /// The number of the socket at which the worker hears what is sent to `address`.
+    pub(super) fn number(&self, worker: usize, address: IpAddr) -> usize {
+        let family = self.families.iter().position(|family| family.is_ipv4() == address.is_ipv4());
+        worker * self.families.len() + family.unwrap_or(0)
+    }
+
+    /// The socket of this number.
+    pub(super) fn socket(&self, number: usize) -> &UdpSocket {
+        &self.sockets[number]
+    }
+
+    /// How many datagrams have found the queues of a worker full since this was last asked.
+    pub(super) fn overflowed(&mut self, worker: usize) -> u64 {
+        let families = self.families.len();
+        let numbers = worker * families..(worker + 1) * families;
+        let of_socket = |number: usize| {
+            let drops = self.sockets[number].drops().unwrap_or(self.drops[number]);
+            u64::from(drops.wrapping_sub(std::mem::replace(&mut self.drops[number], drops)))
+        };
+        numbers.map(of_socket).sum()
+    }
+}

@@ -1,0 +1,29 @@
+//! One socket for all ports of a worker: a small program in the kernel gives it every datagram for a port that is open.
+//!
+//! ```text
+//!  a datagram for an open port ──▶ [switch: sk_lookup program] ──▶ inlet ──▶ worker ──▶ outlet: raw socket ──▶ the other party
+//!                                     ▲ table of ports                        ▲ Install, Remove
+//!                                     └────────────── control ────────────────┘
+//! ```
+//!
+//! A call costs entries in tables, no file descriptors. Packets are received in batches with the address that they were sent to,
+//! and leave in batches with headers that are written in front of them where they lie, since they need another source port
+//! each time. Opening a port is a store into memory that the program reads.
+//!
+//! It takes `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`, and Linux 5.9. Nothing is pinned: with the process the program is gone,
+//! however the process ends, so that there is nothing left over to be taken over.
+
+mod datapath;
+mod early;
+mod header;
+mod inlets;
+mod outlet;
+mod program;
+mod rehearsal;
+mod switch;
+mod table;
+mod unsteerable;
+mod worker;
+
+pub use datapath::SteeredDatapath;
+pub use unsteerable::{Rival, Unsteerable};

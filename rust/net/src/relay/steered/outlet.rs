@@ -1,0 +1,100 @@
+//! The way out: packets leave in batches, with the address and port of the call as their source.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::header;
+use crate::relay::tally::Tally;
+use crate::sys::RawSocket;
+use crate::sys::transit::{Arrivals, Departures};
+use crate::sys::udp::{Options, UdpSocket};
+
+/// Bytes of send queue to ask for: several batches. A packet that finds it full is worth less than those behind it.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// One worker's way out of all addresses.
+pub(super) struct Outlet {
+    ways: Vec<Way>,
+    /// From where to where each arrival goes, by its index.
+    routes: Box<[Option<Route>]>,
+}
+
+struct Way {
+    address: IpAddr,
+    socket: RawSocket,
+    departures: Departures,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    from: SocketAddr,
+    to: SocketAddr,
+}
+
+impl Outlet {
+    /// For batches of up to `count` packets.
+    ///
+    /// # Errors
+    /// The kernel's: it takes `CAP_NET_RAW`.
+    pub(super) fn new(addresses: &[IpAddr], count: usize) -> io::Result<Self> {
+        let way = |&address| {
+            let socket = RawSocket::bind(address, SEND_BUFFER)?;
+            Ok(Way { address, socket, departures: Departures::new(count) })
+        };
+        let ways = addresses.iter().map(way).collect::<io::Result<_>>()?;
+        Ok(Self { ways, routes: vec![None; count].into_boxed_slice() })
+    }
+
+    /// Lets the arrival at `index` leave with the next [`Self::flush`], from one of our addresses.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        arrivals: &mut Arrivals,
+        index: usize,
+        from: SocketAddr,
+        to: SocketAddr,
+        tally: &Tally,
+    ) {
+        let (headroom, payload) = arrivals.headroom(index);
+        let headers = header::write(headroom, payload, from, to);
+        match (headers, self.ways.iter_mut().find(|way| way.address == from.ip())) {
+            (Some(bytes), Some(way)) => {
+                self.routes[index] = Some(Route { from, to });
+                way.departures.push(index, bytes, to);
+            }
+            _ => detour(payload, from, to, tally),
+        }
+    }
+
+    /// Sends what was pushed. A packet that the kernel does not take is dropped and counted: media that waits is worth
+    /// nothing, and the others must not wait for it.
+    pub(super) fn flush(&mut self, arrivals: &mut Arrivals, tally: &Tally) {
+        for way in &mut self.ways {
+            while let Some(first) = way.departures.first() {
+                match way.departures.send(arrivals, &way.socket) {
+                    Ok(sent) => tally.sent.add(sent as u64),
+                    Err(error) => {
+                        way.departures.skip();
+                        match self.routes[first] {
+                            // It is longer than the interface takes, and must be cut.
+                            Some(Route { from, to }) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                                detour(arrivals.headroom(first).1, from, to, tally);
+                            }
+                            _ => tally.unsent.add(1),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends one packet by a socket that is bound to its port for as long as that takes: slow, but the kernel cuts what is too long.
+/// What arrives meanwhile is steered as ever.
+pub(super) fn detour(bytes: &[u8], from: SocketAddr, to: SocketAddr, tally: &Tally) {
+    let sent = UdpSocket::bind(from, &Options::default()).and_then(|socket| socket.send_to(bytes, to));
+    match sent {
+        Ok(()) => tally.sent.add(1),
+        Err(_) => tally.unsent.add(1),
+    }
+}

@@ -1,0 +1,106 @@
+//! The streams of one worker, found by the port that a packet came to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use mediaha_media::{Component, Side, Stream, StreamCounters, StreamId, StreamPlan, Verdict};
+use mediaha_time::Time;
+
+use crate::relay::slab::Slab;
+
+/// A slab of streams, and for each port of each address whose it is.
+#[derive(Debug)]
+pub(super) struct Table {
+    streams: Slab<Stream>,
+    addresses: Vec<IpAddr>,
+    first_port: u16,
+    /// For each address one entry a port: zero, or the stream's place in the slab, a bit for the side and a bit for the
+    /// component, plus one.
+    ports: Vec<Box<[u32]>>,
+}
+
+impl Table {
+    /// Without streams.
+    pub(super) fn new(addresses: &[IpAddr], ports: &RangeInclusive<u16>) -> Self {
+        let empty = vec![0; ports.len()].into_boxed_slice();
+        Self {
+            streams: Slab::default(),
+            addresses: addresses.to_vec(),
+            first_port: *ports.start(),
+            ports: vec![empty; addresses.len()],
+        }
+    }
+
+    /// What becomes of a packet; `None` if the port it came to is no stream's.
+    #[inline]
+    pub(super) fn packet(
+        &mut self,
+        bytes: &[u8],
+        source: SocketAddr,
+        destination: SocketAddr,
+        now: Time,
+    ) -> Option<Verdict> {
+        let entry = self.entry(destination).and_then(|entry| entry.checked_sub(1))?;
+        let side = if entry & 2 == 0 { Side::A } else { Side::B };
+        let component = if entry & 1 == 0 { Component::Rtp } else { Component::Rtcp };
+        let stream = self.streams.at(entry as usize >> 2)?;
+        Some(stream.packet(side, component, bytes, source, now))
+    }
+
+    /// Starts or changes a stream.
+    pub(super) fn install(
+        &mut self,
+        stream: StreamId,
+        plan: &StreamPlan,
+        counters: Arc<StreamCounters>,
+        now: Time,
+    ) {
+        let before = self.streams.find(stream).map(|(place, entry)| (place, *entry.plan()));
+        let place = if let Some((place, before)) = before {
+            self.mark(&before, place, false);
+            if let Some((_, entry)) = self.streams.find(stream) {
+                entry.replan(*plan, now);
+            }
+            place
+        } else {
+            self.streams.insert(stream, Stream::new(*plan, counters, now)).0
+        };
+        self.mark(plan, place, true);
+    }
+
+    /// Ends a stream.
+    pub(super) fn remove(&mut self, stream: StreamId) {
+        if let Some((place, entry)) = self.streams.remove(stream) {
+            self.mark(entry.plan(), place, false);
+        }
+    }
+
+    /// Writes into the entries of the plan's ports that they are the stream's at `place`, or that they no longer are.
+    fn mark(&mut self, plan: &StreamPlan, place: usize, present: bool) {
+        for side in Side::BOTH {
+            for component in [Component::Rtp, Component::Rtcp] {
+                let number = place * 4 + side.index() * 2 + component.index() + 1;
+                // There are fewer streams than ports.
+                let number = u32::try_from(number).unwrap_or(0);
+                let Some(entry) = self.entry_mut(plan.side(side).local(component)) else { continue };
+                if present {
+                    *entry = number;
+                } else if *entry == number {
+                    *entry = 0;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn entry(&self, port: SocketAddr) -> Option<u32> {
+        let address = self.addresses.iter().position(|&address| address == port.ip())?;
+        self.ports[address].get(usize::from(port.port().checked_sub(self.first_port)?)).copied()
+    }
+
+    fn entry_mut(&mut self, port: SocketAddr) -> Option<&mut u32> {
+        let address = self.addresses.iter().position(|&address| address == port.ip())?;
+        self.ports[address].get_mut(usize::from(port.port().checked_sub(self.first_port)?))
+    }
+}

@@ -1,0 +1,192 @@
+//! A worker thread: one socket for everything, batches in, batches out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use mediaha_media::{StreamPlan, Verdict};
+use mediaha_time::Time;
+
+use super::datapath::{Command, Install};
+use super::early::{Early, EarlyPacket};
+use super::outlet::{self, Outlet};
+use super::table::Table;
+use crate::relay::RelayConfig;
+use crate::relay::mailbox::Mailbox;
+use crate::relay::pace::Pace;
+use crate::relay::tally::Tally;
+use crate::sys::transit::Arrivals;
+use crate::sys::udp::UdpSocket;
+use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers};
+
+/// How many packets one call receives or sends: more would save nothing, and what is worked on at once fits the cache.
+pub(super) const BATCH: usize = 64;
+/// How many batches of one socket are forwarded before the others, and control, have their turn.
+const BATCHES_MAX: usize = 4;
+/// How many commands are carried out before packets are looked for again.
+const COMMANDS_MAX: usize = 64;
+/// The token of the mailbox's bell; the sockets have smaller ones.
+const BELL: u64 = u64::MAX;
+
+/// What one thread owns.
+pub(super) struct Worker {
+    epoll: Epoll,
+    events: Events,
+    /// One for each address family.
+    inlets: Vec<Arc<UdpSocket>>,
+    outlet: Outlet,
+    arrivals: Arrivals,
+    table: Table,
+    early: Early,
+    pace: Pace,
+    mailbox: Arc<Mailbox<Command>>,
+    tally: Arc<Tally>,
+}
+
+/// What a look has found.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    packets: usize,
+    /// There may be more.
+    more: bool,
+}
+
+impl Worker {
+    /// A worker without streams, that receives from `inlets`.
+    ///
+    /// # Errors
+    /// The kernel's: no file descriptor is left, or it takes `CAP_NET_RAW`.
+    pub(super) fn new(
+        config: &RelayConfig,
+        inlets: Vec<Arc<UdpSocket>>,
+        mailbox: Arc<Mailbox<Command>>,
+        tally: Arc<Tally>,
+    ) -> io::Result<Self> {
+        let addresses = config.distinct_addresses();
+        let epoll = Epoll::new()?;
+        epoll.add(&mailbox.bell, BELL, Trigger::Level)?;
+        for (token, inlet) in (0..).zip(&inlets) {
+            epoll.add(&**inlet, token, Trigger::Level)?;
+        }
+        Ok(Self {
+            epoll,
+            events: Events::new(inlets.len() + 1),
+            inlets,
+            outlet: Outlet::new(&addresses, BATCH)?,
+            arrivals: Arrivals::new(BATCH),
+            table: Table::new(&addresses, &config.ports),
+            early: Early::default(),
+            pace: Pace::new(config.coalesce, monotonic()),
+            mailbox,
+            tally,
+        })
+    }
+
+    /// Works until the mailbox says stop.
+    ///
+    /// # Panics
+    /// If the kernel refuses to wait: without that nothing can be relayed, and whoever runs this thread must know.
+    pub(super) fn run(mut self) {
+        // Without it a pause is 50 µs longer than asked for; nothing depends on it.
+        let _ = precise_timers();
+        let mut done_at = monotonic();
+        while !self.mailbox.is_stopping() {
+            let pausing = self.pace.pauses(done_at);
+            if !pausing {
+                self.epoll.wait(&mut self.events, None).expect("epoll waits");
+                if self.events.iter().any(|ready| ready.token == BELL) {
+                    self.mailbox.bell.drain();
+                }
+            }
+            let woken_at = monotonic();
+            let found = self.look(woken_at);
+            self.pace.found(found.packets, woken_at);
+            done_at = monotonic();
+            self.tally.wakeups.add(1);
+            self.tally.busy_ns.add(u64::try_from(done_at.since(woken_at).as_nanos()).unwrap_or(0));
+            // A batch that was not full has left nothing behind: more is worth waiting for.
+            if pausing && !found.more {
+                thread::sleep(self.pace.pause());
+            }
+        }
+    }
+
+    /// Forwards what is there, and does what control says.
+    fn look(&mut self, now: Time) -> Found {
+        let mut found = Found::default();
+        for inlet in 0..self.inlets.len() {
+            let of_inlet = self.forward(inlet, now);
+            found.packets += of_inlet.packets;
+            found.more |= of_inlet.more;
+        }
+        // With nothing received there may still be something to do.
+        self.obey(now);
+        found
+    }
+
+    fn forward(&mut self, inlet: usize, now: Time) -> Found {
+        let mut found = Found::default();
+        for _ in 0..BATCHES_MAX {
+            let Ok(received) = self.arrivals.receive(&self.inlets[inlet]) else {
+                return Found { more: false, ..found };
+            };
+            // After the packets have been received, and before they are looked at: a party that sends as soon as its SDP is
+            // answered is then known, since the command was given before the answer was sent.
+            self.obey(now);
+            self.tally.received.add(received as u64);
+            self.dispatch(now);
+            found = Found { packets: found.packets + received, more: self.arrivals.is_full() };
+            if !found.more {
+                break;
+            }
+        }
+        found
+    }
+
+    fn dispatch(&mut self, now: Time) {
+        for index in 0..self.arrivals.len() {
+            let Some(arrival) = self.arrivals.at(index) else { continue };
+            match self.table.packet(arrival.bytes, arrival.source, arrival.destination, now) {
+                Some(Verdict::Forward { from, to, .. }) => {
+                    self.outlet.push(&mut self.arrivals, index, from, to, &self.tally);
+                }
+                Some(Verdict::Drop(_)) => {}
+                None => {
+                    self.tally.unclaimed.add(1);
+                    self.early.keep(arrival.bytes, arrival.source, arrival.destination, now);
+                }
+            }
+        }
+        self.outlet.flush(&mut self.arrivals, &self.tally);
+    }
+
+    fn obey(&mut self, now: Time) {
+        for _ in 0..COMMANDS_MAX {
+            match self.mailbox.take() {
+                Some(Command::Install(install)) => self.install(*install, now),
+                Some(Command::Remove(stream)) => self.table.remove(stream),
+                None => return,
+            }
+        }
+        // Come back for the others, even if no packet does.
+        self.mailbox.bell.ring();
+    }
+
+    /// What came to the stream's ports before is forwarded before anything that comes from here on.
+    fn install(&mut self, install: Install, now: Time) {
+        let Install { stream, plan, counters, now: installed_at } = install;
+        self.table.install(stream, &plan, counters, installed_at);
+        for early in self.early.take(&ports(&plan), now) {
+            let EarlyPacket { bytes, source, destination, .. } = early;
+            if let Some(Verdict::Forward { from, to, .. }) = self.table.packet(&bytes, source, destination, now) {
+                outlet::detour(&bytes, from, to, &self.tally);
+            }
+        }
+    }
+}
+
+fn ports(plan: &StreamPlan) -> [SocketAddr; 4] {
+    let [a, b] = plan.sides.map(|side| side.local);
+    [a.rtp, a.rtcp, b.rtp, b.rtcp]
+}

@@ -1,0 +1,258 @@
+//! Small programs that the kernel runs for us (`bpf(2)`): maps, and a program that chooses the socket of a datagram.
+//!
+//! Everything here ends with its descriptor: when the process is gone, so are program, maps and link.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use super::shared::SharedBytes;
+
+const MAP_CREATE: libc::c_int = 0;
+const MAP_UPDATE_ELEM: libc::c_int = 2;
+const PROG_LOAD: libc::c_int = 5;
+const LINK_CREATE: libc::c_int = 28;
+
+const MAP_TYPE_ARRAY: u32 = 2;
+const MAP_TYPE_SOCKMAP: u32 = 15;
+const MAP_MMAPABLE: u32 = 1 << 10;
+const PROG_TYPE_SK_LOOKUP: u32 = 30;
+const ATTACH_SK_LOOKUP: u32 = 36;
+
+/// Bytes of the verifier's complaint that are kept.
+const COMPLAINT_BYTES: usize = 16 * 1024;
+/// The longest name that the kernel shows for a map or program, with its final zero.
+const NAME_BYTES: usize = 16;
+
+/// Memory that a program and this process share: one value of an array.
+#[derive(Debug)]
+pub struct SharedMap {
+    fd: OwnedFd,
+    length: usize,
+}
+
+impl SharedMap {
+    /// `length` zeroes.
+    ///
+    /// # Errors
+    /// The kernel's: not permitted, older than Linux 5.5, or no memory.
+    pub fn new(name: &str, length: u32) -> io::Result<Self> {
+        let fd = create_map(name, MAP_TYPE_ARRAY, length, 1, MAP_MMAPABLE)?;
+        Ok(Self { fd, length: length as usize })
+    }
+
+    /// The bytes as this process sees them, for as long as it likes.
+    ///
+    /// # Errors
+    /// The kernel's, when there is no room in the address space.
+    pub fn bytes(&self) -> io::Result<SharedBytes> {
+        SharedBytes::map(&self.fd, self.length)
+    }
+}
+
+impl AsRawFd for SharedMap {
+    fn as_raw_fd(&self) -> libc::c_int {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Numbered sockets that a program can give datagrams to.
+#[derive(Debug)]
+pub struct SocketMap(OwnedFd);
+
+impl SocketMap {
+    /// Room for `count` sockets.
+    ///
+    /// # Errors
+    /// The kernel's: not permitted, or no memory.
+    pub fn new(name: &str, count: u32) -> io::Result<Self> {
+        create_map(name, MAP_TYPE_SOCKMAP, 8, count, 0).map(Self)
+    }
+
+    /// Puts a bound UDP socket at `number`. It is taken out when it is closed.
+    ///
+    /// # Errors
+    /// The kernel's: there is no such number, or sockets of this kind cannot be in a map (before Linux 5.7).
+    pub fn put(&self, number: u32, socket: &impl AsFd) -> io::Result<()> {
+        let value = u64::from(socket.as_fd().as_raw_fd().unsigned_abs());
+        let attributes = Element {
+            map: raw(&self.0),
+            padding: 0,
+            key: ptr::from_ref(&number) as u64,
+            value: ptr::from_ref(&value) as u64,
+            flags: 0,
+        };
+        // SAFETY: key and value are of the map's sizes and outlive the call.
+        unsafe { bpf(MAP_UPDATE_ELEM, &attributes) }.map(drop)
+    }
+}
+
+impl AsRawFd for SocketMap {
+    fn as_raw_fd(&self) -> libc::c_int {
+        self.0.as_raw_fd()
+    }
+}
+
+/// A loaded program that is run for each datagram that looks for its socket.
+#[derive(Debug)]
+pub struct LookupProgram(OwnedFd);
+
+impl LookupProgram {
+    /// Has the kernel check and translate `instructions`, eight bytes each in its byte order.
+    ///
+    /// # Errors
+    /// `PermissionDenied`: this takes `CAP_BPF` and `CAP_NET_ADMIN`. `InvalidInput`: before Linux 5.9 there are no such
+    /// programs. `InvalidData`: the kernel refuses this one, and the error says with which words.
+    pub fn load(name: &str, instructions: &[u64]) -> io::Result<Self> {
+        match load(name, instructions, &mut []) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // EACCES is the verifier's, EPERM means the caller.
+                if error.raw_os_error() == Some(libc::EPERM) {
+                    Err(error)
+                } else {
+                    Err(complaint(name, instructions))
+                }
+            }
+            loaded => loaded.map(Self),
+        }
+    }
+
+    /// Runs it in this process's network namespace until the link is dropped.
+    ///
+    /// # Errors
+    /// The kernel's: not permitted, or too many programs are attached.
+    pub fn attach(&self) -> io::Result<Link> {
+        let namespace = std::fs::File::open("/proc/thread-self/ns/net")?;
+        let attributes = LinkCreate {
+            program: raw(&self.0),
+            target: namespace.as_raw_fd().unsigned_abs(),
+            attach_type: ATTACH_SK_LOOKUP,
+            flags: 0,
+        };
+        // SAFETY: a link is made, and there are no pointers.
+        unsafe { make(LINK_CREATE, &attributes) }.map(Link)
+    }
+}
+
+/// A program at work.
+#[derive(Debug)]
+pub struct Link(#[allow(dead_code)] OwnedFd); // It is there to be dropped.
+
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_bytes: u32,
+    value_bytes: u32,
+    entries: u32,
+    flags: u32,
+    inner_map: u32,
+    numa_node: u32,
+    name: [u8; NAME_BYTES],
+}
+
+#[repr(C)]
+struct Element {
+    map: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct ProgramLoad {
+    program_type: u32,
+    instruction_count: u32,
+    instructions: u64,
+    licence: u64,
+    log_level: u32,
+    log_bytes: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; NAME_BYTES],
+    interface: u32,
+    attach_type: u32,
+}
+
+#[repr(C)]
+struct LinkCreate {
+    program: u32,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+fn create_map(name: &str, map_type: u32, value_bytes: u32, entries: u32, flags: u32) -> io::Result<OwnedFd> {
+    let attributes = MapCreate {
+        map_type,
+        key_bytes: 4,
+        value_bytes,
+        entries,
+        flags,
+        inner_map: 0,
+        numa_node: 0,
+        name: padded(name),
+    };
+    // SAFETY: a map is made, and there are no pointers.
+    unsafe { make(MAP_CREATE, &attributes) }
+}
+
+fn load(name: &str, instructions: &[u64], log: &mut [u8]) -> io::Result<OwnedFd> {
+    const LICENCE: &CStr = c"MIT OR Apache-2.0";
+    let attributes = ProgramLoad {
+        program_type: PROG_TYPE_SK_LOOKUP,
+        instruction_count: u32::try_from(instructions.len()).unwrap_or(u32::MAX),
+        instructions: instructions.as_ptr() as u64,
+        licence: LICENCE.as_ptr() as u64,
+        log_level: u32::from(!log.is_empty()),
+        log_bytes: u32::try_from(log.len()).unwrap_or(0),
+        log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
+        kernel_version: 0,
+        flags: 0,
+        name: padded(name),
+        interface: 0,
+        attach_type: ATTACH_SK_LOOKUP,
+    };
+    // SAFETY: a program is made; the pointers and counts describe slices that outlive the call; the log is exclusively borrowed.
+    unsafe { make(PROG_LOAD, &attributes) }
+}
+
+/// Why the verifier refuses a program, in its own words.
+fn complaint(name: &str, instructions: &[u64]) -> io::Error {
+    let mut log = vec![0; COMPLAINT_BYTES];
+    if load(name, instructions, &mut log).is_ok() {
+        return io::Error::other("the kernel refused a program, and then did not");
+    }
+    let text = log.split(|&byte| byte == 0).next().unwrap_or_default();
+    io::Error::new(io::ErrorKind::InvalidData, String::from_utf8_lossy(text).into_owned())
+}
+
+/// # Safety
+/// `command` makes a descriptor, and what `attributes` points to is what it expects, for as long as the call takes.
+unsafe fn make<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { bpf(command, attributes) }?;
+    // SAFETY: the kernel just made this descriptor, and nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// # Safety
+/// What `attributes` points to is what `command` expects, for as long as the call takes.
+unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_int> {
+    // SAFETY: pointer and size describe `attributes`; the rest is the caller's promise.
+    let returned = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) };
+    super::checked(libc::c_int::try_from(returned).unwrap_or(-1))
+}
+
+fn padded(name: &str) -> [u8; NAME_BYTES] {
+    let mut padded = [0; NAME_BYTES];
+    let length = name.len().min(NAME_BYTES - 1);
+    padded[..length].copy_from_slice(&name.as_bytes()[..length]);
+    padded
+}
+
+fn raw(fd: &OwnedFd) -> u32 {
+    fd.as_raw_fd().unsigned_abs()
+}
