@@ -115,9 +115,15 @@ impl Nets {
             (Act::Answer, Phase::Ringing) => self.answer(index, now),
             (Act::Change, Phase::Talking) if !self.quiet => self.change(index, now),
             (Act::Confirm, Phase::Changed) => self.confirm(index, now),
-            (Act::Hangup, Phase::Idle | Phase::Gone) => {}
-            (Act::Hangup, _) => self.hang_up(index, now),
+            (Act::Hangup, phase) if phase != Phase::Idle && !self.quiet => self.end(index, now),
             _ => {}
+        }
+    }
+
+    /// The call ends now, if it has not already.
+    pub(crate) fn end(&mut self, index: usize, now: Time) {
+        if !matches!(self.calls[index].phase, Phase::Idle | Phase::Gone) {
+            self.hang_up(index, now);
         }
     }
 

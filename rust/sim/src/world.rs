@@ -139,7 +139,7 @@ impl World {
             Happens::Settled => {
                 self.check_settled();
                 for call in 0..self.nets.calls.len() {
-                    self.nets.act(call, Act::Hangup, self.now);
+                    self.nets.end(call, self.now);
                 }
             }
             Happens::Empty => self.check_empty(),
