@@ -164,9 +164,9 @@ class Story:
     def silent(self, send, *, unreachable=False):
         return self.happens(Unanswered(send.ref, unreachable))
 
-    def asks(self, party, method, body=b"", *, headers=(), cseq=None, contact=None):
-        """A party's request inside its dialog, as it would write it."""
-        dialog = self.call.leg(party).dialog
+    def asks(self, party, method, body=b"", *, headers=(), cseq=None, contact=None, dialog=None):
+        """A party's request inside its dialog, as it would write it; ``dialog``: a fork's, while it rings."""
+        dialog = dialog or self.call.leg(party).dialog
         self._serials[party] = cseq if cseq is not None else self._serials[party] + 1
         fields = [
             ("Via", "SIP/2.0/UDP 203.0.113.5:5062;branch=z9hG4bKin"),

@@ -271,7 +271,7 @@ async def _asked(world, method, uri, **headers):
     ("INVITE", "sip:x@nowhere.test", {}, 404),
     ("INVITE", "sips:x@desk.test", {}, 416),
     ("INVITE", "sip:x@desk.test", {"Max_Forwards": "0"}, 483),
-    ("INVITE", "sip:x@desk.test", {"Require": "100rel"}, 420),
+    ("INVITE", "sip:x@desk.test", {"Require": "precondition"}, 420),
     ("INVITE", "sip:x@desk.test", {"Require": 'a, "100rel'}, 400),
     ("REGISTER", "sip:desk.test", {}, 405),
     ("FROBNICATE", "sip:desk.test", {}, 501),
@@ -285,7 +285,7 @@ async def test_requests_outside_calls(method, uri, headers, status):
         if status in {405, 501}:
             assert "INVITE" in response.headers.get("Allow")
         if status == 420:
-            assert response.headers.get("Unsupported") == "100rel"
+            assert response.headers.get("Unsupported") == "precondition"
 
 
 async def test_an_invite_that_comes_by_two_ways_is_taken_once():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
-from mediaha.nets.call import Answered, Idle, Offering, Over, Party, Purpose, wake_at
+from mediaha.nets.call import Answered, AwaitingAck, Idle, Offering, Over, Party, Purpose, Ringing, Trying, wake_at
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -29,11 +29,13 @@ from mediaha.nets.written import adopted, read_back, write_down
 from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
 
 CHANCES = st.integers(min_value=0, max_value=2**16)
-METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, "BYE", "INFO", "MESSAGE", "OPTIONS"]
-KIND = [100, 180, 183, *[200] * 30, 491, 491, 491]
+METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, *["PRACK"] * 2, "BYE", "INFO", "MESSAGE", "OPTIONS"]
+KIND = [100, 180, *[183] * 3, *[200] * 30, 491, 491, 491]
+RINGS = [180, *[183] * 4, 200]
 UNKIND = [408, 422, 422, 481, 486, 487, 488, 500, 501, 503, 302]
+RELIABLY = [(), (("Supported", "100rel"),), (("Require", "100rel"),)]
 TIMERS = [(), (), (("Supported", "timer"), ("Session-Expires", "100")), (("Session-Expires", "90;refresher=uas"),)]
-ALLOWS = [(), (("Allow", "INVITE, UPDATE"),), (("Allow", "INVITE"),)]
+ALLOWS = [(), *[(("Allow", "INVITE, UPDATE"),)] * 3, (("Allow", "INVITE"),)]
 BODIES = [b"", *[OFFER] * 4, *[ANSWER] * 4, sdp(port=4002, version=2), b"nonsense"]
 
 
@@ -48,8 +50,10 @@ class Chaos(Story):
         self.finals = {}
         self.awaiting_ack = []
         self.drops = 0
-        self.rings = True
-        super().__init__(invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS)))
+        self.offered = ""
+        self.calm = self.draw() % 2
+        self.rseq = 0
+        super().__init__(invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS) + self.pick(RELIABLY)))
 
     def draw(self):
         return self.numbers.pop() if self.numbers else 0
@@ -62,6 +66,9 @@ class Chaos(Story):
         for effect in self.last:
             match effect:
                 case OfferMedia() | AnswerMedia():
+                    if isinstance(effect, OfferMedia):
+                        self.offered = effect.from_tag
+                    assert effect.from_tag == self.offered, "an answer to an offer nobody made"
                     self.pool.append(effect)
                     assert len(self.pool) == 1, "one question at a time"
                 case Send():
@@ -86,14 +93,14 @@ class Chaos(Story):
             ours = [item for item in self.call.open if item.party is party and item.purpose is Purpose.MEDIA]
             answered = isinstance(self.call.phase, Answered)
             assert len(ours) <= 1, "one INVITE of ours at a time on a leg"
-            if ours and answered:
+            if ours and answered and not isinstance(leg.exchange, AwaitingAck):
                 assert leg.exchange == Offering(ours[0].ref)
             if answered and self.call.relay is None and isinstance(leg.exchange, Idle):
                 assert not leg.pending, "who may be told is told at once"
 
     def step(self):
         self.now += self.draw() % 7 * 0.1 if self.draw() % 32 else 40.0
-        actions = [self.party, self.move, self.tick, self.lose]
+        actions = [self.party, self.tick] if self.calm else [self.party, self.move, self.tick, self.lose]
         if self.pool:
             actions += [self.speak_pool] * 4
         if self.open:
@@ -116,7 +123,12 @@ class Chaos(Story):
     def answer(self):
         if self.open:
             ref = self.pick(sorted(self.open))
-            self.respond(ref, self.pick(UNKIND if self.draw() % 24 == 0 else KIND))
+            kind = (
+                RINGS
+                if isinstance(self.call.phase, Trying | Ringing) and self.open[ref].request.method == "INVITE"
+                else KIND
+            )
+            self.respond(ref, self.pick(UNKIND if self.draw() % 24 == 0 else kind))
 
     def respond(self, ref, status):
         send = self.open[ref]
@@ -126,6 +138,10 @@ class Chaos(Story):
         contact = self.pick(["<sip:bob@198.51.100.1:5060>"] * 4 + ["<nonsense", "<sip:bob@host.test>"])
         body = self.pick(BODIES)
         headers = (*self.pick(TIMERS), *self.pick(ALLOWS), *((("Min-SE", "4000"),) if status == 422 else ()))
+        if 100 < status < 200 and self.draw() % 2:
+            self.rseq += self.draw() % 8 > 0
+            self.fork = self.pick(["far", "far", "far", "other"])
+            headers += (("Require", "100rel"), ("RSeq", str(self.rseq)))
         self.responds(send, status, body, tag=self.pick(["far", "far", "other"]), contact=contact, headers=headers)
 
     def lose(self):
@@ -138,10 +154,22 @@ class Chaos(Story):
         party = self.pick(list(Party))
         if self.draw() % 16 == 0:
             self.happens(Cancelled(self.pick([1, self.tx])))
-        elif self.call.leg(party).dialog is not None:
-            method = self.pick(METHODS)
+        elif (dialog := self.dialog_of(party)) is not None:
+            ringing = isinstance(self.call.phase, Ringing) and self.draw() % 2
+            method = "UPDATE" if ringing else self.pick(METHODS)
+            promised = self.call.reliable
+            if promised is not None and promised.sent is not None and party is Party.CALLER and self.draw() % 2:
+                method = "PRACK"
+            rack = (("RAck", f"{promised.rseq if promised else 1} 1 INVITE"),) if method == "PRACK" else ()
             self.waiting[self.tx + 1] = method
-            self.asks(party, method, self.pick(BODIES), headers=(*self.pick(TIMERS), *self.pick(ALLOWS)))
+            headers = (*self.pick(TIMERS), *self.pick(ALLOWS), *rack)
+            self.asks(party, method, self.pick(BODIES), headers=headers, dialog=dialog)
+
+    def dialog_of(self, party):
+        phase = self.call.phase
+        if party is Party.CALLEE and isinstance(phase, Ringing) and phase.forks:
+            return self.pick(phase.forks).dialog
+        return self.call.leg(party).dialog
 
     def ack(self):
         tx = self.awaiting_ack.pop(0)
@@ -154,7 +182,7 @@ class Chaos(Story):
             self.happens(Stranded("call-1", "a", "dead"))
         elif kind == 1 and self.draw() % 16 == 0:
             self.happens(Stop("stopped"))
-        else:
+        elif self.offered:  # else the pool knows of no such call
             self.moved(self.pick(["a", "b", "c"]), answered=self.draw() % 3 > 0)
 
     def tick(self):

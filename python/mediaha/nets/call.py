@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -106,6 +106,21 @@ class Invite(Struct, frozen=True, kw_only=True):
     max_forwards: int
     headers: tuple[tuple[str, str], ...]
     """Those that are passed on, see ``headers.py``."""
+    cseq: int
+    reliability: Literal["", "supported", "required"] = ""
+    """Whether the caller acknowledges provisional responses (100rel), or insists on it."""
+
+
+class Fork(Struct, frozen=True, kw_only=True):
+    """An early dialog of our INVITE to a target."""
+
+    dialog: Dialog
+    rseq: int = 0
+    """Of its last provisional response that had to be acknowledged; 0: there was none."""
+    sdp: bytes = b""
+    """What it has answered so far."""
+    agreed: bool = False
+    """That answer is acknowledged: offer and answer are complete, UPDATE may change them (RFC 3311 section 5.1)."""
 
 
 class Placing(Struct, frozen=True, tag="placing"):
@@ -140,9 +155,11 @@ class Ringing(Struct, frozen=True, tag="ringing"):
     headers: tuple[tuple[str, str], ...]
     """Of the last provisional response, as it goes to the caller."""
     early: bytes = b""
-    """The SDP of that response."""
-    early_at: str = ""
-    """The media server that took it; empty while none has."""
+    """The SDP that came last."""
+    forks: tuple[Fork, ...] = ()
+    """The early dialogs, the one that was heard from last at the end."""
+    renewed: bool = False
+    """The parties have changed the session by UPDATE; the 2xx is no answer to the INVITE's offer any more."""
 
 
 class Answered(Struct, frozen=True, tag="answered"):
@@ -195,10 +212,12 @@ class Step(StrEnum):
     """The pool's word on the answer."""
     AWAITING = "awaiting"
     """The ACK with the answer of the party that asked without an offer."""
+    HELD = "held"
+    """The PRACK of the response that brought the caller its answer: the 200 comes after it."""
 
 
 class Relay(Struct, frozen=True, kw_only=True):
-    """An INVITE or UPDATE of one party that is being carried to the other, and its answer back."""
+    """An INVITE, UPDATE or PRACK of one party with an offer, carried to the other party, and its answer back."""
 
     by: Party
     tx: int
@@ -214,7 +233,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     before: bytes = b""
     """What the other party had been told until now: it is told that again when the relay fails half-way."""
     ref: int = 0
-    """Our INVITE to the other party, while it is outstanding."""
+    """Our INVITE or UPDATE to the other party, while it is outstanding."""
     ack_cseq: int = 0
     """The CSeq of that INVITE while its 2xx waits for our ACK with the answer."""
 
@@ -235,6 +254,8 @@ class Purpose(StrEnum):
     SETUP = "setup"
     MEDIA = "media"
     """A re-INVITE: a relay's, when the relay waits for it, or else one that tells of moved media."""
+    HEEDLESS = "heedless"
+    """Its response changes nothing: a PRACK, or what was asked in an early dialog that came to nothing."""
     REFRESH = "refresh"
     """A request that only asks whether the party is still there (RFC 4028)."""
     BYE = "bye"
@@ -254,6 +275,40 @@ class Open(Struct, frozen=True, kw_only=True):
     """When we stop waiting; None: the transaction itself times out."""
     cancelled: bool = False
     back: int = 0
+
+
+class Provisional(Struct, frozen=True):
+    """A provisional response to the caller, with the media server's SDP in it or without."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    sdp: bytes
+
+
+class Reliable(Struct, frozen=True, kw_only=True):
+    """Those that the caller must acknowledge: see ``reliable.py``."""
+
+    tx: int
+    cseq: int
+    """Of the caller's INVITE."""
+    rseq: int
+    """Of the last one that was sent."""
+    acknowledged: bool = False
+    """Its PRACK has come."""
+    agreed: bool = False
+    """The answer was in one of those that are acknowledged."""
+    sent: Provisional | None = None
+    """Sent again until its PRACK; None while nothing is, or when the final response has been sent."""
+    interval: float
+    resend_at: float
+    until: float
+    waiting: tuple[Provisional, ...] = ()
+
+    @property
+    def answering(self) -> bool:
+        """Whether one of them, sent or not, has the answer to the caller's offer."""
+        sent = () if self.sent is None else (self.sent,)
+        return self.agreed or any(one.sdp for one in (*sent, *self.waiting))
 
 
 class About(StrEnum):
@@ -281,6 +336,8 @@ class Ask(Struct, frozen=True):
     party: Party
     """Whose SDP it is."""
     sdp: bytes
+    put: bool = False
+    """It is with the pool."""
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -302,6 +359,7 @@ class Call(Struct, frozen=True, kw_only=True):
     offerer: Party = Party.CALLER
     """Who made the first offer: the failover pool's idea of the caller."""
     relay: Relay | None = None
+    reliable: Reliable | None = None
     open: tuple[Open, ...] = ()
     asks: tuple[Ask, ...] = ()
     counter: int = 0
@@ -351,6 +409,8 @@ def _deadlines(call: Call) -> Iterator[float]:
             yield leg.exchange.until
         if leg.expiry is not None and isinstance(phase, Answered):
             yield from _expiries(leg.expiry)
+    if call.reliable is not None and call.reliable.sent is not None:
+        yield min(call.reliable.resend_at, call.reliable.until)
     for item in call.open:
         if item.until is not None:
             yield item.until

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Literal
 
 from mediaha.model.address import Address
 from mediaha.nets.call import Invite
+from mediaha.nets.expiry import options_untrusted
 from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
@@ -22,7 +24,15 @@ def invite_of(request: Request, host: str) -> Invite:
         called=request.to.address(),
         max_forwards=request.max_forwards,
         headers=passed_on(request),
+        cseq=request.cseq.number,
+        reliability=_reliability(request),
     )
+
+
+def _reliability(request: Request) -> Literal["", "supported", "required"]:
+    if "100rel" in options_untrusted(request, "Require"):
+        return "required"
+    return "supported" if "100rel" in options_untrusted(request, "Supported") else ""
 
 
 def _without_place(caller: NameAddr, host: str) -> str:

@@ -13,7 +13,7 @@ from mediaha.model.address import Address
 from mediaha.model.media import Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
-from mediaha.nets import ending, incall, passing, reanchor, refresh, relay, setup
+from mediaha.nets import ending, incall, passing, reanchor, refresh, relay, reliable, setup
 from mediaha.nets.call import (
     IDLE,
     About,
@@ -77,6 +77,7 @@ def begin(
     turn = Turn(call, now, rules)
     turn.learn(Party.CALLER, request)
     setup.place(turn, sdp_of(request))
+    turn.put_question()
     return turn.call, turn.effects
 
 
@@ -85,6 +86,7 @@ def decide(call: Call, event: Event, now: float, rules: Rules) -> Decision:
     turn = Turn(call, now, rules)
     _DECIDERS[type(event)](turn, event)
     reanchor.settle(turn)
+    turn.put_question()
     ending.finish(turn)
     return turn.call, turn.effects
 
@@ -116,7 +118,7 @@ def _responded(turn: Turn, event: Responded) -> None:
         passing.responded(turn, item, response)
     elif response.status < 200:
         return
-    elif item.purpose is Purpose.BYE:
+    elif item.purpose in {Purpose.BYE, Purpose.HEEDLESS}:
         turn.close(item.ref)
     elif item.purpose is Purpose.REFRESH:
         refresh.responded(turn, item, request, response)
@@ -178,6 +180,7 @@ def _tick(turn: Turn, event: Tick) -> None:
     phase, at = turn.call.phase, turn.call.place
     if isinstance(phase, Trying | Ringing) and phase.until <= now:
         setup.overdue(turn)
+    reliable.look(turn)
     if isinstance(at, Stranded) and at.until <= now:
         ending.end(turn, 503, "no media server came back in time", text="No media server")
     for party in Party:

@@ -44,8 +44,10 @@ def end(
     turn.note("ended", why=why, status=status)
     cause = reason if reason is not None else (reason_of(status, text or why),)
     waiting = call.waiting_tx
-    if isinstance(phase, Trying | Ringing) and turn.find(phase.ref) is not None:
-        give_up(turn, phase.ref, cause)
+    if isinstance(phase, Trying | Ringing):
+        turn.disregard(Party.CALLEE)
+        if turn.find(phase.ref) is not None:
+            give_up(turn, phase.ref, cause)
     _answer_waiting(turn, status, text, headers)
     turn.relay(None)
     turn.become(Ending(turn.now + 2 * turn.rules.limits.request_s_max))

@@ -61,7 +61,7 @@ def asked_untrusted(message: Message) -> Asked:
         _seconds(interval),
         _refresher(parameters),
         minimum_untrusted(message),
-        any(option == "timer" for option in options_untrusted(message)),
+        "timer" in options_untrusted(message, "Supported", "Require"),
     )
 
 
@@ -73,9 +73,9 @@ def minimum_untrusted(message: Message) -> int:
     return _seconds((message.headers.get("Min-SE") or "").partition(";")[0])
 
 
-def options_untrusted(message: Message) -> list[str]:
-    """The option tags that a message supports or requires, in lower case."""
-    values = [*message.headers.all("Supported"), *message.headers.all("Require")]
+def options_untrusted(message: Message, *fields: str) -> list[str]:
+    """The option tags in these fields of a message (``Supported``, ``Require``), in lower case."""
+    values = [value for field in fields for value in message.headers.all(field)]
     return [option.strip().lower() for value in values for option in value.split(",")]
 
 

@@ -46,7 +46,9 @@ OF_BODIES = frozenset({"content-disposition", "content-language", "content-type"
 SDP_TYPE = ("Content-Type", "application/sdp")
 ALLOW = ("Allow", ", ".join(ALLOWED))
 ABILITIES = (ALLOW, ("Supported", ", ".join(SUPPORTED)))
-"""What we say about ourselves wherever a dialog begins or a session changes."""
+"""What we say about ourselves wherever a dialog begins or a session changes ..."""
+UNRELIABLY = (ALLOW, ("Supported", ", ".join(option for option in SUPPORTED if option != "100rel")))
+"""... except in an INVITE whose provisional responses we would not acknowledge."""
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from mediaha.nets import passing, relay
-from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Party
+from mediaha.nets import early, passing, relay
+from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Party, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import bye_received
 from mediaha.nets.events import Received
 from mediaha.nets.expiry import is_too_small
+from mediaha.nets.forks import of
 from mediaha.nets.headers import ABILITIES
 from mediaha.nets.turn import Turn
-from mediaha.sip.dialog import OutOfOrder
+from mediaha.sip.dialog import Dialog, OutOfOrder
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request
 
@@ -19,11 +20,12 @@ def received(turn: Turn, event: Received) -> None:
     """A request other than ACK and CANCEL, whose method and extensions NeTS knows."""
     party, tx, request = event.party, event.tx, event.request
     leg = turn.leg(party)
-    if leg.dialog is None or not leg.dialog.matches(request):
+    dialog = _dialog_of(turn, party, request)
+    if dialog is None:
         turn.reply(tx, 481)
         return
     try:
-        turn.set_leg(party, dialog=leg.dialog.received(request))
+        turn.keep(party, dialog.received(request))
     except OutOfOrder:
         turn.reply(tx, 500, "CSeq Out Of Order")
         return
@@ -36,12 +38,23 @@ def received(turn: Turn, event: Received) -> None:
         bye_received(turn, party, reason)
     elif isinstance(turn.call.phase, Ending | Over):
         turn.reply(tx, 481)
+    elif request.method == "PRACK":
+        early.pracked(turn, party, tx, request)
     elif request.method in {"INVITE", "UPDATE"}:
         _session_change(turn, party, tx, request, leg)
     elif request.method in passing.PASSED:
         passing.begin(turn, party, tx, request)
     else:  # OPTIONS: the dialog is there, that is what was asked
         turn.reply(tx, 200, headers=(*ABILITIES, ("Accept", "application/sdp")))
+
+
+def _dialog_of(turn: Turn, party: Party, request: Request) -> Dialog | None:
+    """The dialog, early or confirmed, that the request belongs to."""
+    dialog, phase = turn.leg(party).dialog, turn.call.phase
+    if dialog is None and isinstance(phase, Ringing):
+        fork = of(phase.forks, request.from_tag)
+        dialog = None if fork is None else fork.dialog
+    return dialog if dialog is not None and dialog.matches(request) else None
 
 
 def _session_change(turn: Turn, party: Party, tx: int, request: Request, before: Leg) -> None:
@@ -56,8 +69,7 @@ def _session_change(turn: Turn, party: Party, tx: int, request: Request, before:
         # Only the Contact is new, or the peer wants to know whether we are there (RFC 3311, 4028).
         turn.reply_sdp(party, tx, 200)
     elif not isinstance(turn.call.phase, Answered):
-        # The offer of the INVITE that makes the call has no answer yet (RFC 3311 section 5.2, RFC 3261 section 14.2).
-        turn.reply(tx, 500, headers=(("Retry-After", str(int(turn.chance("early") * 10))),))
+        early.change(turn, party, tx, request)
     elif _says_nothing_new(turn, party, request, before):
         turn.reply_sdp(party, tx, 200, sdp=before.told)
         if request.method == "INVITE":

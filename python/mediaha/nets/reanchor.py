@@ -1,6 +1,7 @@
 """The call outlives its media server: both parties are told where the media is now.
 
 Moved ─▶ each leg has something pending ─▶ re-INVITE as soon as no other INVITE is outstanding on the leg
+                                           (UPDATE while it rings, where offer and answer are complete)
       ─▶ 200: ACK, and the next one if the media has moved again meanwhile
       ─▶ 491: again after a pause (RFC 3261 section 14.1)
       ─▶ 422: again with the session interval it wants (RFC 4028)
@@ -23,6 +24,7 @@ from mediaha.nets.call import (
     Over,
     Party,
     Paused,
+    Ringing,
     Serving,
     Stranded,
 )
@@ -63,16 +65,19 @@ def stranded(turn: Turn, notice: StrandedNotice) -> None:
 def settle(turn: Turn) -> None:
     """Tell each party what it has not been told, if it may be told now."""
     call = turn.call
-    if not isinstance(call.phase, Answered):
+    if not isinstance(call.phase, Answered | Ringing):
         return
     for party in Party:
         leg = call.leg(party)
         if leg.pending and isinstance(leg.exchange, Idle) and _may_be_told(turn, party):
-            turn.reinvite(party, leg.pending)
+            turn.tell(party, leg.pending)
 
 
 def _may_be_told(turn: Turn, party: Party) -> bool:
     relay = turn.call.relay
+    if isinstance(turn.call.phase, Ringing):
+        # By UPDATE, so that early media goes on too; else it is told when the call is answered.
+        return relay is None and turn.agreed(party) and turn.leg(party).takes_update
     if relay is None:
         return True
     # While the answer that made the call is on its way to the caller, the callee has a dialog of its own already.
@@ -80,11 +85,15 @@ def _may_be_told(turn: Turn, party: Party) -> bool:
 
 
 def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
-    """A party's final response to a re-INVITE of ours that no relay waits for."""
+    """A party's final response to a re-INVITE or UPDATE of ours that no relay waits for."""
     status, party = response.status, item.party
     turn.close(item.ref)
     if status < 300:
         accepted(turn, item, request, response)
+    elif request.method == "UPDATE" and status not in {408, 481}:
+        # It has been ringing then. There is time: the re-INVITE after the answer will do.
+        turn.settled(party, item.ref)
+        turn.set_leg(party, takes_update=False, pending=turn.leg(party).pending or request.body)
     elif isinstance(turn.call.phase, Ending):
         return
     elif status == 422 and turn.raised(party, request, response):
@@ -92,12 +101,12 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     elif status in {491, 500} or (status == 503 and "Retry-After" in response.headers):
         _put_off(turn, party, status, response.headers.get("Retry-After"))
     elif status == 487 and item.cancelled:
-        turn.exchange(party, IDLE)
+        turn.settled(party, item.ref)
         # A change that was given up is followed by what holds; without that, the party was not told of its media.
         if not turn.leg(party).pending:
             end(turn, 408, f"the {party} does not answer")
     else:
-        turn.exchange(party, IDLE)
+        turn.settled(party, item.ref)
         turn.note("refused", party=str(party), status=status)
         gone = (party,) if status == 481 else ()
         end(turn, status, f"the {party} refused the moved media: {status} {response.reason}", gone=gone)
@@ -111,10 +120,12 @@ def accepted(turn: Turn, item: Open, request: Request, response: Response) -> No
     leg, sdp = turn.leg(party), sdp_of(response)
     # An INVITE without an offer, of a relay that was given up: what the party offers is answered with what holds.
     answer = b"" if request.body or ending else leg.pending or leg.told
-    turn.ack(party, item.ref, request.cseq.number, answer)
+    if request.method == "INVITE":
+        turn.ack(party, item.ref, request.cseq.number, answer)
     if ending:
         return
-    turn.set_leg(party, exchange=IDLE, glares=0)
+    turn.settled(party, item.ref)
+    turn.set_leg(party, glares=0)
     turn.note("told", party=str(party), version=turn.leg(party).version)
     if sdp and not turn.leg(party).pending and not answer:
         _heard_from(turn, party, leg, sdp)
@@ -123,7 +134,7 @@ def accepted(turn: Turn, item: Open, request: Request, response: Response) -> No
 def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
     """A party has not responded at all: it has no dialog any more (section 12.2.1.2)."""
     turn.close(item.ref)
-    turn.exchange(item.party, IDLE)
+    turn.settled(item.party, item.ref)
     why = "cannot be reached" if unreachable else "does not respond"
     end(turn, 408, f"the {item.party} {why}")
 
@@ -154,6 +165,8 @@ def _differs(about: About, sdp: bytes, told: bytes) -> bool:
 
 def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
     """A party's answer: when it has moved its own end, the media server must know."""
+    if isinstance(turn.call.phase, Ringing):
+        return  # what the callee has answered so far is replaced by its 200; the caller's offer stands until then
     if sdp == leg.sdp or same_places(sdp, leg.sdp):
         turn.set_leg(party, sdp=sdp)
     else:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import IDLE, Answered, Ending, Idle, Open, Party, Purpose
+from mediaha.nets.call import Answered, Ending, Idle, Open, Party, Purpose
 from mediaha.nets.ending import end
 from mediaha.nets.expiry import Expiry
 from mediaha.nets.headers import seconds_of
@@ -46,8 +46,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     if request.method == "INVITE" and status < 300:
         accepted(turn, item, request, response)
         return
-    if request.method == "INVITE":
-        turn.exchange(party, IDLE)
+    turn.settled(party, item.ref)
     if isinstance(turn.call.phase, Ending):
         return
     if status in {408, 481} or (status == 487 and item.cancelled):
@@ -69,7 +68,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
 def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
     """The party has not responded at all (RFC 4028 section 10, RFC 3261 section 12.2.1.2)."""
     turn.close(item.ref)
-    turn.exchange(item.party, IDLE)
+    turn.settled(item.party, item.ref)
     why = "cannot be reached" if unreachable else "does not respond"
     end(turn, 408, f"the {item.party} {why}")
 

@@ -1,6 +1,7 @@
 """Carrying a party's INVITE or UPDATE to the other party, and the answer back, with the media in between.
 
     offer in the request:   pool offer ─▶ our INVITE ─▶ 200, ACK ─▶ pool answer ─▶ 200
+    while it still rings:   pool offer ─▶ our UPDATE ─▶ 200 ─▶ pool answer ─▶ 200
     no offer in it:         our INVITE ─▶ 200 with an offer ─▶ pool offer ─▶ 200 ─▶ ACK with the answer
                             ─▶ pool answer ─▶ our ACK with the answer
 
@@ -22,11 +23,13 @@ from mediaha.nets.call import (
     Party,
     Paused,
     Relay,
+    Ringing,
     Step,
 )
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
+from mediaha.nets.reliable import holds_back
 from mediaha.nets.turn import Turn
 from mediaha.sip.message import Request, Response
 
@@ -71,7 +74,7 @@ def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
             turn.reply_sdp(relay.by, relay.tx, 200, sdp=turn.newest(relay.by, anchored))
             turn.await_ack(relay.by, relay.tx)
         else:
-            ref = turn.reinvite(relay.by.other, turn.newest(relay.by.other, anchored))
+            ref = turn.tell(relay.by.other, turn.newest(relay.by.other, anchored))
             turn.relay(replace(relay, step=Step.FORWARDING, ref=ref))
     elif about is About.ANSWER and relay.step is Step.ANSWERING:
         _complete(turn, relay, anchored)
@@ -92,16 +95,16 @@ def media_failed(turn: Turn, refused: MediaRefused) -> None:
 
 
 def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
-    """The other party's final response to our INVITE."""
+    """The other party's final response to our INVITE or UPDATE."""
     relay = turn.call.relay
     assert relay is not None
     status = response.status
     turn.close(item.ref)
-    if status == 422 and turn.raised(item.party, request, response):
+    if status == 422 and request.method == "INVITE" and turn.raised(item.party, request, response):
         turn.relay(replace(relay, ref=turn.reinvite(item.party, request.body)))
         return
     if status >= 300:
-        turn.exchange(item.party, IDLE)
+        turn.settled(item.party, item.ref)
         _refused(turn, relay, response)
         return
     turn.refresh(item.party, response)
@@ -110,8 +113,9 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     if relay.delayed and sdp:
         answer_arrived(turn, item.ref, cseq, sdp)
         return
-    turn.ack(item.party, item.ref, cseq)
-    turn.exchange(item.party, IDLE)
+    if request.method == "INVITE":
+        turn.ack(item.party, item.ref, cseq)
+    turn.settled(item.party, item.ref)
     if not sdp:
         fail(turn, 502, "the answer has no SDP")
     else:
@@ -135,7 +139,7 @@ def acked(turn: Turn, party: Party, tx: int, sdp: bytes) -> None:
     exchange = turn.leg(party).exchange
     if not isinstance(exchange, AwaitingAck) or exchange.tx != tx:
         return
-    turn.exchange(party, IDLE)
+    turn.acknowledged(party)
     relay = turn.call.relay
     if relay is None or relay.by is not party or relay.step is not Step.AWAITING:
         return
@@ -180,7 +184,10 @@ def fail(
     elif relay.step is not Step.PLACING:
         turn.set_leg(other, pending=relay.before)
     if relay.offer and known:
-        turn.ask(About.RESTORE, relay.offerer, turn.leg(relay.offerer).sdp)
+        # Until both have changed something, what the pool knows of the call is the caller's offer.
+        at_first = isinstance(turn.call.phase, Ringing) and not turn.call.phase.renewed
+        again = Party.CALLER if at_first else relay.offerer
+        turn.ask(About.RESTORE, again, turn.leg(again).sdp)
 
 
 def _refused(turn: Turn, relay: Relay, response: Response) -> None:
@@ -196,22 +203,51 @@ def _refused(turn: Turn, relay: Relay, response: Response) -> None:
 
 def _complete(turn: Turn, relay: Relay, anchored: Anchored) -> None:
     """Both have spoken: what they said holds from now on."""
+    if isinstance(turn.call.phase, Ringing):
+        _renewed(turn, relay.answer if relay.by is Party.CALLER else relay.offer)
+    turn.note("connected" if relay.first else "session changed", anchored.story, server=anchored.server)
+    connect(turn, turn.newest(relay.by.other if relay.delayed else relay.by, anchored))
+
+
+def connect(turn: Turn, sdp: bytes) -> None:
+    """Give who waits for it the answer, as the media server has it."""
+    relay = turn.call.relay
+    assert relay is not None
     by, other = relay.by, relay.by.other
     mine, theirs = (relay.answer, relay.offer) if relay.delayed else (relay.offer, relay.answer)
     turn.set_leg(by, sdp=mine)
     turn.set_leg(other, sdp=theirs)
-    waits = other if relay.delayed else by
-    sdp = turn.newest(waits, anchored)
-    early = turn.leg(waits).told if relay.first and not relay.delayed else b""
     if relay.delayed:
+        turn.relay(None)
         turn.ack(other, relay.ref, relay.ack_cseq, sdp)
         turn.exchange(other, IDLE)
+        return
+    turn.set_leg(by, pending=sdp)
+    if relay.first and holds_back(turn):
+        turn.relay(replace(relay, step=Step.HELD))
     else:
-        turn.reply_sdp(by, relay.tx, 200, sdp=sdp)
-        if relay.method == "INVITE":
-            turn.await_ack(by, relay.tx)
-        if early and early != turn.leg(by).told:
-            # A caller who had an answer while it rang may hold on to that one (section 13.2.1): it is told again.
-            turn.set_leg(by, pending=sdp)
+        finish(turn)
+
+
+def finish(turn: Turn) -> None:
+    """The 2xx to who began the change, or the call."""
+    relay = turn.call.relay
+    assert relay is not None
+    by = relay.by
+    sdp = turn.leg(by).pending
+    early = turn.leg(by).told if relay.first else b""
     turn.relay(None)
-    turn.note("connected" if relay.first else "session changed", anchored.story, server=anchored.server)
+    turn.reply_sdp(by, relay.tx, 200, sdp=sdp)
+    if relay.method == "INVITE":
+        turn.await_ack(by, relay.tx)
+    if early and early != turn.leg(by).told:
+        # A caller who had an answer while it rang may hold on to that one (section 13.2.1): it is told again.
+        turn.set_leg(by, pending=sdp)
+
+
+def _renewed(turn: Turn, answer: bytes) -> None:
+    """The parties have changed the session while it rings; this is the callee's part of it."""
+    phase = turn.call.phase
+    assert isinstance(phase, Ringing)
+    forks = tuple(replace(fork, sdp=answer) for fork in phase.forks)
+    turn.become(replace(phase, renewed=True, early=answer, forks=forks))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from mediaha.model.site import Timings
 
-ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK")
 """Methods that NeTS takes; written into Allow."""
 
-SUPPORTED = ("timer",)
+SUPPORTED = ("100rel", "timer")
 """Extensions that a peer may require of us (section 8.2.2.3); written into Supported."""
 
-KNOWN_ELSEWHERE = frozenset({"NOTIFY", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE"})
+KNOWN_ELSEWHERE = frozenset({"NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE"})
 """Methods that NeTS knows but does not take: 405; whatever else is unknown: 501 (RFC 3261 section 8.2.1, 21.5.2)."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
+from mediaha.nets import forks, reliable
 from mediaha.nets.call import (
     About,
     Answered,
@@ -27,9 +28,8 @@ from mediaha.nets.compose import first_invite, once_more, sdp_of
 from mediaha.nets.ending import end, give_up
 from mediaha.nets.events import EndStray, Send
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
-from mediaha.nets.relay import answer_arrived
+from mediaha.nets.relay import answer_arrived, connect, fail
 from mediaha.nets.turn import Turn
-from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
 
@@ -82,10 +82,12 @@ def try_target(turn: Turn, index: int) -> None:
     # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
     turn.call = replace(turn.call, callee=Leg(tag=name(call.seed, f"callee {ref}"), met=call.targets[index]))
     body = turn.told(Party.CALLEE, sdp) if sdp else b""
+    # Without an offer, what had to be acknowledged would bring one, before the caller could be asked for the answer.
+    session = turn.session_fields(Party.CALLEE, reliably=bool(body))
     target = call.targets[index]
     request = first_invite(
         phase.invite, call_id=name(call.seed, f"call-id {ref}"), tag=turn.leg(Party.CALLEE).tag,
-        target=target, session=turn.session_fields(Party.CALLEE), body=body,
+        target=target, session=session, body=body,
     )  # fmt: skip
     limits = turn.rules.limits
     more = index + 1 < len(call.targets)
@@ -102,6 +104,7 @@ def next_target(turn: Turn, why: str, last_status: int) -> None:
     assert isinstance(phase, Trying | Ringing)
     turn.note("passed over", target=str(turn.call.targets[phase.target]), why=why)
     turn.withdraw(About.EARLY)
+    _leave_early(turn)
     if phase.target + 1 < len(turn.call.targets):
         try_target(turn, phase.target + 1)
     else:
@@ -117,7 +120,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         if isinstance(phase, Trying) and not phase.heard:
             turn.become(replace(phase, heard=True, until=turn.now + turn.rules.limits.ring_s_max))
     elif response.status < 200:
-        _provisional(turn, response)
+        _provisional(turn, request, response)
     elif response.status < 300:
         turn.close(item.ref)
         _answered(turn, item, request, response)
@@ -149,10 +152,8 @@ def overdue(turn: Turn) -> None:
 def early_ready(turn: Turn, sdp: bytes, anchored: Anchored) -> None:
     """The pool has taken an answer that came before the call was answered: the caller may hear it."""
     phase = turn.call.phase
-    if not isinstance(phase, Ringing) or phase.early != sdp:
-        return
-    turn.become(replace(phase, early_at=anchored.server))
-    turn.reply_sdp(Party.CALLER, phase.tx, phase.status, headers=phase.headers, sdp=anchored.sdp)
+    if isinstance(phase, Ringing) and phase.early == sdp:
+        reliable.tell(turn, phase.status, phase.headers, anchored.sdp)
 
 
 def early_failed(turn: Turn, refused: MediaRefused) -> None:
@@ -160,32 +161,52 @@ def early_failed(turn: Turn, refused: MediaRefused) -> None:
     phase = turn.call.phase
     turn.note("no early media", refused.story, reason=refused.reason)
     if isinstance(phase, Ringing):
-        turn.reply_sdp(Party.CALLER, phase.tx, phase.status, headers=phase.headers)
+        reliable.tell(turn, phase.status, phase.headers)
 
 
-def _provisional(turn: Turn, response: Response) -> None:
+def _provisional(turn: Turn, request: Request, response: Response) -> None:
     """The callee rings, or says something in between (180, 181, 182, 183)."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    ringing = isinstance(phase, Ringing)
-    until = phase.until if isinstance(phase, Ringing) else turn.now + turn.rules.limits.ring_s_max
-    sdp = sdp_of(response)
-    # Without our offer in the INVITE an SDP in an unreliable provisional response is none (RFC 3261 section 13.2.1).
-    early = sdp if turn.leg(Party.CALLEE).told else b""
-    known = isinstance(phase, Ringing) and phase.early == early and bool(early)
-    became = Ringing(
-        phase.tx, phase.invite, phase.target, phase.ref, until, response.status, passed_on(response),
-        early or (phase.early if isinstance(phase, Ringing) else b""),
-        phase.early_at if isinstance(phase, Ringing) and (known or not early) else "",
-    )  # fmt: skip
-    turn.become(became)
-    if not ringing:
-        turn.note("ringing", status=response.status, early_media=bool(early))
-    if early and not known:
-        turn.withdraw(About.EARLY)
-        turn.ask(About.EARLY, Party.CALLEE, early)
+    heard = forks.heard(turn, request, response)
+    if heard is None:
+        return
+    turn.learn(Party.CALLEE, response)
+    dialogs, sdp = heard
+    status, headers = response.status, passed_on(response)
+    if isinstance(phase, Ringing):
+        known = sdp == phase.early
+        became = replace(phase, status=status, headers=headers, forks=dialogs, early=sdp or phase.early)
     else:
-        turn.reply_sdp(Party.CALLER, phase.tx, response.status, headers=became.headers)
+        known = False
+        until = turn.now + turn.rules.limits.ring_s_max
+        became = Ringing(
+            phase.tx, phase.invite, phase.target, phase.ref, until, status, headers, early=sdp, forks=dialogs
+        )
+        turn.note("ringing", status=status, early_media=bool(sdp))
+    turn.become(became)
+    if sdp and not known:
+        turn.withdraw(About.EARLY)
+        turn.ask(About.EARLY, Party.CALLEE, sdp)
+    else:
+        reliable.tell(turn, status, headers)
+
+
+def _early_answer(early: Ringing | None, response: Response) -> bytes:
+    """What the callee has answered before it answered the call: on this early dialog, or else on any."""
+    if early is None:
+        return b""
+    fork = forks.of(early.forks, response.to_tag)
+    return (fork.sdp if fork is not None else b"") or early.early
+
+
+def _leave_early(turn: Turn) -> None:
+    """What was being changed with a callee that is left now is over; the caller's offer holds again."""
+    if turn.call.relay is not None:
+        fail(turn, 500, "the callee is left", (("Retry-After", "1"),))
+    turn.disregard(Party.CALLEE)
+    if isinstance(turn.call.phase, Ringing) and turn.call.phase.renewed:
+        turn.ask(About.RESTORE, Party.CALLER, turn.leg(Party.CALLER).sdp)
 
 
 def _refused(turn: Turn, request: Request, response: Response) -> None:
@@ -211,7 +232,8 @@ def _send_again(turn: Turn, request: Request) -> None:
     target = turn.call.targets[phase.target]
     turn.become(replace(phase, ref=ref))
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
-    turn.effects.append(Send(ref, once_more(request, turn.session_fields(Party.CALLEE)), target))
+    session = turn.session_fields(Party.CALLEE, reliably=bool(request.body))
+    turn.effects.append(Send(ref, once_more(request, session), target))
 
 
 def _passed_status(status: int) -> int:
@@ -229,25 +251,34 @@ def _answered(turn: Turn, item: Open, request: Request, response: Response) -> N
     """A 2xx: from now on there are two dialogs, and the answer has to reach the caller."""
     call, phase = turn.call, turn.call.phase
     assert isinstance(phase, Trying | Ringing)
+    early = phase if isinstance(phase, Ringing) else None
     try:
-        dialog = Dialog.from_response(request, response)
+        dialog = forks.confirmed(early.forks if early else (), request, response)
     except Malformed as fault:
         turn.effects.append(EndStray(item.ref, request, response))
         end(turn, 502, f"the callee's 200 is unusable: {fault}")
         return
+    if turn.call.relay is not None:
+        fail(turn, 500, "the call was answered before the change", (("Retry-After", "1"),))
+    if early is not None and any(fork.dialog.remote_tag != dialog.remote_tag for fork in early.forks):
+        turn.disregard(Party.CALLEE)
     turn.set_leg(Party.CALLEE, dialog=dialog)
     turn.refresh(Party.CALLEE, response)
     turn.become(Answered(turn.now))
     turn.note("answered", target=str(call.targets[phase.target]))
     delayed = not call.caller.sdp
     # Some callees put their answer into a provisional response only.
-    sdp = sdp_of(response) or (phase.early if isinstance(phase, Ringing) else b"")
+    sdp = sdp_of(response) or _early_answer(early, response)
     relay = Relay(
         by=Party.CALLER, tx=phase.tx, method="INVITE", first=True,
         step=Step.PLACING if delayed else Step.ANSWERING, delayed=delayed, offer=call.caller.sdp,
     )  # fmt: skip
     turn.relay(relay)
-    if not sdp:
+    if early is not None and early.renewed and forks.of(early.forks, response.to_tag) is not None:
+        turn.ack(Party.CALLEE, item.ref, request.cseq.number)
+        turn.relay(replace(relay, answer=turn.leg(Party.CALLEE).sdp))
+        connect(turn, turn.leg(Party.CALLER).pending or turn.leg(Party.CALLER).told)
+    elif not sdp:
         turn.ack(Party.CALLEE, item.ref, request.cseq.number)
         end(turn, 502, "the callee's 200 has no SDP")
     elif delayed:

@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from mediaha.model.address import Address
 from mediaha.model.media import Anchored, Attempt
 from mediaha.nets.call import (
+    IDLE,
     About,
+    Answered,
     Ask,
     AwaitingAck,
     Call,
@@ -26,8 +28,10 @@ from mediaha.nets.call import (
     Party,
     Phase,
     Place,
+    Placing,
     Purpose,
     Relay,
+    Ringing,
     Serving,
     draw,
 )
@@ -41,7 +45,7 @@ from mediaha.nets.expiry import (
     minimum_untrusted,
     request_fields,
 )
-from mediaha.nets.headers import ABILITIES, SDP_TYPE
+from mediaha.nets.headers import ABILITIES, SDP_TYPE, UNRELIABLY
 from mediaha.nets.rules import Rules
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
@@ -103,16 +107,24 @@ class Turn:
         self, tx: int, status: int, reason: str | None = None, *, tag: str | None = None, headers: Pairs = ()
     ) -> None:
         """A response without SDP."""
+        self._final(tx, status)
         self.effects.append(Reply(tx, status, reason, tag, headers))
 
     def reply_sdp(self, party: Party, tx: int, status: int, *, headers: Pairs = (), sdp: bytes = b"") -> None:
         """A response that a dialog can grow on: with Contact, and with the SDP for the party if there is any."""
         contact = (("Contact", f"<{self.rules.contact}>"), *ABILITIES, *headers)
-        if 200 <= status < 300:
+        self._final(tx, status)
+        if 200 <= status < 300 and isinstance(self.call.phase, Answered):
             contact = (*contact, *self._agree(party))
         body = self.told(party, sdp) if sdp else b""
         fields = (*contact, SDP_TYPE) if body else contact
         self.effects.append(Reply(tx, status, None, self.leg(party).tag, fields, body))
+
+    def _final(self, tx: int, status: int) -> None:
+        """After the final response to the INVITE no provisional one is repeated (RFC 3262 section 3)."""
+        promised = self.call.reliable
+        if status >= 200 and promised is not None and promised.tx == tx:
+            self.call = replace(self.call, reliable=replace(promised, sent=None, waiting=()))
 
     # Client transactions
 
@@ -133,10 +145,24 @@ class Turn:
         return body
 
     def dialog(self, party: Party) -> Dialog:
-        """The party's dialog, where there must be one."""
+        """The party's dialog, where there must be one; of several early ones the one that was heard from last."""
         dialog = self.leg(party).dialog
+        if dialog is None and isinstance(self.call.phase, Ringing) and self.call.phase.forks:
+            return self.call.phase.forks[-1].dialog
         assert dialog is not None, f"the {party} has no dialog yet"
         return dialog
+
+    def keep(self, party: Party, dialog: Dialog) -> None:
+        """The party's dialog has gone on; while it is early it is one of the forks."""
+        phase = self.call.phase
+        if self.leg(party).dialog is None and isinstance(phase, Ringing):
+            forks = (
+                replace(fork, dialog=dialog) if fork.dialog.remote_tag == dialog.remote_tag else fork
+                for fork in phase.forks
+            )
+            self.become(replace(phase, forks=tuple(forks)))
+        else:
+            self.set_leg(party, dialog=dialog)
 
     def send(
         self,
@@ -152,11 +178,19 @@ class Turn:
     ) -> int:
         """A request inside the party's dialog."""
         dialog, request = self.dialog(party).request(method, headers=headers, body=body, content_type=content_type)
-        self.set_leg(party, dialog=dialog)
+        self.keep(party, dialog)
         ref = self.number()
         self.opened(Open(ref=ref, party=party, purpose=purpose, until=until, back=back))
         self.effects.append(Send(ref, request, self.hop(party)))
         return ref
+
+    def prack(self, dialog: Dialog, rseq: int, cseq: int) -> Dialog:
+        """Acknowledge a provisional response in an early dialog of the callee (RFC 3262 section 4)."""
+        dialog, request = dialog.request("PRACK", headers=(("RAck", f"{rseq} {cseq} INVITE"),))
+        ref = self.number()
+        self.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.HEEDLESS))
+        self.effects.append(Send(ref, request, self._hop(dialog, self.leg(Party.CALLEE).met)))
+        return dialog
 
     def reinvite(self, party: Party, sdp: bytes, purpose: Purpose = Purpose.MEDIA) -> int:
         """Our INVITE in the party's dialog, with this SDP, or without any: then the party is to offer."""
@@ -173,6 +207,31 @@ class Turn:
         self.set_leg(party, exchange=Offering(ref))
         return ref
 
+    def tell(self, party: Party, sdp: bytes) -> int:
+        """Give the party this SDP: by INVITE, or by UPDATE while the call is not answered (RFC 3311 section 5.1)."""
+        if not isinstance(self.call.phase, Ringing):
+            return self.reinvite(party, sdp)
+        ref = self.send(
+            party,
+            "UPDATE",
+            Purpose.MEDIA,
+            headers=(("Contact", f"<{self.rules.contact}>"), *ABILITIES),
+            body=self.told(party, sdp),
+            content_type="application/sdp",
+        )
+        self.set_leg(party, exchange=Offering(ref))
+        return ref
+
+    def agreed(self, party: Party) -> bool:
+        """Whether offer and answer are complete on the leg, so that there may be another offer."""
+        phase = self.call.phase
+        if not isinstance(phase, Ringing):
+            return isinstance(phase, Answered)
+        if party is Party.CALLER:
+            return self.call.reliable is not None and self.call.reliable.agreed
+        # With several phones ringing it would have to be said to each of them.
+        return len(phase.forks) == 1 and phase.forks[0].agreed
+
     def ack(self, party: Party, ref: int, cseq: int, sdp: bytes = b"") -> None:
         """Acknowledge the party's 2xx, with the answer when it was the party that offered."""
         dialog = self.dialog(party)
@@ -185,15 +244,29 @@ class Turn:
 
         Names are resolved nowhere yet.
         """
-        leg = self.leg(party)
-        hop = self.dialog(party).next_hop()
-        return hop if leg.met is None or is_ip(hop.host) else leg.met
+        return self._hop(self.dialog(party), self.leg(party).met)
+
+    @staticmethod
+    def _hop(dialog: Dialog, met: Address | None) -> Address:
+        hop = dialog.next_hop()
+        return hop if met is None or is_ip(hop.host) else met
 
     def await_ack(self, party: Party, tx: int) -> None:
         self.exchange(party, AwaitingAck(tx, self.now + self.rules.limits.request_s_max))
 
     def exchange(self, party: Party, exchange: Exchange) -> None:
         self.set_leg(party, exchange=exchange)
+
+    def acknowledged(self, party: Party) -> None:
+        """The ACK has come; an UPDATE that we sent before the call was answered may still be outstanding."""
+        ours = (item.ref for item in self.call.open if item.party is party and item.purpose is Purpose.MEDIA)
+        ref = next(ours, None)
+        self.exchange(party, IDLE if ref is None else Offering(ref))
+
+    def settled(self, party: Party, ref: int) -> None:
+        """Our INVITE or UPDATE ``ref`` to the party is not outstanding any more."""
+        if self.leg(party).exchange == Offering(ref):
+            self.exchange(party, IDLE)
 
     def opened(self, item: Open) -> None:
         self.call = replace(self.call, open=(*self.call.open, item))
@@ -215,10 +288,17 @@ class Turn:
             self.call, open=tuple(replace(item, **changes) if item.ref == ref else item for item in self.call.open)
         )
 
+    def disregard(self, party: Party) -> None:
+        """What we have asked in the party's early dialogs is of no concern any more."""
+        for item in self.call.open:
+            if item.party is party and item.purpose is Purpose.MEDIA:
+                self.change(item.ref, purpose=Purpose.HEEDLESS)
+                self.settled(party, item.ref)
+
     def refresh(self, party: Party, response: Response) -> None:
         """The party's 2xx to our INVITE or UPDATE: its new Contact (12.2.1.2), and its session's timer anew."""
         with suppress(Malformed):  # an unreadable Contact moves nothing
-            self.set_leg(party, dialog=self.dialog(party).answered(response))
+            self.keep(party, self.dialog(party).answered(response))
         self.learn(party, response)
         wanted, minimum = self._intervals(party)
         self.set_leg(party, expiry=as_client(response, wanted=wanted, minimum=minimum, now=self.now))
@@ -233,12 +313,15 @@ class Turn:
         if isinstance(message, Request):
             self.set_leg(party, asked=asked_untrusted(message))
 
-    def session_fields(self, party: Party) -> Pairs:
-        """What our own INVITE or UPDATE to the party says about us and the session."""
+    def session_fields(self, party: Party, *, reliably: bool = False) -> Pairs:
+        """What our own INVITE or UPDATE to the party says about us and the session.
+
+        ``reliably``: provisional responses will be acknowledged (RFC 3262).
+        """
         wanted, minimum = self._intervals(party)
         expiry = self.leg(party).expiry
         timer = request_fields(expiry, wanted=wanted, minimum=minimum)
-        return (("Contact", f"<{self.rules.contact}>"), *ABILITIES, *timer)
+        return (("Contact", f"<{self.rules.contact}>"), *(ABILITIES if reliably else UNRELIABLY), *timer)
 
     def raised(self, party: Party, request: Request, response: Response) -> bool:
         """Take the interval that the party's 422 asks for. False: it asks for none that our request did not have."""
@@ -277,24 +360,19 @@ class Turn:
         moved = isinstance(place, Serving) and place.server != anchored.server
         return pending if moved and pending else anchored.sdp
 
-    def ask(self, about: About, party: Party, sdp: bytes) -> int:
+    def ask(self, about: About, party: Party, sdp: bytes) -> None:
         """Ask the pool about a party's SDP, after what it has been asked for this call before."""
         ask = Ask(self.number(), about, party, sdp)
-        self.call = replace(self.call, asks=(*self.call.asks, ask))
-        if len(self.call.asks) == 1:
-            self._put_question(ask)
-        return ask.number
+        # An answer belongs to the offer that the pool has just taken: no other offer may come between the two.
+        line = (ask, *self.call.asks) if about is About.CONFIRM else (*self.call.asks, ask)
+        self.call = replace(self.call, asks=line)
 
     def heard(self, number: int) -> Ask | None:
-        """The pool has spoken: what it was asked, and the next question goes out. None: nobody asked."""
+        """The pool has spoken: what it was asked. None: nobody asked, or the call has ended."""
         asks = self.call.asks
         if not asks or asks[0].number != number:
             return None
-        # Questions that nobody waits for any more were only kept in line.
-        waiting = tuple(ask for ask in asks[1:] if ask.about is not About.NOTHING)
-        self.call = replace(self.call, asks=waiting)
-        if waiting:
-            self._put_question(waiting[0])
+        self.call = replace(self.call, asks=asks[1:])
         return asks[0]
 
     def withdraw(self, *about: About) -> None:
@@ -302,11 +380,25 @@ class Turn:
         asks = tuple(replace(ask, about=About.NOTHING) if ask.about in about else ask for ask in self.call.asks)
         self.call = replace(self.call, asks=asks)
 
-    def _put_question(self, ask: Ask) -> None:
+    def put_question(self) -> None:
+        """The next question goes to the pool, if it has answered the one before."""
+        asks = self.call.asks
+        if not asks or asks[0].put:
+            return
+        # Questions that nobody waits for any more were only kept in line.
+        asks = tuple(ask for ask in asks if ask.about is not About.NOTHING)
+        if asks:
+            asks = (replace(asks[0], put=True), *asks[1:])
+            self._put(asks[0])
+        self.call = replace(self.call, asks=asks)
+
+    def _put(self, ask: Ask) -> None:
         mine = self.leg(ask.party).tag
         other = self.leg(ask.party.other).tag
         if ask.about in OFFERS:
-            first = self.call.callee.dialog is None or (self.call.relay is not None and self.call.relay.first)
+            relay = self.call.relay
+            setting_up = isinstance(self.call.phase, Placing) or (relay is not None and relay.first)
+            first = ask.about is About.OFFER and setting_up
             self.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp))
         else:
             self.effects.append(AnswerMedia(ask.number, other, mine, ask.sdp))
