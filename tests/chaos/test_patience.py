@@ -59,6 +59,8 @@ def _nothing_comes_back(folder, stack):
     call = stack.enter_context(pair(site, folder, caller, [*RINGS, *ANSWERS, *is_ended(503, LONG_S)]))
     site.wait_until(lambda _: '"event":"connected"' in site.log(), "the call is connected")
     for server in servers:
+        server.hang()  # so that the second does not take the call over while the first dies
+    for server in servers:
         server.crash()
     return Story(site, call)
 
