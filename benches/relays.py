@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from benches import machine
 from benches.ng import NgClient, NgFailed
-from benches.settings import ROOT
+from benches.settings import ROOT, SETTINGS
 from mediaha.model.address import Address
 
 START_S_MAX = 30.0
@@ -48,6 +49,7 @@ def mediaha_relay(core: int, folder: Path) -> Iterator[Relay]:
     ng = _free_address()
     command = [sys.executable, "-m", "mediaha", "serve", "--role", "media", "--listen-ng", str(ng)]
     command += ["--interface", LOOPBACK, "--ports", "10000-19999", "--log-level", "warning"]
+    command += shlex.split(SETTINGS.relay_arguments)
     with _running(OURS, ng, command, core, folder) as relay:
         yield relay
 

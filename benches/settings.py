@@ -22,6 +22,8 @@ class Settings:
     window_s: float = 3.0
     warm_up_s: float = 1.0
     forwarding_calls: tuple[int, ...] = (100, 500, 1000)
+    relay_arguments: str = ""
+    """Further options for the media server that is measured, as on the command line."""
     control_calls: int = 1500
     """Calls set up in one go, before they are deleted and the next go begins."""
     memory_calls: int = 2000
