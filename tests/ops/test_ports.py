@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from mediaha.model.address import Address
-from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, ports_held_by
+from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, ports_of_others
 
 
 def test_the_process_in_the_way_is_named():
@@ -32,15 +32,14 @@ def test_free_ports_are_no_trouble():
     check_ports([Wanted("one", Address("127.0.0.1", 0), "--a")])
 
 
-def test_the_ports_of_a_process_are_those_that_it_has_bound():
+def test_the_ports_of_others_are_those_that_a_process_has_not_bound_itself():
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six,
     ):
         one.bind(("127.0.0.1", 0))
         six.bind(("::1", 0))
-        wanted = {one.getsockname()[1], six.getsockname()[1]}
-        assert wanted <= ports_held_by(os.getpid())
-        assert not wanted & ports_held_by(os.getppid())
-    assert not wanted & ports_held_by(os.getpid())
-    assert ports_held_by(2**22 + 1) == set(), "no such process"
+        bound = {one.getsockname()[1], six.getsockname()[1]}
+        assert bound <= ports_of_others(os.getppid())
+        assert bound <= ports_of_others(None)
+        assert not bound & ports_of_others(os.getpid())

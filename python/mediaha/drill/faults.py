@@ -6,14 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
-from mediaha.ops.ports import ports_held_by
+from mediaha.ops.ports import ports_of_others
 
 
 class Fault(StrEnum):
@@ -98,7 +98,9 @@ def _already_gone() -> Iterator[None]:
 
 
 def _cut_rules(table: str, victim: Victim) -> str:
-    ports = f"{{ {', '.join(_ports_to_cut(victim))} }}"
+    assert victim.ports is not None
+    spans = ports_except(victim.ports, ports_of_others(victim.pid))
+    ports = f"{{ {', '.join([str(victim.ng.port), *(f'{first}-{last}' for first, last in spans)])} }}"
     return f"""
 table inet {table} {{
     chain cut {{
@@ -110,18 +112,19 @@ table inet {table} {{
 """
 
 
-def _ports_to_cut(victim: Victim) -> list[str]:
-    """The ports that its process holds; its whole range when that cannot be seen.
+def ports_except(ports: tuple[int, int], spared: Iterable[int]) -> list[tuple[int, int]]:
+    """The spans of ``ports`` that are left without those that are ``spared``.
 
-    Others on this machine, the failover pool among them, send from ephemeral ports that may lie within the range: they
-    must not be cut off too.
+    The failover pool and the phones send from ephemeral ports, which may lie within a media server's range, and must
+    not be cut off with it.
     """
-    held = ports_held_by(victim.pid) if victim.pid is not None else set()
-    if held:
-        return [str(port) for port in sorted(held | {victim.ng.port})]
-    assert victim.ports is not None
-    first, last = victim.ports
-    return [str(victim.ng.port), f"{first}-{last}"]
+    start, last = ports
+    spans = []
+    for port in sorted({*(port for port in spared if start <= port <= last), last + 1}):
+        if port > start:
+            spans.append((start, port - 1))
+        start = port + 1
+    return spans
 
 
 def _nft(rules: str) -> None:

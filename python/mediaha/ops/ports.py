@@ -70,13 +70,13 @@ def bind_trouble(want: Wanted, error: OSError) -> str:
     return f"{want.what} cannot use {place}: {(error.strerror or str(error)).lower()}; see {want.change_by}"
 
 
-def ports_held_by(pid: int) -> set[int]:
-    """The UDP ports that a process has bound, as far as this user may see; of a process that is gone, none."""
-    links: set[str] = set()
+def ports_of_others(pid: int | None) -> set[int]:
+    """The UDP ports of this machine that are bound by other processes than this one, as far as this user may see."""
+    own: set[str] = set()
     with suppress(OSError):
-        links = {_readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    tables = (Path(f"/proc/{pid}/net") / name for name in ("udp", "udp6"))
-    return {port for table in tables for port, link in _bound(table) if link in links}
+        own = {_readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    tables = (Path("/proc/net") / name for name in ("udp", "udp6"))
+    return {port for table in tables for port, link in _bound(table) if link not in own}
 
 
 def _holder(port: int) -> tuple[int, str] | None:
