@@ -1,0 +1,5 @@
+"""Digest authentication (RFC 7616, RFC 8760, RFC 3261 section 22), both sides. Decides: time and chance are arguments.
+
+`digest` has the words and the arithmetic; `server` judges requests, with nonces (`nonces`) that cannot be replayed;
+`client` answers challenges. Nobody here ever sees a password: what is kept is its hash with name and realm (HA1).
+"""
