@@ -127,6 +127,13 @@ def _search(pattern: str | None, more: str = "") -> str:
     return f"<action>{found}{more}</action>" if found or more else ""
 
 
+def expect_reliable(status: int, pattern: str | None = None) -> list[Step]:
+    """Receive a provisional response that must be acknowledged, and acknowledge it (RFC 3262)."""
+    number = '<ereg regexp="[0-9]+" search_in="hdr" header="RSeq:" assign_to="rseq"/>'
+    received = Step(f'<recv response="{status}" rrs="true">{_search(pattern, number)}</recv>')
+    return [received, request("PRACK", headers="RAck: [$rseq] 1 INVITE\n"), expect(200, pattern="PRACK")]
+
+
 def provisional() -> list[Step]:
     """Whatever may come before the final response."""
     return [expect(status, optional=True) for status in (100, 180, 183)]
@@ -139,6 +146,8 @@ def take(method: str, optional: bool = False, pattern: str | None = None, timeou
         remember = (
             '<ereg regexp="sip:[^>]*" search_in="hdr" header="Contact:" assign_to="target"/>'
             '<ereg regexp=".*" search_in="hdr" header="From:" assign_to="peer"/>'
+            '<ereg regexp=".*" search_in="hdr" header="Via:" assign_to="way"/>'
+            '<ereg regexp=".*" search_in="hdr" header="To:" assign_to="called"/>'
         )
     elif method == "ACK":
         remember = '<ereg regexp=".*" search_in="hdr" header="To:" assign_to="self"/>'
@@ -172,10 +181,31 @@ Contact: <sip:sipp@[local_ip]:[local_port]>
     return _send(text, 'retrans="500"' if status >= 200 and direction else "")
 
 
-def respond_in_dialog(
-    status: int, reason: str, direction: str | None = None, version: int = 2, headers: str = ""
+def respond_to_invite(
+    status: int, reason: str, direction: str | None = None, version: int = 1, headers: str = "", fork: str = ""
 ) -> Step:
-    """Answer a request inside the dialog, whose To has its tag already."""
+    """Answer the INVITE after other requests have come; ``fork``: as another phone that rings (of another To tag)."""
+    text = f"""
+SIP/2.0 {status} {reason}
+Via:[$way]
+From:[$peer]
+To:[$called];tag=[pid]s[call_number]{fork}
+Call-ID: [call_id]
+CSeq: 1 INVITE
+Contact: <sip:sipp@[local_ip]:[local_port]>
+{headers}{_body(direction, version)}"""
+    return _send(text, 'retrans="500"' if status >= 200 and direction else "")
+
+
+def respond_in_dialog(
+    status: int,
+    reason: str,
+    direction: str | None = None,
+    version: int = 2,
+    headers: str = "",
+    acked: bool = True,
+) -> Step:
+    """Answer a request inside the dialog, whose To has its tag already. ``acked``: SDP is the answer to an INVITE."""
     text = f"""
 SIP/2.0 {status} {reason}
 [last_Via:]
@@ -185,7 +215,7 @@ SIP/2.0 {status} {reason}
 [last_CSeq:]
 Contact: <sip:sipp@[local_ip]:[local_port]>
 {headers}{_body(direction, version)}"""
-    return _send(text, 'retrans="500"' if direction else "")
+    return _send(text, 'retrans="500"' if direction and acked else "")
 
 
 def callee_request(method: str, direction: str | None = None, cseq: int = 1, version: int = 2) -> Step:
@@ -215,7 +245,8 @@ def to_xml(steps: Iterable[Step | list[Step]]) -> str:
     """The scenario file."""
     flat = [step for part in steps for step in (part if isinstance(part, list) else [part])]
     body = "\n".join(step.xml for step in flat)
-    names = [name for name in ("found", "target", "peer", "self") if f'assign_to="{name}"' in body]
+    known = ("found", "target", "peer", "self", "way", "called", "rseq")
+    names = [name for name in known if f'assign_to="{name}"' in body]
     reference = f'<Reference variables="{",".join(names)}"/>' if names else ""
     return f'<?xml version="1.0" encoding="ISO-8859-1"?>\n<scenario name="steps">\n{body}\n{reference}\n</scenario>\n'
 
