@@ -1,4 +1,5 @@
-//! A media server until its standard input ends: `relay_server NG_ADDRESS INTERFACE FIRST_PORT LAST_PORT [WORKERS] [COALESCE_US]`.
+//! A media server until its standard input ends: `relay_server NG_ADDRESS INTERFACE FIRST_PORT LAST_PORT [DATAPATH] [WORKERS]
+//! [COALESCE_US]`.
 
 use std::error::Error;
 use std::io::Read;
@@ -9,14 +10,19 @@ use mediaha_net::{MediaServer, MediaServerConfig};
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [listen_ng, interface, first, last, rest @ ..] = arguments.as_slice() else {
-        return Err("relay_server NG_ADDRESS INTERFACE FIRST_PORT LAST_PORT [WORKERS] [COALESCE_US]".into());
+        return Err(
+            "relay_server NG_ADDRESS INTERFACE FIRST_PORT LAST_PORT [DATAPATH] [WORKERS] [COALESCE_US]".into()
+        );
     };
     let ports = first.parse()?..=last.parse()?;
     let mut config = MediaServerConfig::new(listen_ng.parse()?, vec![interface.parse()?], ports);
-    if let Some(workers) = rest.first() {
+    if let Some(datapath) = rest.first() {
+        config.datapath = datapath.parse()?;
+    }
+    if let Some(workers) = rest.get(1) {
         config.workers = workers.parse()?;
     }
-    if let Some(micros) = rest.get(1) {
+    if let Some(micros) = rest.get(2) {
         config.coalesce = Duration::from_micros(micros.parse()?);
     }
     let server = MediaServer::start(config)?;

@@ -13,4 +13,5 @@ pub mod sys;
 
 pub use failure::Failure;
 pub use record::{Level, Record, Records};
+pub use relay::{DatapathChoice, UnknownDatapath};
 pub use server::{MediaServer, MediaServerConfig, StartError, Stopped};

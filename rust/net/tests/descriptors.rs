@@ -6,8 +6,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
 use common::client::Client;
-use common::{Party, eventually};
-use mediaha_net::{MediaServer, MediaServerConfig};
+use common::{Party, eventually, ports};
+use mediaha_net::{DatapathChoice, MediaServer, MediaServerConfig};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -17,16 +17,29 @@ fn descriptors() -> usize {
 
 #[test]
 fn deleted_calls_and_closed_servers_leave_no_descriptor_behind() {
-    let before_all = descriptors();
+    a_server_with_calls(DatapathChoice::Sockets, 4);
+    let steered = MediaServer::start(config(DatapathChoice::Steered));
+    match steered {
+        Ok(_) => a_server_with_calls(DatapathChoice::Steered, 0),
+        Err(error) => println!("steered ports are left out: {error}"),
+    }
+}
+
+fn config(datapath: DatapathChoice) -> MediaServerConfig {
     let interfaces = vec!["127.0.0.1".parse().unwrap()];
-    let server = MediaServer::start(MediaServerConfig::new((V4, 0).into(), interfaces, 20_000..=29_999)).unwrap();
+    MediaServerConfig { datapath, ..MediaServerConfig::new((V4, 0).into(), interfaces, ports(400)) }
+}
+
+fn a_server_with_calls(datapath: DatapathChoice, descriptors_per_call: usize) {
+    let before_all = descriptors();
+    let server = MediaServer::start(config(datapath)).unwrap();
     let mut client = Client::of(server.listen_ng());
     let (alice, bob) = (Party::at(V4), Party::at(V4));
     let before_calls = descriptors();
     for call in 0..50 {
         client.call(&format!("call-{call}"), [&alice, &bob], "");
     }
-    assert_eq!(descriptors(), before_calls + 50 * 4);
+    assert_eq!(descriptors(), before_calls + 50 * descriptors_per_call);
     for call in 0..50 {
         client.ask("delete", &[("call-id", &format!("call-{call}")), ("from-tag", "a"), ("delete delay", "0")]);
     }

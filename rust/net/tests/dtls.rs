@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use common::client::{Client, address_in, sdp};
+use common::ports;
 use mediaha_net::{MediaServer, MediaServerConfig};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -87,7 +88,7 @@ fn two_parties_agree_on_srtp_keys_through_the_relay() {
         return;
     }
     let interfaces = vec!["127.0.0.1".parse().unwrap()];
-    let server = MediaServer::start(MediaServerConfig::new((V4, 0).into(), interfaces, 20_000..=29_999)).unwrap();
+    let server = MediaServer::start(MediaServerConfig::new((V4, 0).into(), interfaces, ports(4))).unwrap();
     let mut client = Client::of(server.listen_ng());
     let (active, passive) = (free_port(), free_port());
     let keyed = |port: u16| sdp((V4, port).into(), "").replace("RTP/AVP", "UDP/TLS/RTP/SAVP");

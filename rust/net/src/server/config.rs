@@ -7,6 +7,8 @@ use std::{fmt, io};
 use mediaha_media::Interface;
 use mediaha_time::Duration;
 
+use crate::relay::{DatapathChoice, Unsteerable};
+
 /// The settings of a media server. [`MediaServerConfig::new`] gives the usual values.
 #[derive(Clone, Debug)]
 pub struct MediaServerConfig {
@@ -32,6 +34,8 @@ pub struct MediaServerConfig {
     /// For how long packets may be gathered before they are forwarded, when there are many. It saves half of the CPU time
     /// of some hundred calls, and adds half of this to the delay on average. Zero forwards each at once.
     pub coalesce: Duration,
+    /// What forwards the packets.
+    pub datapath: DatapathChoice,
 }
 
 impl MediaServerConfig {
@@ -49,6 +53,7 @@ impl MediaServerConfig {
             held_timeout: Duration::from_secs(3_600),
             orphan_timeout: Duration::from_secs(180),
             coalesce: Duration::from_micros(500),
+            datapath: DatapathChoice::default(),
         }
     }
 
@@ -90,6 +95,8 @@ pub enum StartError {
         /// The kernel's reason.
         error: io::Error,
     },
+    /// Ports were to be steered, and cannot be.
+    Datapath(Unsteerable),
     /// No file descriptor, thread or memory could be had.
     Resources(io::Error),
 }
@@ -112,6 +119,7 @@ impl fmt::Display for StartError {
                 write!(formatter, "interface {interface}: {} is not an address of this host", interface.local)
             }
             Self::Interface { interface, error } => write!(formatter, "interface {interface}: {error}"),
+            Self::Datapath(error) => write!(formatter, "the steered datapath cannot be had: {error}"),
             Self::Resources(error) => write!(formatter, "cannot start a media server: {error}"),
         }
     }
@@ -121,6 +129,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::NoInterface | Self::NoPorts { .. } => None,
+            Self::Datapath(error) => Some(error),
             Self::Control { error, .. } | Self::Interface { error, .. } | Self::Resources(error) => Some(error),
         }
     }

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::config::{MediaServerConfig, StartError};
 use super::orders::{Order, Orders};
-use super::statistics;
+use super::statistics::{self, About};
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
-use crate::relay::{RelayConfig, SocketsDatapath};
+use crate::relay::{Relay, RelayConfig, RelayError};
 use crate::sys::udp::{Options, UdpSocket};
 use crate::sys::{Epoll, Events, Trigger, monotonic, raise_open_files, random_bytes, realtime, seed};
 
@@ -35,12 +35,12 @@ const FAILURE: u64 = 2;
 
 /// What the control thread owns.
 pub(crate) struct Control {
-    name: String,
+    about: About,
     epoll: Epoll,
     socket: UdpSocket,
     listen_ng: SocketAddr,
     controller: Controller,
-    datapath: SocketsDatapath,
+    datapath: Relay,
     orders: Arc<Orders>,
     records: Records,
     failure: Failure,
@@ -64,18 +64,16 @@ impl Control {
             UdpSocket::bind(SocketAddr::new(interface.local, 0), &Options::default())
                 .map_err(|error| StartError::Interface { interface: interface.clone(), error })?;
         }
-        look_at_limits(&config, &records).map_err(StartError::Resources)?;
         let epoll = watch(&socket, &orders, &failure).map_err(StartError::Resources)?;
-        let relay = relay_config(&config).map_err(StartError::Resources)?;
-        let datapath =
-            SocketsDatapath::start(&relay, records.clone(), failure.clone()).map_err(StartError::Resources)?;
+        let (datapath, datapath_reason) = start_relay(&config, &records, &failure)?;
         let controller = Controller::new(controller_config(&config).map_err(StartError::Resources)?);
-        records.push(Record::now(Level::Info, "media_server_started", facts(&config, listen_ng)));
+        let facts = facts(&config, listen_ng, &datapath, &datapath_reason);
+        records.push(Record::now(Level::Info, "media_server_started", facts));
         let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
         let sample_at = monotonic() + SAMPLE_EVERY;
-        let name = config.name;
+        let about = About { name: config.name, datapath: datapath.name(), datapath_reason };
         Ok(Self {
-            name,
+            about,
             epoll,
             socket,
             listen_ng,
@@ -148,7 +146,7 @@ impl Control {
                 Order::Statistics(reply) => {
                     let counted = self.controller.statistics(&self.datapath);
                     let tallies = self.datapath.tallies();
-                    let json = statistics::to_json(&self.name, &counted, &tallies, self.records.dropped());
+                    let json = statistics::to_json(&self.about, &counted, &tallies, self.records.dropped());
                     // Whoever asked may have gone.
                     let _ = reply.try_send(json.to_string());
                 }
@@ -170,6 +168,22 @@ fn watch(socket: &UdpSocket, orders: &Orders, failure: &Failure) -> io::Result<E
     epoll.add(&orders.bell, ORDERS, Trigger::Level)?;
     epoll.add(failure.bell(), FAILURE, Trigger::Level)?;
     Ok(epoll)
+}
+
+fn start_relay(
+    config: &MediaServerConfig,
+    records: &Records,
+    failure: &Failure,
+) -> Result<(Relay, String), StartError> {
+    let relay = relay_config(config).map_err(StartError::Resources)?;
+    let started = Relay::start(config.datapath, &relay, records, failure).map_err(|error| match error {
+        RelayError::Unsteerable(error) => StartError::Datapath(error),
+        RelayError::Resources(error) => StartError::Resources(error),
+    })?;
+    if let (Relay::Sockets(_), _) = &started {
+        look_at_limits(config, records).map_err(StartError::Resources)?;
+    }
+    Ok(started)
 }
 
 fn relay_config(config: &MediaServerConfig) -> io::Result<RelayConfig> {
@@ -213,7 +227,12 @@ fn look_at_limits(config: &MediaServerConfig, records: &Records) -> io::Result<(
     Ok(())
 }
 
-fn facts(config: &MediaServerConfig, listen_ng: SocketAddr) -> serde_json::Value {
+fn facts(
+    config: &MediaServerConfig,
+    listen_ng: SocketAddr,
+    datapath: &Relay,
+    datapath_reason: &str,
+) -> serde_json::Value {
     json!({
         "name": config.name,
         "listen_ng": listen_ng.to_string(),
@@ -221,7 +240,8 @@ fn facts(config: &MediaServerConfig, listen_ng: SocketAddr) -> serde_json::Value
         "ports": format!("{}-{}", config.ports.start(), config.ports.end()),
         "workers": config.workers.max(1),
         "sessions_max": config.sessions_max,
-        "datapath": "sockets",
+        "datapath": datapath.name(),
+        "datapath_reason": datapath_reason,
     })
 }
 

@@ -5,9 +5,17 @@ use serde_json::{Map, Value, json};
 
 use crate::relay::TallySnapshot;
 
-/// What the controller and the workers have counted. Numbers only; times in seconds.
+/// What does not change while a server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) name: String,
+    pub(crate) datapath: &'static str,
+    pub(crate) datapath_reason: String,
+}
+
+/// What the controller and the workers have counted; times in seconds.
 pub(crate) fn to_json(
-    name: &str,
+    about: &About,
     statistics: &Statistics,
     tallies: &[TallySnapshot],
     records_dropped: u64,
@@ -18,7 +26,9 @@ pub(crate) fn to_json(
         .map(|(cause, count)| (cause.name().to_owned(), count.into()))
         .collect();
     json!({
-        "name": name,
+        "name": about.name,
+        "datapath": about.datapath,
+        "datapath_reason": about.datapath_reason,
         "draining": statistics.draining,
         "sessions": statistics.sessions,
         "sessions_total": statistics.sessions_total,
@@ -52,6 +62,8 @@ fn worker(tally: &TallySnapshot) -> Value {
         "sent": tally.sent,
         "unsent": tally.unsent,
         "refused": tally.refused,
+        "unclaimed": tally.unclaimed,
+        "overflowed": tally.overflowed,
         "busy_s": tally.busy.as_secs_f64(),
     })
 }

@@ -20,14 +20,15 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// If there are no more.
 pub fn ports(count: u16) -> RangeInclusive<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_000;
+    const ROOM: u16 = 10_000;
     let step = count.next_multiple_of(2);
     // Test runs side by side on one machine begin at different places.
-    let (first, room) = (10_000, 10_000);
-    let offset = u16::try_from(std::process::id() % 100).unwrap() * 100;
-    for _ in 0..room / step {
-        let base = first + (NEXT.fetch_add(step, Relaxed) + offset) % (room - step);
-        let range = base..=base + count - 1;
-        if range.clone().all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+    let begin = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    for _ in 0..ROOM / step {
+        let place = (begin + NEXT.fetch_add(step, Relaxed)) % ROOM;
+        let range = FIRST + place..=FIRST + place + count - 1;
+        if place + step <= ROOM && range.clone().all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
             return range;
         }
     }
