@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from math import inf
@@ -12,7 +13,9 @@ import trio
 
 from mediaha.model.address import Address
 from mediaha.sip.message import Request, Response
+from mediaha.sip.rate import RateLimit
 from mediaha.sip.target import Place, Target
+from mediaha.sip.trace import Tap, Traced
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, ServerEvent, ServerKey
 from mediaha.sip.transaction.layer import Layer
 from mediaha.sip.transaction.outbox import Counters
@@ -34,7 +37,9 @@ _log = structlog.get_logger(__name__)
 class Endpoint:
     """Sends and receives SIP at its listeners. Every method but ``requests.receive`` returns at once."""
 
-    def __init__(self, transports: Sequence[Transport], layer: Layer, limits: Limits) -> None:
+    def __init__(
+        self, transports: Sequence[Transport], layer: Layer, limits: Limits, guard: RateLimit | None = None
+    ) -> None:
         self._transports = {transport.place.name: transport for transport in transports}
         self._layer = layer
         self.address = transports[0].address
@@ -49,6 +54,10 @@ class Endpoint:
         # What follows a request that was let in (its ACK, its CANCEL, their absence) always has room.
         room = REQUESTS_MAX + 3 * limits.transactions_max
         self._requests, self.requests = trio.open_memory_channel[ServerEvent](room)
+        self.guard = guard
+        """Who is not taken notice of, silently; what it drops is counted as ``turned_away``. None: all are heard."""
+        self.tap: Tap | None = None
+        """Called with each message that comes and goes, those that the guard drops excepted. None: nobody looks."""
         self._alarm = trio.CancelScope()
 
     def respond(self, transaction: ServerKey, response: Response) -> None:
@@ -89,6 +98,7 @@ class Endpoint:
     def counters(self) -> Counters:
         """What was received, absorbed and dropped since the start."""
         counters = self._layer.counters
+        counters.turned_away = self.guard.turned_away if self.guard else 0
         counters.unsent = sum(transport.unsent for transport in self._transports.values())
         return counters
 
@@ -148,7 +158,12 @@ class Endpoint:
         now = trio.current_time()
         receive = self._layer.receive
         accepting = self._requests.statistics().current_buffer_used < REQUESTS_MAX
+        guard = self.guard
         for message, flow in heard.messages:
+            if guard is not None and not guard.admits(flow.address.host, now):
+                continue
+            if self.tap is not None:
+                self._trace(message, flow, received=True)
             try:
                 receive(message, flow, now, accepting=accepting)
             except Exception:
@@ -167,9 +182,21 @@ class Endpoint:
         # What cannot be delivered may have a second way, so that there may be more to send.
         while outbox := self._layer.outbox():
             for message, target in outbox:
+                if self.tap is not None:
+                    self._trace(message, target, received=False)
                 why = transports[target.listener].send(message, target)
                 if why is not None:
                     self._layer.undelivered(message, target, why, trio.current_time())
+
+    def _trace(self, message: bytes, flow: Target, *, received: bool) -> None:
+        local = self._transports[flow.listener].place.sent_by
+        try:
+            if self.tap is not None:
+                self.tap(Traced(time.time(), received, message, local, flow))
+        except Exception:
+            # Whoever looks on must not disturb the calls.
+            self.tap = None
+            _log.exception("tap_failed")
 
     def _set_alarm(self) -> None:
         """Have `_keep_time` ring in time for what the layer waits for now."""
@@ -203,11 +230,13 @@ async def open_endpoint(
     timers: Timers | None = None,
     limits: Limits | None = None,
     stream_limits: StreamLimits = STREAM_LIMITS,
+    guard: RateLimit | None = None,
 ) -> AsyncIterator[Endpoint]:
     """Listen for as long as the block lasts. Raises OSError when an address cannot be listened at, CertificateError.
 
     ``where`` are the listeners, the preferred one of each transport first; an address alone means UDP there, with
-    ``advertised`` as the host written into Via, which a wildcard needs (ValueError).
+    ``advertised`` as the host written into Via, which a wildcard needs (ValueError). ``guard`` limits what each source
+    may send.
     """
     listeners = [Listener(where, advertised=advertised)] if isinstance(where, Address) else where
     limits = limits or Limits()
@@ -218,7 +247,7 @@ async def open_endpoint(
             opened.callback(transport.close)
             transports.append(transport)
         layer = Layer([transport.place for transport in transports], _token, timers, limits)
-        endpoint = Endpoint(transports, layer, limits)
+        endpoint = Endpoint(transports, layer, limits, guard)
         async with trio.open_nursery() as nursery:
             await nursery.start(endpoint.run)
             yield endpoint
@@ -232,11 +261,12 @@ async def serve_endpoint(
     timers: Timers | None = None,
     limits: Limits | None = None,
     stream_limits: StreamLimits = STREAM_LIMITS,
+    guard: RateLimit | None = None,
     task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """`open_endpoint` for ``nursery.start``: listens until cancelled."""
     async with open_endpoint(
-        where, advertised=advertised, timers=timers, limits=limits, stream_limits=stream_limits
+        where, advertised=advertised, timers=timers, limits=limits, stream_limits=stream_limits, guard=guard
     ) as endpoint:
         task_status.started(endpoint)
         await trio.sleep_forever()

@@ -14,8 +14,8 @@ from mediaha.sip.uri import Uri, uri_untrusted
 SecretOf = Callable[[str], HashedSecret | None]
 """The secret of a user by name; None: there is no such user.
 
-Some phones give up when they are merely offered an algorithm that they do not know (baresip 1.0 at SHA-256). Whoever has
-such a one gets a secret with the MD5 hash alone; then nothing else is offered.
+Some phones give up when they are merely offered an algorithm that they do not know (baresip 1.0 at SHA-256). Whoever
+has such a one gets a secret with the MD5 hash alone; then nothing else is offered.
 """
 
 _NOBODY = HashedSecret.of("", "", "")

@@ -24,6 +24,8 @@ class Counters:
     """What was received, absorbed and dropped since the start; nothing is dropped without being counted."""
 
     received: int = 0
+    turned_away: int = 0
+    """Messages that were dropped unread: their source has sent too many."""
     keepalives: int = 0
     malformed: int = 0
     """Unreadable datagrams, answered where possible."""
