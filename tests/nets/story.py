@@ -9,6 +9,7 @@ from mediaha.model.media import Anchored, Fault, MediaRefused, Moved, Stranded
 from mediaha.model.site import Domain
 from mediaha.nets.call import Over, Party, wake_at
 from mediaha.nets.decide import begin, decide
+from mediaha.nets.destination import plain
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -32,10 +33,12 @@ from mediaha.nets.events import (
 from mediaha.nets.rules import Limits, Rules
 from mediaha.nets.written import read_back, write_down
 from mediaha.sip.message import Headers, Request
+from mediaha.sip.target import UDP, Target
 
 RULES = Rules(contact="sip:nets@192.0.2.1:5060", host="192.0.2.1", limits=Limits())
+TARGETS = tuple(plain(Address(host, 5060)) for host in ("198.51.100.1", "198.51.100.2"))
 DOMAIN = Domain("desk.test", ("a", "b"), (Address("198.51.100.1", 5060), Address("198.51.100.2", 5060)))
-CALLER = Address("203.0.113.5", 5062)
+CALLER = Target(UDP, Address("203.0.113.5", 5062))
 
 
 def sdp(host="203.0.113.5", port=4000, direction="sendrecv", version=1):
@@ -72,15 +75,15 @@ def invite(body=OFFER, *, headers=(), uri="sip:desk@desk.test", cseq=1):
 class Story:
     """One call and what has been asked to be done about it."""
 
-    def __init__(self, request=None, *, domain=DOMAIN, rules=RULES, seed="seed"):
+    def __init__(self, request=None, *, domain=DOMAIN, targets=TARGETS, rules=RULES, seed="seed"):
         self.now = 100.0
         self.rules = rules
         self.effects = []
         self.notes = []
         self.tx = 1
         self.call, effects = begin(
-            request or invite(), 1, CALLER, id="call-1", seed=seed, placed_at=0.0, domain=domain, now=self.now,
-            rules=rules,
+            request or invite(), 1, CALLER, id="call-1", seed=seed, placed_at=0.0, domain=domain, targets=targets,
+            now=self.now, rules=rules,
         )  # fmt: skip
         self._took(effects)
         self._serials = {Party.CALLER: 1, Party.CALLEE: 0}

@@ -35,7 +35,7 @@ def test_a_call_is_anchored_before_the_callee_hears_of_it():
 
     story.anchored("a", 30000)
     setup = story.sent("INVITE")
-    assert setup.target == ("198.51.100.1", 5060)
+    assert setup.target.address == ("198.51.100.1", 5060)
     assert b"m=audio 30000" in setup.request.body
     assert setup.request.uri == "sip:desk@198.51.100.1:5060"
 
@@ -160,7 +160,7 @@ def test_a_target_of_no_use_is_passed_over(how):
     else:
         story.silent(first, unreachable=how == "unreachable")
     second = story.sent("INVITE")
-    assert second.target == ("198.51.100.2", 5060)
+    assert second.target.address == ("198.51.100.2", 5060)
     assert second.request.body.split(b"m=")[1] == first.request.body.split(b"m=")[1]
     assert second.request.call_id != first.request.call_id
 

@@ -19,7 +19,6 @@ from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Request
 from mediaha.sip.sdp import is_sdp
-from mediaha.sip.uri import Uri
 
 TAKES_CALLS = frozenset({ServerCondition.USABLE, ServerCondition.SUSPECT})
 """A suspect server is asked last, but it is asked."""
@@ -99,4 +98,4 @@ def came_back(request: Request, party: Party, call: Call) -> bool:
     if party is not Party.CALLEE or not isinstance(phase, Trying | Ringing):
         return False
     target = call.targets[phase.target]
-    return request.uri == str(Uri("sip", phase.invite.user or None, target.host, target.port))
+    return request.uri == target.uri_of(phase.invite.user)

@@ -21,9 +21,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mediaha.model.address import Address
+from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import NOTHING_ASKED, Asked, Expiry
 from mediaha.sip.dialog import Dialog
+from mediaha.sip.target import Target
 
 
 class Party(StrEnum):
@@ -71,8 +72,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     """Our tag in the dialog; the failover pool knows the party by it."""
     dialog: Dialog | None = None
     """None until the dialog is confirmed, or, with the caller, until the INVITE was taken."""
-    met: Address | None = None
-    """Where the party was first heard from, or sent to."""
+    met: Target | None = None
+    """The way by which the party was first heard from, or sent to."""
     sdp: bytes = b""
     """What the party last committed to: an offer that was answered, or an answer. Empty: nothing yet."""
     told: bytes = b""
@@ -351,7 +352,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """Unix time, for people; every other time is of the monotonic clock."""
     domain: str
     servers: tuple[str, ...]
-    targets: tuple[Address, ...]
+    targets: tuple[Destination, ...]
+    """Where its INVITE may go, in the order in which they are tried (N4)."""
     caller: Leg
     callee: Leg
     phase: Phase

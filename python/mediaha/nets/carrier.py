@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,7 @@ from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import UDP, Target
 from mediaha.sip.transaction.clients import TransactionsFull
 from mediaha.sip.transaction.events import ClientEvent, Unreachable
 
@@ -184,7 +186,7 @@ class Carrier:
     # Messages
 
     def _send(self, held: Held, effect: Send) -> None:
-        told = partial(self._told, held, effect.ref, effect.request)
+        told = partial(self._told, held, effect)
         try:
             held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told)
         except TransactionsFull:
@@ -193,9 +195,13 @@ class Carrier:
         if effect.request.method == "INVITE" and effect.request.to.tag is None:
             self.stories.also(held.story, effect.request.call_id)
 
-    def _told(self, held: Held, ref: int, request: Request, outcome: ClientEvent) -> None:
+    def _told(self, held: Held, sent: Send, outcome: ClientEvent) -> None:
         """Something came of a request of ours."""
-        if isinstance(outcome, Response):
+        ref, request = sent.ref, sent.request
+        if isinstance(outcome, Unreachable) and sent.otherwise is not None:
+            self._send(held, replace(sent, target=sent.otherwise, otherwise=None))
+            self._send_again()
+        elif isinstance(outcome, Response):
             if outcome.status >= 200 and not (request.method == "INVITE" and outcome.status < 300):
                 held.clients.pop(ref, None)
             self.happens(held, Responded(ref, request, outcome))
@@ -226,11 +232,13 @@ class Carrier:
             dialog = Dialog.from_response(effect.request, effect.response)
         except Malformed:
             return  # there is nowhere to send an ACK; the callee's own timers end it
+        # A name in its Contact has led us to where our INVITE went.
+        target = dialog.next_target() or held.call.callee.met or Target(UDP, dialog.next_hop())
         if key is not None:
-            self._endpoint.send_ack(dialog.ack(effect.request.cseq.number), dialog.next_hop(), key)
+            self._endpoint.send_ack(dialog.ack(effect.request.cseq.number), target, key)
         _, bye = dialog.request("BYE")
         try:
-            self._endpoint.send(bye, dialog.next_hop(), _heed_nothing)
+            self._endpoint.send(bye, target, _heed_nothing)
         except TransactionsFull:
             self._count("transactions_full")
 

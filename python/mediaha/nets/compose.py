@@ -7,13 +7,12 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
-from mediaha.model.address import Address
 from mediaha.nets.call import Invite
+from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import options_untrusted
 from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
-from mediaha.sip.uri import Uri
 
 
 def invite_of(request: Request, host: str) -> Invite:
@@ -53,13 +52,14 @@ def is_ip(host: str) -> bool:
     return True
 
 
-def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, session: Pairs, body: bytes) -> Request:
+def first_invite(
+    invite: Invite, target: Destination, *, call_id: str, tag: str, session: Pairs, body: bytes
+) -> Request:
     """The INVITE to a target: the caller's identity and words, everything that names a place is ours.
 
     The Request-URI names the target, as call managers and phones want to see themselves in it; To says who was called.
     ``session`` has our Contact, and what we can do.
     """
-    uri = str(Uri("sip", invite.user or None, target.host, target.port))
     fields: Pairs = (
         ("Max-Forwards", str(invite.max_forwards - 1)),
         ("From", f"{invite.calling};tag={tag}"),
@@ -69,7 +69,7 @@ def first_invite(invite: Invite, *, call_id: str, tag: str, target: Address, ses
         *session,
         *invite.headers,
     )
-    return Request("INVITE", uri, Headers((*fields, SDP_TYPE) if body else fields), body)
+    return Request("INVITE", target.uri_of(invite.user), Headers((*fields, SDP_TYPE) if body else fields), body)
 
 
 def once_more(request: Request, changes: Pairs) -> Request:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mediaha.model.address import Address
 from mediaha.model.media import Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
@@ -34,6 +33,7 @@ from mediaha.nets.call import (
     name,
 )
 from mediaha.nets.compose import invite_of, sdp_of
+from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
     Acked,
     Cancelled,
@@ -52,24 +52,25 @@ from mediaha.nets.rules import Rules
 from mediaha.nets.turn import Turn
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.message import Request
+from mediaha.sip.target import Target
 
 Decision = tuple[Call, list[Effect]]
 
 
 def begin(
-    request: Request, tx: int, source: Address, *, id: str, seed: str, placed_at: float, domain: Domain, now: float,
-    rules: Rules,
+    request: Request, tx: int, flow: Target, *, id: str, seed: str, placed_at: float, domain: Domain,
+    targets: tuple[Destination, ...], now: float, rules: Rules,
 ) -> Decision:  # fmt: skip
     """Take a caller's INVITE, which has passed ``admission``. Raises Malformed: answer 400."""
     tag = name(seed, "caller")
-    caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=source)
+    caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow)
     call = Call(
         id=id,
         seed=seed,
         placed_at=placed_at,
         domain=domain.name,
         servers=domain.media,
-        targets=domain.targets,
+        targets=targets,
         caller=caller,
         callee=Leg(tag=name(seed, "callee")),
         phase=Placing(tx, invite_of(request, rules.host)),

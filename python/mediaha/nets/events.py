@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mediaha.model.address import Address
 from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.nets.call import Party
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import Target
 
 
 @dataclass(slots=True, frozen=True)
@@ -105,11 +105,12 @@ Event: TypeAlias = (
 
 @dataclass(slots=True, frozen=True)
 class Send:
-    """Begin client transaction ``ref``. ``target`` is the next hop."""
+    """Begin client transaction ``ref``. ``target`` is the next hop; ``otherwise``: if that flow has ended."""
 
     ref: int
     request: Request
-    target: Address
+    target: Target
+    otherwise: Target | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -118,7 +119,7 @@ class SendAck:
 
     ref: int
     request: Request
-    target: Address
+    target: Target
 
 
 @dataclass(slots=True, frozen=True)

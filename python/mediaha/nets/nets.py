@@ -26,10 +26,11 @@ from mediaha.nets.call import Call, Party
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
+from mediaha.nets.destination import plain
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
 from mediaha.nets.headers import ABILITIES
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
-from mediaha.nets.rules import Limits, Rules
+from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
 from mediaha.nets.tables import Held
 from mediaha.nets.written import adopted
@@ -226,8 +227,9 @@ class Nets:
         now = time.monotonic()
         try:
             decision = begin(
-                request, tx, event.source, id=secrets.token_hex(10), seed=secrets.token_hex(16),
-                placed_at=time.time(), domain=domain, now=now, rules=self._carrier.rules,
+                request, tx, event.flow, id=secrets.token_hex(10), seed=secrets.token_hex(16),
+                placed_at=time.time(), domain=domain, targets=tuple(map(plain, domain.targets)),
+                now=now, rules=self._carrier.rules,
             )  # fmt: skip
         except Malformed as fault:
             self._refuse(event, Refusal(400, str(fault)))
@@ -312,8 +314,9 @@ async def serve_nets(
         open_endpoint(spec.listen, advertised=spec.advertised, timers=timers) as endpoint,
         trio.open_nursery() as nursery,
     ):
-        here = Address(spec.advertised or endpoint.address.host, endpoint.address.port)
-        rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits)
+        here = endpoint.places[0].sent_by
+        contacts = contacts_of(endpoint.places)
+        rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
         carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery)
         nets = Nets(spec, endpoint, routes, media, carrier)
         nursery.start_soon(carrier.journal.run)

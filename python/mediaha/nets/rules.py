@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mediaha.model.site import Timings
+from mediaha.sip.target import UDP, Place, Target
 
 ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK")
 """Methods that NeTS takes; written into Allow."""
@@ -56,7 +58,31 @@ class Rules:
     """What a decision needs besides the call and the time."""
 
     contact: str
-    """The URI of NeTS that goes into Contact: ``sip:nets@192.0.2.1:5060``."""
+    """The URI of NeTS that goes into Contact: ``sip:nets@192.0.2.1:5060``, over the first listener ..."""
     host: str
     """The advertised host, for the o= line of what NeTS sends: an IP address or a name."""
     limits: Limits = field(default_factory=Limits)
+    contacts: Mapping[str, str] = field(default_factory=dict)
+    """... and over each, by the listener's name, and by the transport and family of addresses that it serves."""
+
+    def contact_to(self, target: Target | None) -> str:
+        """Our Contact for whoever is at this target: they find us by the transport that leads to them."""
+        if target is None:
+            return self.contact
+        by_name = self.contacts.get(target.listener)
+        return by_name or self.contacts.get(_kind(target.transport, target.address.host), self.contact)
+
+
+def contacts_of(places: Iterable[Place]) -> dict[str, str]:
+    """Our Contacts: see ``Rules.contacts``. Over UDP the URI says no transport: that is what everybody assumes."""
+    found: dict[str, str] = {}
+    for place in places:
+        transport = "" if place.transport == UDP else f";transport={place.transport.lower()}"
+        contact = f"sip:nets@{place.sent_by}{transport}"
+        found[place.name] = contact
+        found.setdefault(_kind(place.transport, "::" if place.ipv6 else ""), contact)
+    return found
+
+
+def _kind(transport: str, host: str) -> str:
+    return f"{transport} {6 if ':' in host else 4}"

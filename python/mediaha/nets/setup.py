@@ -25,10 +25,12 @@ from mediaha.nets.call import (
     name,
 )
 from mediaha.nets.compose import first_invite, once_more, sdp_of
+from mediaha.nets.destination import Destination
 from mediaha.nets.ending import end, give_up
 from mediaha.nets.events import EndStray, Send
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.relay import answer_arrived, connect, fail
+from mediaha.nets.rules import Limits
 from mediaha.nets.turn import Turn
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
@@ -80,22 +82,27 @@ def try_target(turn: Turn, index: int) -> None:
     sdp = call.callee.pending or call.callee.told
     ref = turn.number()
     # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
-    turn.call = replace(turn.call, callee=Leg(tag=name(call.seed, f"callee {ref}"), met=call.targets[index]))
+    turn.call = replace(turn.call, callee=Leg(tag=name(call.seed, f"callee {ref}"), met=call.targets[index].target))
     body = turn.told(Party.CALLEE, sdp) if sdp else b""
     # Without an offer, what had to be acknowledged would bring one, before the caller could be asked for the answer.
     session = turn.session_fields(Party.CALLEE, reliably=bool(body))
     target = call.targets[index]
     request = first_invite(
-        phase.invite, call_id=name(call.seed, f"call-id {ref}"), tag=turn.leg(Party.CALLEE).tag,
-        target=target, session=session, body=body,
+        phase.invite, target, call_id=name(call.seed, f"call-id {ref}"), tag=turn.leg(Party.CALLEE).tag,
+        session=session, body=body,
     )  # fmt: skip
     limits = turn.rules.limits
     more = index + 1 < len(call.targets)
-    until = turn.now + (limits.target_s_max if more else limits.ring_s_max)
+    until = turn.now + (patience(limits, target) if more else limits.ring_s_max)
     turn.become(Trying(phase.tx, phase.invite, index, ref, until))
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
     turn.note("invited", target=str(target), sip_call_id=request.call_id)
-    turn.effects.append(Send(ref, request, target))
+    turn.effects.append(Send(ref, request, target.target))
+
+
+def patience(limits: Limits, target: Destination) -> float:
+    """How long a target may be silent when there is another one."""
+    return limits.target_s_max if target.try_s_max is None else target.try_s_max
 
 
 def next_target(turn: Turn, why: str, last_status: int) -> None:
@@ -144,7 +151,8 @@ def overdue(turn: Turn) -> None:
     assert isinstance(phase, Trying | Ringing)
     if isinstance(phase, Trying) and not phase.heard and phase.target + 1 < len(turn.call.targets):
         give_up(turn, phase.ref)
-        next_target(turn, f"no response in {turn.rules.limits.target_s_max:g} s", 408)
+        waited = patience(turn.rules.limits, turn.call.targets[phase.target])
+        next_target(turn, f"no response in {waited:g} s", 408)
     else:
         end(turn, 480, "no answer", text="No answer")
 
@@ -212,11 +220,12 @@ def _leave_early(turn: Turn) -> None:
 def _refused(turn: Turn, request: Request, response: Response) -> None:
     status = response.status
     phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
     silent = isinstance(phase, Trying)  # a 408 after ringing is the callee who did not answer
     if status == 422 and turn.raised(Party.CALLEE, request, response):
         _send_again(turn, request)
-    elif status == 503:
-        next_target(turn, "503", NO_WAY)
+    elif status in turn.call.targets[phase.target].failures:
+        next_target(turn, str(status), NO_WAY if status == 503 else status)
     elif status == 408 and silent:
         next_target(turn, "408", 408)
     else:
@@ -233,7 +242,7 @@ def _send_again(turn: Turn, request: Request) -> None:
     turn.become(replace(phase, ref=ref))
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
     session = turn.session_fields(Party.CALLEE, reliably=bool(request.body))
-    turn.effects.append(Send(ref, once_more(request, session), target))
+    turn.effects.append(Send(ref, once_more(request, session), target.target))
 
 
 def _passed_status(status: int) -> int:

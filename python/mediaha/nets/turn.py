@@ -11,7 +11,6 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from mediaha.model.address import Address
 from mediaha.model.media import Anchored, Attempt
 from mediaha.nets.call import (
     IDLE,
@@ -35,7 +34,6 @@ from mediaha.nets.call import (
     Serving,
     draw,
 )
-from mediaha.nets.compose import is_ip
 from mediaha.nets.events import AnswerMedia, Effect, Note, OfferMedia, Reply, Send, SendAck
 from mediaha.nets.expiry import (
     as_client,
@@ -51,6 +49,7 @@ from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Message, Request, Response
 from mediaha.sip.sdp import Origin, with_origin
+from mediaha.sip.target import STREAMS, UDP, Target
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -112,13 +111,17 @@ class Turn:
 
     def reply_sdp(self, party: Party, tx: int, status: int, *, headers: Pairs = (), sdp: bytes = b"") -> None:
         """A response that a dialog can grow on: with Contact, and with the SDP for the party if there is any."""
-        contact = (("Contact", f"<{self.rules.contact}>"), *ABILITIES, *headers)
+        contact = (self.contact(party), *ABILITIES, *headers)
         self._final(tx, status)
         if 200 <= status < 300 and isinstance(self.call.phase, Answered):
             contact = (*contact, *self._agree(party))
         body = self.told(party, sdp) if sdp else b""
         fields = (*contact, SDP_TYPE) if body else contact
         self.effects.append(Reply(tx, status, None, self.leg(party).tag, fields, body))
+
+    def contact(self, party: Party) -> tuple[str, str]:
+        """Our Contact, as the party can use it."""
+        return ("Contact", f"<{self.rules.contact_to(self.leg(party).met)}>")
 
     def _final(self, tx: int, status: int) -> None:
         """After the final response to the INVITE no provisional one is repeated (RFC 3262 section 3)."""
@@ -181,7 +184,7 @@ class Turn:
         self.keep(party, dialog)
         ref = self.number()
         self.opened(Open(ref=ref, party=party, purpose=purpose, until=until, back=back))
-        self.effects.append(Send(ref, request, self.hop(party)))
+        self.effects.append(Send(ref, request, *self._way(self.dialog(party), self.leg(party).met)))
         return ref
 
     def prack(self, dialog: Dialog, rseq: int, cseq: int) -> Dialog:
@@ -189,7 +192,7 @@ class Turn:
         dialog, request = dialog.request("PRACK", headers=(("RAck", f"{rseq} {cseq} INVITE"),))
         ref = self.number()
         self.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.HEEDLESS))
-        self.effects.append(Send(ref, request, self._hop(dialog, self.leg(Party.CALLEE).met)))
+        self.effects.append(Send(ref, request, *self._way(dialog, self.leg(Party.CALLEE).met)))
         return dialog
 
     def reinvite(self, party: Party, sdp: bytes, purpose: Purpose = Purpose.MEDIA) -> int:
@@ -215,7 +218,7 @@ class Turn:
             party,
             "UPDATE",
             Purpose.MEDIA,
-            headers=(("Contact", f"<{self.rules.contact}>"), *ABILITIES),
+            headers=(self.contact(party), *ABILITIES),
             body=self.told(party, sdp),
             content_type="application/sdp",
         )
@@ -237,19 +240,25 @@ class Turn:
         dialog = self.dialog(party)
         body = self.told(party, sdp) if sdp else b""
         request = dialog.ack(cseq, body=body, content_type="application/sdp" if body else "")
-        self.effects.append(SendAck(ref, request, self.hop(party)))
-
-    def hop(self, party: Party) -> Address:
-        """Where requests in the party's dialog go: by its route, or, when that is a name, where it was met first.
-
-        Names are resolved nowhere yet.
-        """
-        return self._hop(self.dialog(party), self.leg(party).met)
+        way, _ = self._way(dialog, self.leg(party).met)
+        self.effects.append(SendAck(ref, request, way))
 
     @staticmethod
-    def _hop(dialog: Dialog, met: Address | None) -> Address:
-        hop = dialog.next_hop()
-        return hop if met is None or is_ip(hop.host) else met
+    def _way(dialog: Dialog, met: Target | None) -> tuple[Target, Target | None]:
+        """Where requests in a dialog go, and where when nobody is there any more.
+
+        By the dialog's route; when that is a name, where the party was met first, for it is there that the name has
+        led. Over a connection while there is one: what a party has opened is its way through a NAT or firewall.
+        """
+        target = dialog.next_target()
+        if met is None:
+            # There is no dialog that began nowhere; a name that is not resolved is unreachable.
+            return target or Target(UDP, dialog.next_hop()), None
+        if target is None:
+            return met, None
+        if met.transport in STREAMS and met.connection:
+            return met, target
+        return target, None
 
     def await_ack(self, party: Party, tx: int) -> None:
         self.exchange(party, AwaitingAck(tx, self.now + self.rules.limits.request_s_max))
@@ -321,7 +330,7 @@ class Turn:
         wanted, minimum = self._intervals(party)
         expiry = self.leg(party).expiry
         timer = request_fields(expiry, wanted=wanted, minimum=minimum)
-        return (("Contact", f"<{self.rules.contact}>"), *(ABILITIES if reliably else UNRELIABLY), *timer)
+        return (self.contact(party), *(ABILITIES if reliably else UNRELIABLY), *timer)
 
     def raised(self, party: Party, request: Request, response: Response) -> bool:
         """Take the interval that the party's 422 asks for. False: it asks for none that our request did not have."""

@@ -1,0 +1,39 @@
+"""Where a call's INVITE may go: one target of a trunk or of a domain, and how patient we are with it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from mediaha.model.address import Address
+from mediaha.sip.target import UDP, Target
+from mediaha.sip.uri import Uri, uri_untrusted
+
+UNAVAILABLE = (503,)
+
+
+class Destination(Struct, frozen=True, kw_only=True):
+    """A next hop, with the name by which it is called there."""
+
+    target: Target
+    uri: str
+    """The Request-URI of an INVITE to it, as yet without a user."""
+    trunk: str = ""
+    """The trunk that it belongs to; empty: a target that the domain names itself."""
+    try_s_max: float | None = None
+    """How long it may be silent before the next one is tried; None: as long as the rules say."""
+    failures: tuple[int, ...] = UNAVAILABLE
+    """Responses that say no more than that it cannot take the call: the next one is tried."""
+
+    def uri_of(self, user: str) -> str:
+        """The Request-URI for a user there."""
+        uri = uri_untrusted(self.uri)
+        return str(Uri(uri.scheme, user or None, uri.host, uri.port, uri.parameters))
+
+    def __str__(self) -> str:
+        place = str(self.target.address) if self.target.transport == UDP else str(self.target)
+        return f"{self.trunk} {place}" if self.trunk else place
+
+
+def plain(address: Address) -> Destination:
+    """A target that a domain names itself: an address, over UDP."""
+    return Destination(target=Target(UDP, address), uri=str(Uri("sip", None, address.host, address.port)))
