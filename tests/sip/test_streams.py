@@ -386,3 +386,30 @@ def test_a_listener_says_what_is_wrong_with_it(authority):
         Listener(LOOPBACK, TLS)
     with pytest.raises(ValueError, match="no transport"):
         Listener(LOOPBACK, "SCTP")
+
+
+async def test_a_name_is_never_looked_up_nor_is_one_that_cannot_be_a_danger(tls_here):
+    async with two(tls_here, tls_here) as (alice, bob, _):
+        for target in (
+            Target(TLS, Address("localhost", 5061), "localhost"),
+            Target(TLS, bob.address, ".example.test"),
+            Target(TLS, bob.address, "ä" * 100),
+            Target(TLS, bob.address, "a\0b"),
+        ):
+            alice.send(request("OPTIONS", alice), target, ear := Ear())
+            assert isinstance(await ear.next(), Unreachable)
+        alice.send(request("OPTIONS", alice), Target(TLS, bob.address, "example.test"), ear)
+        assert (await ear.next()).status == 200
+
+
+async def test_the_loss_of_a_connection_is_told_and_everything_is_counted():
+    async with two() as (alice, bob, events):
+        lost: list = []
+        bob.on_lost = lambda number, why: lost.append((number, why))
+        alice.send(request("OPTIONS", alice), Target(TCP, bob.address), ear := Ear())
+        await ear.next()
+        assert bob.counters.connections == 1
+        stream(alice)._peers[1].connection.cut("for the test")
+        await settled(lambda: lost)
+        assert lost == [(events[0].flow.connection, "closed by the other end")]
+        assert bob.counters.connections == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from math import inf
 
@@ -58,6 +58,9 @@ class Endpoint:
         """Who is not taken notice of, silently; what it drops is counted as ``turned_away``. None: all are heard."""
         self.tap: Tap | None = None
         """Called with each message that comes and goes, those that the guard drops excepted. None: nobody looks."""
+        self.on_lost: Callable[[int, str], None] | None = None
+        """Called with the number of each connection that is closed, and why: a phone that came on it is gone. It must
+        not block nor raise."""
         self._alarm = trio.CancelScope()
 
     def respond(self, transaction: ServerKey, response: Response) -> None:
@@ -99,6 +102,10 @@ class Endpoint:
         """What was received, absorbed and dropped since the start."""
         counters = self._layer.counters
         counters.turned_away = self.guard.turned_away if self.guard else 0
+        streams = [transport for transport in self._transports.values() if isinstance(transport, StreamTransport)]
+        counters.connections = sum(transport.connections for transport in streams)
+        counters.connections_refused = sum(transport.turned_away for transport in streams)
+        counters.connections_cut = sum(transport.cut_off for transport in streams)
         counters.unsent = sum(transport.unsent for transport in self._transports.values())
         return counters
 
@@ -171,6 +178,8 @@ class Endpoint:
                 _log.exception("message_failed", source=str(flow), bytes=len(message))
         for flow, why in heard.lost:
             self._layer.unreachable(flow, why, now)
+            if flow.connection and self.on_lost is not None:
+                self.on_lost(flow.connection, why)
 
     def _after_call(self) -> None:
         """The user has called: send what follows, and see to it that the rest is not forgotten."""

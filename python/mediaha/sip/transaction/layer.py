@@ -117,7 +117,10 @@ class Layer:
         if not message.startswith(RESPONSE):
             self._clients.unreachable(target, why, now)
             return
-        response = message_untrusted(message)
+        try:
+            response = message_untrusted(message)
+        except MessageError:  # it repeats what its request had of many headers, say
+            response = None
         second = second_target(response, target) if isinstance(response, Response) else None
         if second is None:
             self.counters.unreachable += 1

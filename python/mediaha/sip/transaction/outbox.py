@@ -43,5 +43,11 @@ class Counters:
     forks_dropped: int = 0
     timeouts: int = 0
     unreachable: int = 0
+    connections: int = 0
+    """How many there are now."""
+    connections_refused: int = 0
+    """Those that came when there were too many, in all or from their source."""
+    connections_cut: int = 0
+    """Those that took too long over something."""
     unsent: int = 0
     """Datagrams that the transport could not take and had no room to keep; retransmission repairs it."""

@@ -14,6 +14,18 @@ from mediaha.model.address import Address
 
 CHUNK_BYTES = 64 * 1024
 
+_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # What we have sent and nobody acknowledges for so long (in ms) was sent to nobody: the default is a quarter of an
+    # hour, in which each call would wait for Timer B.
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000),
+    # A phone that was unplugged is known after a minute and a half, and not when somebody calls it.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+
 # Linux has it, Python's socket module does not name it.
 _IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -25,7 +37,8 @@ class Channel:
         self._socket = sock
         sock.setblocking(False)
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for level, option, value in _OPTIONS:
+                sock.setsockopt(level, option, value)
 
     @classmethod
     def towards(cls, remote: Address, local_host: str) -> Channel:
@@ -55,13 +68,17 @@ class Channel:
 
     async def secure(self, context: ssl.SSLContext, server_name: str | None) -> None:
         """TLS from here on: as client when there is a ``server_name`` to check, else as server. Raises OSError."""
-        self._socket = secured = context.wrap_socket(
-            self._socket,
-            server_side=server_name is None,
-            server_hostname=server_name,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=True,
-        )
+        try:
+            secured = context.wrap_socket(
+                self._socket,
+                server_side=server_name is None,
+                server_hostname=server_name,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=True,
+            )
+        except ValueError as error:  # a name that nobody can have
+            raise OSError(f"{server_name}: {error}") from error
+        self._socket = secured
         while True:
             try:
                 secured.do_handshake()

@@ -6,6 +6,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+import structlog
 import trio
 
 from mediaha.sip.target import Target
@@ -19,6 +20,8 @@ CHUNKS_MAX = 16
 LINGER_S_MAX = 0.5
 """How long one who will be cut off may still get what there is to say, while nothing more is read of it."""
 
+
+_log = structlog.get_logger(__name__)
 
 Stirred = Callable[["Connection", int], None]
 """Called when a connection was opened or heard, with the number of messages: its deadlines may have moved."""
@@ -114,6 +117,10 @@ class Connection:
                     await self._read(ears)
                     self._tasks.cancel_scope.cancel()
         except* OSError as errors:
+            self.why = self.why or _reason(errors)
+        except* Exception as errors:
+            # A mistake of ours; one connection must not end all calls.
+            _log.exception("connection_failed", flow=str(self.flow))
             self.why = self.why or _reason(errors)
         finally:
             self._tasks = None

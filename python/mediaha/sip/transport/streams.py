@@ -20,6 +20,7 @@ from mediaha.sip.transaction.schedule import Schedule
 from mediaha.sip.transport.channel import Channel
 from mediaha.sip.transport.connection import Connection, Unsent
 from mediaha.sip.transport.doors import Doors, TurnedAway
+from mediaha.sip.transport.literal import is_literal
 from mediaha.sip.transport.patience import Patience, StreamLimits
 from mediaha.sip.transport.seam import NOTHING, Ears, Heard
 from mediaha.sip.transport.tls import Identity
@@ -162,6 +163,8 @@ class StreamTransport:
                 sock.close()
 
     def _open(self, target: Target) -> Peer | str:
+        if not is_literal(target.address.host, ipv6=self.place.ipv6):
+            return f"{target.address.host} is not an address of this listener's kind"
         if self._transport == TLS and not target.server_name and self._checks_names:
             return "TLS needs the name that the certificate must have"
         try:

@@ -8,12 +8,12 @@ import socket
 import struct
 from collections import deque
 from errno import ECONNREFUSED, EHOSTUNREACH, ENETUNREACH
-from functools import lru_cache
 
 import trio
 
 from mediaha.model.address import Address
 from mediaha.sip.target import UDP, Place, Target
+from mediaha.sip.transport.literal import is_literal
 from mediaha.sip.transport.seam import Ears, Heard
 
 DATAGRAM_MAX = 65_535
@@ -63,7 +63,7 @@ class UdpTransport:
     def send(self, message: bytes, target: Target) -> str | None:
         """Send, or keep for when there is room. Returns why the target cannot be reached, or None."""
         address = target.address
-        if not _is_literal(address.host, self._family):
+        if not is_literal(address.host, ipv6=self.place.ipv6):
             return f"{address.host} is not an address of this socket's kind"
         if self._backlog:
             self._keep(message, address)
@@ -169,13 +169,3 @@ def _enlarge(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER_BYTES)  # past rmem_max, for those who may
-
-
-@lru_cache(maxsize=4096)
-def _is_literal(host: str, family: socket.AddressFamily) -> bool:
-    # A name handed to sendto would be looked up there and then, and every call would wait for DNS.
-    try:
-        socket.inet_pton(family, host)
-    except (OSError, ValueError):
-        return False
-    return True
