@@ -27,7 +27,7 @@ class Settings:
     control_calls: int = 1500
     """Calls set up in one go, before they are deleted and the next go begins."""
     memory_calls: int = 2000
-    nets_rates: tuple[int, ...] = (50, 100, 150, 200, 250, 300, 350, 400, 450, 500)
+    nets_rates: tuple[int, ...] = (50, 100, 200, 300, 400, 500, 550, 600, 650, 700, 800)
     """Calls a second, tried from left to right until one does not hold."""
     nets_step_s: float = 5.0
     moving_calls: tuple[int, ...] = (200, 1000)
