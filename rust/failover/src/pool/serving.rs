@@ -16,7 +16,7 @@ use crate::call::{Party, Step};
 use crate::event::{Event, Fault};
 use crate::exchange::{Cookie, ServerId};
 use crate::flights::Purpose;
-use crate::order;
+use crate::order::{self, Trust};
 use crate::registry::{CallKey, Plight, State, What, Wish};
 use crate::story::{Asked, Outcome};
 use crate::timers::Timer;
@@ -74,7 +74,7 @@ impl Pool {
                 self.doubt(server, now);
                 self.relocate(key, server, false);
             }
-            Judged::Full(_) | Judged::Failed(_) if self.has_other(key, server) => {
+            Judged::Full(_) | Judged::Failed(_) if self.has_other(key, server, Trust::Suspect) => {
                 self.relocate(key, server, true);
             }
             Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
@@ -100,7 +100,8 @@ impl Pool {
         }
         let State::Serving { server } = entry.state else { return };
         let is_impatient = now >= wish.impatient_at && wish.asking.is_some();
-        if is_impatient && self.has_other(key, server) {
+        // A suspect is no better than a server that answers pings.
+        if is_impatient && self.has_other(key, server, Trust::Draining) {
             self.close_wish(key, &Outcome::NoAnswer, now);
             self.relocate(key, server, true);
         }
@@ -168,16 +169,15 @@ impl Pool {
         self.queue.push_front(key);
     }
 
-    /// Whether the call could be somewhere else.
-    fn has_other(&self, key: CallKey, server: ServerId) -> bool {
+    /// Whether the call could be somewhere else, on a server that is trusted as much as `least`.
+    fn has_other(&self, key: CallKey, server: ServerId, least: Trust) -> bool {
         let Some(entry) = self.calls.entry(key) else { return false };
         let unasked = Walk::new(Time::ZERO, Time::FAR);
         let (order, blocked) = self.order(entry, &unasked, order::Purpose::MovedCall);
         let has_failed = |other: &ServerId| entry.wish.as_ref().is_some_and(|wish| wish.failed.contains(other));
-        // A suspect is no better than a server that answers pings.
         let is_better = |other: &ServerId| {
             let trust = self.servers.get(*other).and_then(crate::servers::Server::trust);
-            *other != server && !has_failed(other) && trust.is_some_and(|trust| trust < order::Trust::Suspect)
+            *other != server && !has_failed(other) && trust.is_some_and(|trust| trust <= least)
         };
         // One that is just deleting what is left of this call there can take it in a moment.
         blocked || order.iter().any(is_better)

@@ -279,3 +279,18 @@ fn an_answer_that_fails_is_done_by_the_server_that_lost_the_walk_a_moment_ago() 
     world.run_ms(900);
     assert_eq!(world.anchored(answer).as_deref(), Some("b"));
 }
+
+/// Found by simulation: a server that had been silent for a moment was not asked, and the call refused.
+#[test]
+fn an_answer_that_fails_is_tried_on_a_suspect_server_rather_than_on_none() {
+    let mut world = World::new(&["a", "b"]);
+    world.ring("c", &["a", "b"]);
+    world.hang("b");
+    world.run_ms(160);
+    world.server("a").error = Some("Ran out of ports");
+    let answer = world.answer_of("c", "caller", "callee", "b1");
+    world.run_ms(5);
+    world.resume("b");
+    world.run_ms(50);
+    assert_eq!(world.anchored(answer).as_deref(), Some("b"));
+}
