@@ -13,7 +13,10 @@ fn nothing_happens_that_must_not() {
 /// Each of these once saw a bug, told as a story in `mediaha-failover`.
 #[test]
 fn seeds_that_found_bugs_find_none() {
-    for seed in [26, 132, 357, 377, 412, 1174, 1553, 5888, 6652, 14_841, 27_386, 40_774, 43_163] {
+    for seed in [
+        26, 132, 357, 377, 412, 1174, 1553, 5888, 6652, 14_841, 27_386, 40_774, 43_163, 32_994, 1_037_102,
+        1_056_524,
+    ] {
         let outcome = run(seed, false);
         assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
     }
