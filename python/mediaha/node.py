@@ -21,6 +21,7 @@ import trio
 from mediaha.model.errors import MediahaError
 from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
+from mediaha.model.trunk import TargetView, Trunk
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
 from mediaha.ops.ports import PortsUnavailable, Wanted, bind_trouble, check_ports
@@ -65,6 +66,11 @@ class CurrentRoutes:
     def __init__(self, site: Site) -> None:
         self.site = site
 
+    @property
+    def trunks(self) -> Sequence[Trunk]:
+        """The trunks by which calls leave."""
+        return self.site.trunks
+
     def domain(self, name: str) -> Domain | None:
         """Which domain a callee belongs to."""
         return self.site.domain(name)
@@ -89,6 +95,10 @@ class Session:
     def explain(self, call_id: str) -> object | None:
         """The story of a call by NeTS's own name for it or the Call-ID of either leg."""
         return self.running.explain(call_id)
+
+    def targets(self) -> tuple[TargetView, ...]:
+        """The targets of the trunks, as it sees them."""
+        return self.running.targets()
 
     def servers(self) -> tuple[ServerView, ...]:
         """The media servers as the pool sees them."""

@@ -44,7 +44,8 @@ def _someone_says_nothing(folder, stack):
     site = stack.enter_context(SiteFile(folder, ours("first"), ours("second"), timings=CALM).serve()).ready()
     callee = [*RINGS, *ANSWERS, take("INVITE"), *is_ended(408, LONG_S)]
     call = stack.enter_context(pair(site, folder, [*CALLS, *IS_TOLD, *is_ended(408, LONG_S)], callee))
-    status = site.wait_until(lambda _: '"event":"connected"' in site.log(), "the call is connected")
+    site.wait_until(lambda _: '"event":"connected"' in site.log(), "the call is connected")
+    status = site.wait_until(lambda status: any(server["calls"] for server in status["servers"]), "its media server")
     (name,) = (server["name"] for server in status["servers"] if server["calls"])
     site.signal(name, signal.SIGKILL)
     return Story(site, call)

@@ -28,6 +28,7 @@ from mediaha.nets.events import (
     SendCancel,
     Stop,
     Tick,
+    Tried,
     Unanswered,
 )
 from mediaha.nets.rules import Limits, Rules
@@ -90,8 +91,8 @@ class Story:
 
     def _took(self, effects):
         self.notes += [effect for effect in effects if isinstance(effect, Note)]
-        self.last = [effect for effect in effects if not isinstance(effect, Note)]
-        self.effects += self.last
+        self.effects += [effect for effect in effects if not isinstance(effect, Note)]
+        self.last = [effect for effect in effects if not isinstance(effect, Note | Tried)]
         assert read_back(write_down(self.call)) == self.call
 
     def happens(self, event):
@@ -228,6 +229,6 @@ def replace_rules(**limits):
 __all__ = [
     "ANSWER", "CALLER", "DOMAIN", "OFFER", "RULES", "Acked", "AnswerMedia", "Cancelled", "DropMedia", "EndStray",
     "Fault", "MediaFailed", "MediaReady", "Note", "OfferMedia", "Party", "Received", "Reply", "Responded", "Send",
-    "SendAck", "SendCancel", "Stop", "Story", "Tick", "Unanswered", "invite", "media_sdp", "replace_rules", "sdp",
-    "talking",
+    "SendAck", "SendCancel", "Stop", "Story", "Tick", "Tried", "Unanswered", "invite", "media_sdp",
+    "replace_rules", "sdp", "talking",
 ]  # fmt: skip

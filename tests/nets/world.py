@@ -372,6 +372,10 @@ class World:
         await until(lambda: not self.nets._carrier.tables.sizes()["invites"])
         return mine, theirs
 
+    def route(self, routes):
+        """From now on calls go where these routes say."""
+        self.routes.to = routes
+
     def spoil(self, seed, loss):
         """From now on messages of both phones are lost, repeated and delayed."""
         chance = random.Random(seed)
@@ -444,20 +448,32 @@ async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1,
         domain = Domain("desk.test", servers, (two.address, three.address)[:targets])
 
         class Routes:
-            @staticmethod
-            def domain(name):
+            """What `World.route` says, or else a domain with the phones as its targets."""
+
+            to = None
+
+            @property
+            def trunks(self):
+                return self.to.trunks if self.to else ()
+
+            def domain(self, name):
+                if self.to:
+                    return self.to.domain(name)
                 return domain if name == "desk.test" else None
+
+        routes = Routes()
 
         spec = NetsSpec("nets-1", "here", Address(LOOPBACK, 0))
 
         async def run(task_status=trio.TASK_STATUS_IGNORED):
             await serve_nets(
-                spec, Routes(), pool, limits=limits or Limits(), timers=timers, checkpoint=checkpoint,
+                spec, routes, pool, limits=limits or Limits(), timers=timers, checkpoint=checkpoint,
                 task_status=task_status,
             )  # fmt: skip
 
         nets = await nursery.start(run)
         world = World(nets, pool, caller, callee, second)
         world.nursery = nursery
+        world.routes = routes
         yield world
         nursery.cancel_scope.cancel()

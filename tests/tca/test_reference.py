@@ -13,6 +13,7 @@ SECTIONS = {
     "[[hosts]]": schema.HostTable,
     "[[media]]": schema.MediaTable,
     "[[nets]]": schema.NetsTable,
+    "[[trunks]]": schema.TrunkTable,
     "[[domains]]": schema.DomainTable,
     "[timings]": schema.TimingsTable,
 }
@@ -27,7 +28,7 @@ def test_every_key_is_described_with_its_default(heading):
     for name, field in fields.items():
         if field.default not in (None, msgspec.NODEFAULT):
             written = described[name].strip("`\"'")
-            default = field.default
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
             numbers = (f"{default:g}",) if isinstance(default, float) else ()
             assert written in (str(default), str(default).lower(), *numbers), name
 

@@ -53,7 +53,7 @@ def _whereabouts(node: Node, spec: MediaServerSpec) -> str:
 
 
 def _join(domain: Domain) -> str:
-    return ", else ".join(str(target) for target in domain.targets)
+    return ", else ".join([*(f"trunk {name}" for name in domain.trunks), *map(str, domain.targets)])
 
 
 def _next_steps(node: Node, control: Path | None) -> str:
@@ -61,7 +61,7 @@ def _next_steps(node: Node, control: Path | None) -> str:
     option = f" --control {control}" if control is not None else ""
     lines = ["\nTry, each in a terminal of its own:"]
     sessions, domains = node.nets(), node.site.domains
-    if sessions and domains:
+    if sessions and domains and domains[-1].targets:
         listen, target = sessions[0].spec.listen, domains[-1].targets[0]
         if _is_loopback(listen) and _is_loopback(target):
             lines += [

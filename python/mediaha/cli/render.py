@@ -9,16 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mediaha.ops.status import NodeStatus, ServerStatus
+from mediaha.ops.status import NetsStatus, NodeStatus, ServerStatus
 
 COLOURS = {
     "usable": "green",
+    "up": "green",
     "running": "green",
     "suspect": "yellow",
     "recovering": "yellow",
     "draining": "yellow",
     "starting": "yellow",
     "dead": "red",
+    "down": "red",
     "waiting": "red",
 }
 
@@ -29,7 +31,7 @@ def print_json(answer: object) -> None:
 
 
 def print_status(answer: object) -> None:
-    """A host: its NeTS instances in a line each, its media servers in a table."""
+    """A host: its NeTS instances in a line each, its media servers and the targets of its trunks in tables."""
     status = msgspec.convert(answer, NodeStatus)
     console = wide_console()
     state = "draining: no new calls" if status.draining else f"up for {duration(status.for_s)}"
@@ -40,6 +42,9 @@ def print_status(answer: object) -> None:
     if status.log_lines_dropped:
         console.print(f"{_counted(status.log_lines_dropped, 'log line')} could not be written", style="yellow")
     console.print(_servers(status.servers))
+    for nets in status.nets:
+        if nets.targets:
+            console.print(_targets(nets))
 
 
 def wide_console() -> Console:
@@ -66,6 +71,19 @@ def _servers(servers: list[ServerStatus]) -> Table:
             _process(server),
             server.why,
         )
+    return table
+
+
+def _targets(nets: NetsStatus) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    for heading in ("trunk", "target", "state", "for"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for one in nets.targets:
+        known = one.address and one.address.partition("/")[0] not in one.target
+        target = f"{one.target} ({one.address})" if known else one.target
+        state = Text(one.state, style=COLOURS.get(one.state, ""))
+        table.add_row(one.trunk, target.removeprefix("sip:"), state, duration(one.for_s), one.why)
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mediaha.model.address import Address
+from mediaha.model.trunk import Trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,10 @@ class Domain:
 
     name: str
     media: tuple[str, ...]
-    targets: tuple[Address, ...]
-    """Where its calls go, tried in order (N4)."""
+    targets: tuple[Address, ...] = ()
+    """Where its calls go, tried in order (N4) ..."""
+    trunks: tuple[str, ...] = ()
+    """... or by which trunks, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Site:
     media: tuple[MediaServerSpec, ...]
     nets: tuple[NetsSpec, ...]
     domains: tuple[Domain, ...]
+    trunks: tuple[Trunk, ...] = ()
     timings: Timings = field(default_factory=Timings)
 
     def domain(self, name: str) -> Domain | None:

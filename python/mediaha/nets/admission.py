@@ -72,12 +72,17 @@ def unavailable(limits: Limits, why: str) -> Refusal:
     return Refusal(503, why, (("Retry-After", str(limits.retry_after_s)),))
 
 
-def busy(limits: Limits, *, draining: bool, calls: int) -> Refusal | None:
-    """Whether we take any call at all."""
+def busy(limits: Limits, *, draining: bool, calls: int, backlog: int = 0) -> Refusal | None:
+    """Whether we take any call at all. ``backlog``: requests that have come and have not been looked at.
+
+    With a backlog calls are refused before they cost anything; what belongs to calls that are there is still served.
+    """
     if draining:
         return unavailable(limits, "Draining")
     if calls >= limits.calls_max:
         return unavailable(limits, "Too Many Calls")
+    if backlog >= limits.backlog_max:
+        return unavailable(limits, "Overloaded")
     return None
 
 

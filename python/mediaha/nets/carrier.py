@@ -14,6 +14,7 @@ import trio
 from mediaha.model.media import MediaRefused
 from mediaha.nets.call import Answered, Call, Over
 from mediaha.nets.decide import Decision, decide
+from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
     AnswerMedia,
     DropMedia,
@@ -30,6 +31,7 @@ from mediaha.nets.events import (
     SendCancel,
     Stop,
     Tick,
+    Tried,
     Unanswered,
 )
 from mediaha.nets.journal import Journal
@@ -58,7 +60,9 @@ class Carrier:
         rules: Rules,
         checkpoint: Checkpoint,
         nursery: trio.Nursery,
+        tried: Callable[[Destination, str | None, str | None], None],
     ) -> None:
+        """``tried`` is told what became of the INVITE to each destination."""
         self.rules = rules
         self.tables = Tables()
         self.stories = Stories(rules.limits.stories_max)
@@ -70,6 +74,7 @@ class Carrier:
         self._media = media
         self._checkpoint = checkpoint
         self._nursery = nursery
+        self._tried = tried
         self._alarms = Alarms()
         self._alarm = trio.CancelScope()
         self._unsent: list[tuple[Held, int]] = []
@@ -82,6 +87,7 @@ class Carrier:
             OfferMedia: self._offer,
             AnswerMedia: self._answer,
             DropMedia: self._drop,
+            Tried: self._tell_tried,
             Note: self._note,
         }
 
@@ -254,6 +260,10 @@ class Carrier:
         if effect.status >= 200:
             keep = effect.status < 300 and request.method == "INVITE"
             self.tables.answered(held, effect.tx, keep=keep)
+
+    def _tell_tried(self, held: Held, effect: Tried) -> None:
+        if effect.destination.trunk:
+            self._tried(effect.destination, effect.failure, effect.retry_after)
 
     def _note(self, held: Held, note: Note) -> None:
         ms = held.story.add(time.monotonic(), note)

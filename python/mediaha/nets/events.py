@@ -12,6 +12,7 @@ from typing import TypeAlias
 from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.nets.call import Party
+from mediaha.nets.destination import Destination
 from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 
@@ -177,6 +178,15 @@ class DropMedia:
 
 
 @dataclass(slots=True, frozen=True)
+class Tried:
+    """What a destination did with our INVITE: ``failure`` is None when it has answered in any way."""
+
+    destination: Destination
+    failure: str | None = None
+    retry_after: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
 class Note:
     """A decision, for the call's story and the log."""
 
@@ -185,4 +195,6 @@ class Note:
     story: tuple[Attempt, ...] = ()
 
 
-Effect: TypeAlias = Send | SendAck | SendCancel | EndStray | Reply | OfferMedia | AnswerMedia | DropMedia | Note
+Effect: TypeAlias = (
+    Send | SendAck | SendCancel | EndStray | Reply | OfferMedia | AnswerMedia | DropMedia | Tried | Note
+)

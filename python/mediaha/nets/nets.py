@@ -13,6 +13,7 @@ import trio
 from mediaha.model.address import Address
 from mediaha.model.media import Moved, ServerChanged
 from mediaha.model.site import Domain, NetsSpec
+from mediaha.model.trunk import TargetView, Trunk, WhenDown
 from mediaha.nets.admission import (
     Refusal,
     busy,
@@ -26,17 +27,18 @@ from mediaha.nets.call import Call, Party
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
-from mediaha.nets.destination import plain
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
 from mediaha.nets.headers import ABILITIES
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
 from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
 from mediaha.nets.tables import Held
+from mediaha.nets.trunks.watch import Trunks
 from mediaha.nets.written import adopted
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming, ServerEvent, Unacknowledged
 from mediaha.sip.transaction.events import Cancelled as CancelReceived
 from mediaha.sip.transaction.timers import Timers
@@ -50,7 +52,9 @@ _log = structlog.get_logger("nets")
 class Nets:
     """Session control at one address; ``serve_nets`` makes it."""
 
-    def __init__(self, spec: NetsSpec, endpoint: Endpoint, routes: Routes, media: Media, carrier: Carrier) -> None:
+    def __init__(
+        self, spec: NetsSpec, endpoint: Endpoint, routes: Routes, media: Media, carrier: Carrier, trunks: Trunks
+    ) -> None:
         self.spec = spec
         self.draining = False
         """Whether new calls are refused."""
@@ -58,6 +62,8 @@ class Nets:
         self._routes = routes
         self._media = media
         self._carrier = carrier
+        self._trunks = trunks
+        trunks.on_down = self._target_down
         self._limits = carrier.rules.limits
         self._tag = secrets.token_hex(8)
         self._tx = count(1)
@@ -95,6 +101,10 @@ class Nets:
             },
         }
 
+    def targets(self) -> tuple[TargetView, ...]:
+        """The targets of the trunks, and how they are."""
+        return self._trunks.views()
+
     async def drain(self, deadline_s: float) -> None:
         """Take no more calls, let those that are there end; after ``deadline_s`` end the rest with BYE.
 
@@ -107,6 +117,13 @@ class Nets:
             self._carrier.happens(held, Stop("Server is shutting down"))
         with trio.move_on_after(BYE_S_MAX):
             await self._empty()
+
+    def _target_down(self, trunk: Trunk, target: Target) -> None:
+        if trunk.when_down is not WhenDown.END:
+            return
+        for held in list(self._carrier.tables.calls.values()):
+            if any(leg.met == target for leg in (held.call.caller, held.call.callee)):
+                self._carrier.happens(held, Stop(f"Trunk {trunk.name} is down"))
 
     async def adopt(self, call: Call) -> bool:
         """Go on with a call that another NeTS has written down. False: it was not far enough to be continued."""
@@ -223,12 +240,16 @@ class Nets:
         if isinstance(domain, Refusal):
             self._refuse(event, domain)
             return
+        targets = self._trunks.destinations(domain)
+        if not targets:
+            self._refuse(event, unavailable(self._limits, "No Route"))
+            return
         tx = next(self._tx)
         now = time.monotonic()
         try:
             decision = begin(
                 request, tx, event.flow, id=secrets.token_hex(10), seed=secrets.token_hex(16),
-                placed_at=time.time(), domain=domain, targets=tuple(map(plain, domain.targets)),
+                placed_at=time.time(), domain=domain, targets=targets,
                 now=now, rules=self._carrier.rules,
             )  # fmt: skip
         except Malformed as fault:
@@ -244,15 +265,13 @@ class Nets:
         """The domain of a call that can be taken, or why it cannot."""
         if self._carrier.tables.is_merged(request) or self._is_loop(request):
             return Refusal(482)
-        refusal = screen_invite(request, self._limits) or busy(
-            self._limits, draining=self.draining, calls=len(self._carrier.tables.calls)
-        )
+        refusal = screen_invite(request, self._limits) or self._busy()
         if refusal is not None:
             return refusal
         domain = self._routes.domain(request.request_uri.host)
         if domain is None:
             return Refusal(404, "Unknown Domain")
-        if not domain.targets or not domain.media:
+        if not domain.media or not (domain.targets or domain.trunks):
             return unavailable(self._limits, "Nothing Configured")
         return domain
 
@@ -272,9 +291,11 @@ class Nets:
         self._refuse(event, refusal or Refusal(200, headers=accept))
 
     def _cannot_take(self, domain: Domain | None) -> Refusal | None:
-        calls = len(self._carrier.tables.calls)
-        refusal = busy(self._limits, draining=self.draining, calls=calls)
-        return refusal or without_media(self._limits, self._media.servers(), domain)
+        return self._busy() or without_media(self._limits, self._media.servers(), domain)
+
+    def _busy(self) -> Refusal | None:
+        calls, backlog = len(self._carrier.tables.calls), self._endpoint.requests.statistics().current_buffer_used
+        return busy(self._limits, draining=self.draining, calls=calls, backlog=backlog)
 
     def _refuse(self, event: Incoming, refusal: Refusal) -> None:
         """Answer a request that no call has anything to do with."""
@@ -317,8 +338,10 @@ async def serve_nets(
         here = endpoint.places[0].sent_by
         contacts = contacts_of(endpoint.places)
         rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
-        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery)
-        nets = Nets(spec, endpoint, routes, media, carrier)
+        trunks = Trunks(endpoint, routes, rules)
+        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks.heard)
+        nets = Nets(spec, endpoint, routes, media, carrier, trunks)
+        nursery.start_soon(trunks.run)
         nursery.start_soon(carrier.journal.run)
         nursery.start_soon(carrier.keep_time)
         nursery.start_soon(nets.listen)

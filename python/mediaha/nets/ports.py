@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mediaha.model.media import Anchored, Moved, ServerChanged, ServerView, Stranded
 from mediaha.model.site import Domain
+from mediaha.model.trunk import Trunk
 
 if TYPE_CHECKING:
     import trio
@@ -60,7 +61,12 @@ class Media(Protocol):
 
 
 class Routes(Protocol):
-    """Which domain a callee belongs to."""
+    """Which domain a callee belongs to, and the trunks by which calls leave."""
+
+    @property
+    def trunks(self) -> Sequence[Trunk]:
+        """All trunks; another object when any has changed."""
+        ...
 
     def domain(self, name: str) -> Domain | None:
         """The domain of this host name, with its media servers and targets in order; None: unknown."""

@@ -23,6 +23,8 @@ class Limits:
     """How long things may take (seconds), and how many of a thing there may be."""
 
     calls_max: int = 10_000
+    backlog_max: int = 256
+    """Requests that wait to be looked at while new calls are taken: about a third of a second's work."""
     ring_s_max: float = 180.0
     """From the first ringing to the answer; then the callee is cancelled and the caller gets 480."""
     target_s_max: float = 4.0

@@ -27,7 +27,7 @@ from mediaha.nets.call import (
 from mediaha.nets.compose import first_invite, once_more, sdp_of
 from mediaha.nets.destination import Destination
 from mediaha.nets.ending import end, give_up
-from mediaha.nets.events import EndStray, Send
+from mediaha.nets.events import EndStray, Send, Tried
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.relay import answer_arrived, connect, fail
 from mediaha.nets.rules import Limits
@@ -105,11 +105,13 @@ def patience(limits: Limits, target: Destination) -> float:
     return limits.target_s_max if target.try_s_max is None else target.try_s_max
 
 
-def next_target(turn: Turn, why: str, last_status: int) -> None:
+def next_target(turn: Turn, why: str, last_status: int, retry_after: str | None = None) -> None:
     """This target is of no use; the next one, or else ``last_status`` for the caller."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    turn.note("passed over", target=str(turn.call.targets[phase.target]), why=why)
+    target = turn.call.targets[phase.target]
+    turn.note("passed over", target=str(target), why=why)
+    turn.effects.append(Tried(target, why, retry_after))
     turn.withdraw(About.EARLY)
     _leave_early(turn)
     if phase.target + 1 < len(turn.call.targets):
@@ -123,6 +125,9 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
     assert phase.ref == item.ref
+    target = turn.call.targets[phase.target]
+    if isinstance(phase, Trying) and not phase.heard and response.status not in target.failures:
+        turn.effects.append(Tried(target))
     if response.status == 100:
         if isinstance(phase, Trying) and not phase.heard:
             turn.become(replace(phase, heard=True, until=turn.now + turn.rules.limits.ring_s_max))
@@ -225,7 +230,7 @@ def _refused(turn: Turn, request: Request, response: Response) -> None:
     if status == 422 and turn.raised(Party.CALLEE, request, response):
         _send_again(turn, request)
     elif status in turn.call.targets[phase.target].failures:
-        next_target(turn, str(status), NO_WAY if status == 503 else status)
+        next_target(turn, str(status), NO_WAY if status == 503 else status, response.headers.get("Retry-After"))
     elif status == 408 and silent:
         next_target(turn, "408", 408)
     else:

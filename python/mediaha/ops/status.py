@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -10,6 +10,7 @@ import msgspec
 
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
+from mediaha.model.trunk import TargetView
 from mediaha.ops.inquiry import Statistics
 from mediaha.ops.process import Running, Starting, State, Waiting
 
@@ -39,6 +40,22 @@ class ServerStatus(msgspec.Struct, kw_only=True):
     process: Literal["running", "starting", "waiting"] | None = None
 
 
+class TargetStatus(msgspec.Struct, kw_only=True):
+    """A target of a trunk as a NeTS of this host sees it."""
+
+    trunk: str
+    target: str
+    """As configured, as a URI."""
+    address: str
+    """Where that is; empty while its name has not been found."""
+    state: str
+    """unknown, up, suspect, down."""
+    why: str
+    since: str
+    """ISO 8601, UTC."""
+    for_s: float
+
+
 class NetsStatus(msgspec.Struct, kw_only=True):
     """A NeTS instance of this host."""
 
@@ -46,6 +63,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     listen: str
     calls: int
     taking_calls: bool
+    targets: list[TargetStatus] = []
+    """Of the trunks, in their listed order."""
 
 
 class ChangeStatus(msgspec.Struct, kw_only=True):
@@ -131,9 +150,30 @@ def server_status(
     )
 
 
-def nets_status(spec: NetsSpec, *, calls: int, taking_calls: bool) -> NetsStatus:
+def nets_status(
+    spec: NetsSpec, now: Clocks, *, calls: int, taking_calls: bool, targets: Sequence[TargetView]
+) -> NetsStatus:
     """One NeTS instance."""
-    return NetsStatus(name=spec.name, listen=f"{spec.listen}/udp", calls=calls, taking_calls=taking_calls)
+    return NetsStatus(
+        name=spec.name,
+        listen=f"{spec.listen}/udp",
+        calls=calls,
+        taking_calls=taking_calls,
+        targets=[_target_status(view, now) for view in targets],
+    )
+
+
+def _target_status(view: TargetView, now: Clocks) -> TargetStatus:
+    for_s = max(0.0, now.monotonic - view.since)
+    return TargetStatus(
+        trunk=view.trunk,
+        target=view.target,
+        address=view.address,
+        state=view.state.value,
+        why=view.why,
+        since=now.iso(for_s),
+        for_s=round(for_s, 3),
+    )
 
 
 def _condition(now: Clocks, view: ServerView | None, process: State | None) -> tuple[str, str, float]:

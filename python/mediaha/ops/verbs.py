@@ -13,10 +13,11 @@ import trio
 from mediaha.model.errors import MediahaError
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec, Site
+from mediaha.model.trunk import TargetView
 from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
 from mediaha.ops.process import State
-from mediaha.ops.status import Clocks, NodeStatus, change_status, nets_status, server_status
+from mediaha.ops.status import Clocks, NetsStatus, NodeStatus, change_status, nets_status, server_status
 from mediaha.tca.mistakes import did_you_mean
 
 
@@ -48,6 +49,10 @@ class ControlledNets(Protocol):
 
     def explain(self, call_id: str) -> object | None:
         """The story of a call; None when it knows none by this name."""
+        ...
+
+    def targets(self) -> tuple[TargetView, ...]:
+        """The targets of the trunks, as it sees them."""
         ...
 
     def servers(self) -> tuple[ServerView, ...]:
@@ -132,12 +137,16 @@ async def _status(host: ControlledHost) -> NodeStatus:
         version=_version(),
         for_s=round(now.monotonic - host.began, 3),
         draining=host.draining,
-        nets=[nets_status(nets.spec, calls=nets.calls(), taking_calls=nets.taking_calls()) for nets in host.nets()],
+        nets=[_nets(nets, now) for nets in host.nets()],
         servers=servers,
         changes=[change_status(change, now) for nets in host.nets() for change in nets.changes()],
         domains={domain.name: list(domain.media) for domain in host.site.domains},
         log_lines_dropped=host.log_lines_dropped,
     )
+
+
+def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
+    return nets_status(nets.spec, now, calls=nets.calls(), taking_calls=nets.taking_calls(), targets=nets.targets())
 
 
 def _explain(host: ControlledHost, request: Request) -> object:

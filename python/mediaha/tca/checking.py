@@ -16,6 +16,7 @@ from mediaha.tca.lines import KeyPath
 from mediaha.tca.mistakes import did_you_mean
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import DomainTable, MediaTable, NetsTable
+from mediaha.tca.trunks import checked_trunks, report_circles
 
 NG_PORT = 2223
 SIP_PORT = 5060
@@ -28,6 +29,7 @@ def checked_site(reading: Reading) -> Site:
     hosts = _hosts(reading)
     media = [_media(reading, path, table, hosts) for path, table in reading.media]
     nets = [_nets(reading, path, table, hosts) for path, table in reading.nets]
+    trunks = checked_trunks(reading)
     domains = [_domain(reading, path, table) for path, table in reading.domains]
     site = Site(
         name=reading.name,
@@ -35,6 +37,7 @@ def checked_site(reading: Reading) -> Site:
         media=tuple(spec for spec in media if spec is not None),
         nets=tuple(spec for spec in nets if spec is not None),
         domains=tuple(spec for spec in domains if spec is not None),
+        trunks=trunks,
         timings=_timings(reading),
     )
     if not (reading.document.get("nets") or reading.document.get("media")):
@@ -47,7 +50,7 @@ def checked_site(reading: Reading) -> Site:
 
 def _report_doubles(reading: Reading) -> None:
     """Each name once. Domain names are compared without regard to case (RFC 3261 section 19.1.4)."""
-    for kind in ("hosts", "media", "nets", "domains"):
+    for kind in ("hosts", "media", "nets", "trunks", "domains"):
         first: dict[str, KeyPath] = {}
         for path, table in getattr(reading, kind):
             key = table.name.lower() if kind == "domains" else table.name
@@ -119,7 +122,7 @@ def _nets(reading: Reading, path: KeyPath, table: NetsTable, hosts: dict[str, Ho
 def _domain(reading: Reading, path: KeyPath, table: DomainTable) -> Domain | None:
     before = len(reading.mistakes)
     _report_list(reading, (*path, "media"), table.name, table.media)
-    _report_list(reading, (*path, "targets"), table.name, table.targets)
+    _report_way(reading, path, table)
     known = {media.name for _, media in reading.media} | reading.unread["media"]
     for index, name in enumerate(table.media):
         if name not in known:
@@ -128,14 +131,35 @@ def _domain(reading: Reading, path: KeyPath, table: DomainTable) -> Domain | Non
                 (*path, "media", index), f"domain {table.name!r} lists {name!r}, which is not defined", hint
             )
     where = (*path, "targets")
-    targets = [_parsed(reading, (*where, index), text, SIP_PORT) for index, text in enumerate(table.targets)]
+    targets = [_parsed(reading, (*where, index), text, SIP_PORT) for index, text in enumerate(table.targets or ())]
     if len(table.media) == 1:
         text = f"domain {table.name!r} has a single media server: its calls end when that one dies"
         reading.mistake((*path, "media"), text, "list a second one", warning=True)
     # A warning leaves a domain usable; mistakes are counted apart from it.
     if any(not mistake.warning for mistake in reading.mistakes[before:]):
         return None
-    return Domain(table.name, tuple(table.media), tuple(target for target in targets if target is not None))
+    there = tuple(target for target in targets if target is not None)
+    return Domain(table.name, tuple(table.media), there, tuple(table.trunks or ()))
+
+
+def _report_way(reading: Reading, path: KeyPath, table: DomainTable) -> None:
+    """Where a domain's calls go: by targets of its own or by trunks."""
+    if table.targets is None and table.trunks is None:
+        hint = 'say where its calls go, like targets = ["10.0.0.20:5060"], or trunks = ["pbx"]'
+        reading.mistake(path, f"domains {table.name!r} has no 'targets'", hint)
+    elif table.targets is not None and table.trunks is not None:
+        text = f"domain {table.name!r} has 'targets' and 'trunks'"
+        reading.mistake((*path, "trunks"), text, "make the targets a trunk of their own")
+    if table.targets is not None:
+        _report_list(reading, (*path, "targets"), table.name, table.targets)
+    if table.trunks is not None:
+        _report_list(reading, (*path, "trunks"), table.name, table.trunks)
+        known = {trunk.name for _, trunk in reading.trunks} | reading.unread["trunks"]
+        for index, name in enumerate(table.trunks):
+            if name not in known:
+                hint = did_you_mean(name, known) or "define it in [[trunks]]"
+                text = f"domain {table.name!r} names the trunk {name!r}, which is not defined"
+                reading.mistake((*path, "trunks", index), text, hint)
 
 
 def _timings(reading: Reading) -> Timings:
@@ -183,7 +207,7 @@ def _report_loops(reading: Reading, site: Site) -> None:
     """A target that is NeTS itself would send a call round until Max-Forwards ends it."""
     listening = {nets.listen: nets.name for nets in site.nets}
     for path, table in reading.domains:
-        for index, written in enumerate(table.targets):
+        for index, written in enumerate(table.targets or ()):
             try:
                 name = listening.get(Address.parse(written, SIP_PORT))
             except AddressError:
@@ -191,6 +215,7 @@ def _report_loops(reading: Reading, site: Site) -> None:
             if name is not None:
                 text = f"the target {written} of domain {table.name!r} is nets {name!r} itself"
                 reading.mistake((*path, "targets", index), text, "its calls would go in a circle")
+    report_circles(reading, listening)
 
 
 def _report_unused(reading: Reading, site: Site) -> None:
@@ -200,6 +225,10 @@ def _report_unused(reading: Reading, site: Site) -> None:
     for path, table in reading.media:
         if table.name not in listed:
             reading.mistake(path, f"media {table.name!r} is in no domain's list, so no call uses it", warning=True)
+    named = {name for _, domain in reading.domains for name in domain.trunks or ()}
+    for path, trunk in reading.trunks:
+        if trunk.name not in named:
+            reading.mistake(path, f"no domain names trunk {trunk.name!r}, so no call uses it", warning=True)
     if site.nets and not reading.document.get("domains"):
         reading.mistake((), "there are no [[domains]]: every call is answered 404", warning=True)
 

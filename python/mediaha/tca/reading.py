@@ -15,7 +15,7 @@ import msgspec
 
 from mediaha.tca.lines import KeyPath, line_of, positions
 from mediaha.tca.mistakes import Mistake, closest, did_you_mean
-from mediaha.tca.schema import DomainTable, HostTable, MediaTable, NetsTable, SiteTable, TimingsTable
+from mediaha.tca.schema import DomainTable, HostTable, MediaTable, NetsTable, SiteTable, TimingsTable, TrunkTable
 
 TEXT_BYTES_MAX = 1 << 20
 
@@ -23,6 +23,7 @@ _LISTS: dict[str, type[msgspec.Struct]] = {
     "hosts": HostTable,
     "media": MediaTable,
     "nets": NetsTable,
+    "trunks": TrunkTable,
     "domains": DomainTable,
 }
 
@@ -37,6 +38,7 @@ class Reading:
         self.hosts: list[tuple[KeyPath, HostTable]] = []
         self.media: list[tuple[KeyPath, MediaTable]] = []
         self.nets: list[tuple[KeyPath, NetsTable]] = []
+        self.trunks: list[tuple[KeyPath, TrunkTable]] = []
         self.domains: list[tuple[KeyPath, DomainTable]] = []
         self.timings = TimingsTable()
         self.name = "site"
@@ -67,6 +69,7 @@ class Reading:
         self.hosts = self._tables("hosts", HostTable)
         self.media = self._tables("media", MediaTable)
         self.nets = self._tables("nets", NetsTable)
+        self.trunks = self._tables("trunks", TrunkTable)
         self.domains = self._tables("domains", DomainTable)
         self.timings = self._table(("timings",), self.document.get("timings", {}), TimingsTable) or self.timings
         if "name" in self.document:
@@ -130,7 +133,8 @@ EXAMPLES = {
     ("nets", "host"): "name one of the [[hosts]]",
     ("domains", "name"): 'like name = "example.test", or "*" for every domain that no other table names',
     ("domains", "media"): 'list the media servers in the order to try them, like media = ["media-1", "media-2"]',
-    ("domains", "targets"): 'say where its calls go, like targets = ["10.0.0.20:5060"]',
+    ("trunks", "name"): 'like name = "pbx"',
+    ("trunks", "targets"): 'say where it leads, like targets = ["10.0.0.20:5060", "10.0.0.21:5060"]',
 }
 
 

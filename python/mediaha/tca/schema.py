@@ -6,7 +6,7 @@ parts on one port) is checked in ``checking``, and the result is ``mediaha.model
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -50,12 +50,27 @@ class NetsTable(msgspec.Struct, kw_only=True, frozen=True):
     advertised: str | None = None
 
 
+class TrunkTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[[trunks]]``: the way to a call manager, with its targets in the order in which they are tried."""
+
+    name: Name
+    targets: list[str]
+    check_s: Annotated[float, Meta(ge=0, le=24 * 3600)] = 30.0
+    suspect_check_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    try_s_max: Annotated[float, Meta(ge=0.1, le=32)] = 2.0
+    failures: tuple[Annotated[int, Meta(ge=300, le=699)], ...] = (503,)
+    down_after: Annotated[int, Meta(ge=1, le=100)] = 3
+    up_after: Annotated[int, Meta(ge=1, le=100)] = 2
+    when_down: Literal["keep", "end"] = "keep"
+
+
 class DomainTable(msgspec.Struct, kw_only=True, frozen=True):
     """``[[domains]]``: a partition of the system with its ordered media servers and its targets."""
 
     name: Annotated[str, Meta(min_length=1, max_length=255)]
     media: list[str]
-    targets: list[str]
+    targets: list[str] | None = None
+    trunks: list[str] | None = None
 
 
 class TimingsTable(msgspec.Struct, kw_only=True, frozen=True):
@@ -78,5 +93,6 @@ class SiteTable(msgspec.Struct, kw_only=True, frozen=True):
     hosts: tuple[HostTable, ...] = ()
     media: tuple[MediaTable, ...] = ()
     nets: tuple[NetsTable, ...] = ()
+    trunks: tuple[TrunkTable, ...] = ()
     domains: tuple[DomainTable, ...] = ()
     timings: TimingsTable = TimingsTable()

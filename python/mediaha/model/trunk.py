@@ -1,0 +1,59 @@
+"""Trunks as they are configured, and as they are seen to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WhenDown(StrEnum):
+    """What becomes of the calls that go by a target that is down."""
+
+    KEEP = "keep"
+    """They go on: their media does not pass there, and their session timers end those that are really gone."""
+    END = "end"
+    """They are ended at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A way to a call manager: its targets in the order in which they are tried."""
+
+    name: str
+    targets: tuple[str, ...]
+    """SIP URIs without a user: ``sip:192.0.2.20:5060``, ``sip:pbx.example.test;transport=tcp``."""
+    check_s: float = 30.0
+    """How often each is asked with OPTIONS; 0: never."""
+    suspect_check_s: float = 2.0
+    """The same while one is in doubt."""
+    try_s_max: float = 2.0
+    """How long one may be silent to a check, or to an INVITE that may go to another one."""
+    failures: tuple[int, ...] = (503,)
+    """Responses that count as failures. Busy and declined are answers."""
+    down_after: int = 3
+    up_after: int = 2
+    when_down: WhenDown = WhenDown.KEEP
+
+
+class TrunkState(StrEnum):
+    """How a target is."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    SUSPECT = "suspect"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """One target of a trunk, for people."""
+
+    trunk: str
+    target: str
+    """Its URI, as configured."""
+    address: str
+    """Where that is; empty while its name has not been found."""
+    state: TrunkState
+    why: str
+    since: float
+    """Monotonic seconds."""

@@ -1,0 +1,5 @@
+"""Trunks: the way to call managers and other targets, each watched with OPTIONS, the next one tried when one fails.
+
+``health`` decides what is believed of one target, ``order`` which is tried first; ``watch`` asks them. A target that
+is thought to be down goes last instead of out: when all are, the fault is more likely ours.
+"""

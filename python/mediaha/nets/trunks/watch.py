@@ -1,0 +1,279 @@
+"""The trunks of one NeTS: asks each target whether it is alive, says where a call may go. Does; ``health`` decides."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import structlog
+import trio
+
+from mediaha.model.site import Domain
+from mediaha.model.trunk import TargetView, Trunk, TrunkState
+from mediaha.nets.destination import Destination, plain
+from mediaha.nets.headers import seconds_of
+from mediaha.nets.ports import Routes
+from mediaha.nets.rules import Rules
+from mediaha.nets.trunks import health as decide
+from mediaha.nets.trunks.health import Down, Health, Suspect, Up
+from mediaha.nets.trunks.order import in_order
+from mediaha.sip.endpoint import Endpoint
+from mediaha.sip.message import MAX_FORWARDS, Headers, Request, Response
+from mediaha.sip.resolve.locate import NotLocated, literal_target
+from mediaha.sip.resolve.records import AAAA, A
+from mediaha.sip.resolve.resolver import Resolver
+from mediaha.sip.target import Target
+from mediaha.sip.transaction.clients import TransactionsFull
+from mediaha.sip.transaction.events import ClientEvent, Unreachable
+from mediaha.sip.uri import uri_untrusted
+
+LOOK_S = 1.0
+"""How often the site is looked at for trunks that are new or gone."""
+RESOLVE_S = 30.0
+"""How often names are looked up anew, however long the DNS allows an answer to be used."""
+RESOLVE_AGAIN_S = 5.0
+"""The same while a name has not been found."""
+
+LATE_S = 0.2
+"""So much later than planned, time has passed in which this process did not run."""
+
+_log = structlog.get_logger("trunks")
+
+
+@dataclass(slots=True)
+class _Line:
+    """One configured target: a URI, and the addresses that it stands for, each with its health."""
+
+    trunk: Trunk
+    uri: str
+    found: dict[Target, Destination] = field(default_factory=dict)
+    health: dict[Target, Health] = field(default_factory=dict)
+    resolve_at: float = float("inf")
+    why: str = ""
+    """Why there is no address."""
+
+
+class Trunks:
+    """Where calls may go, and how well each of these places is."""
+
+    def __init__(self, endpoint: Endpoint, routes: Routes, rules: Rules) -> None:
+        self.on_down: Callable[[Trunk, Target], None] = _nothing
+        """Called when a target is believed to be down from now on."""
+        self._endpoint = endpoint
+        self._routes = routes
+        self._rules = rules
+        self._resolver: Resolver | None = None
+        self._known: Sequence[Trunk] = ()
+        self._lines: dict[str, list[_Line]] = {}
+        self._alarm = trio.CancelScope()
+
+    def destinations(self, domain: Domain) -> tuple[Destination, ...]:
+        """Where a call of this domain may go, in the order in which it is tried; none: nobody knows where."""
+        self._read_site()
+        now = time.monotonic()
+        listed = [destination for name in domain.trunks for destination in self._listed(name)]
+        listed += map(plain, domain.targets)
+        return in_order(listed, lambda destination: self._rank(destination, now))
+
+    def heard(self, destination: Destination, failure: str | None, retry_after: str | None = None) -> None:
+        """What a call has met at a destination; ``failure`` is None when it has answered in any way."""
+        line = self._line(destination)
+        if line is None:
+            return
+        now = time.monotonic()
+        before = line.health[destination.target]
+        if failure is None and isinstance(before.state, Up) and before.state.heard:
+            return
+        if failure is None:
+            after = decide.answered(before, line.trunk, now)
+        else:
+            # Whether that was the call or the target, a check tells: now.
+            after = replace(decide.failed(before, line.trunk, failure, now), check_at=now)
+            seconds = seconds_of(retry_after)
+            after = after if seconds is None else decide.held(after, seconds, now)
+        self._became(line, destination.target, after)
+        self._alarm.cancel()
+
+    def views(self) -> tuple[TargetView, ...]:
+        """Every target as it is now."""
+        self._read_site()
+        return tuple(view for lines in self._lines.values() for line in lines for view in _views(line))
+
+    async def run(self) -> None:
+        """Check targets and look names up until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._read_site()
+                now = time.monotonic()
+                for line in [line for lines in self._lines.values() for line in lines]:
+                    if line.resolve_at <= now:
+                        line.resolve_at = now + RESOLVE_AGAIN_S
+                        nursery.start_soon(self._resolve, line)
+                    self._look(line, now)
+                until = trio.current_time() + self._pause()
+                with trio.CancelScope(deadline=until) as self._alarm:
+                    await trio.sleep_forever()
+                if trio.current_time() > until + LATE_S:
+                    # Nobody ran, we neither: what has come meanwhile is heard before it is said that nothing came.
+                    await trio.sleep(LATE_S)
+
+    def _pause(self) -> float:
+        lines = [line for lines in self._lines.values() for line in lines]
+        due = [decide.wake_at(one, line.trunk) for line in lines for one in line.health.values()]
+        due += [line.resolve_at for line in lines]
+        return max(0.0, min(min(due, default=float("inf")) - time.monotonic(), LOOK_S))
+
+    # The site
+
+    def _read_site(self) -> None:
+        """Take what the site says now; what stays as it was keeps what is believed of it."""
+        wanted = self._routes.trunks
+        if wanted is self._known:
+            return
+        before = {(line.trunk.name, line.uri): line for lines in self._lines.values() for line in lines}
+        self._known = wanted
+        self._lines = {}
+        for trunk in wanted:
+            lines = [self._new(trunk, uri, before.get((trunk.name, uri))) for uri in trunk.targets]
+            self._lines[trunk.name] = lines
+
+    def _new(self, trunk: Trunk, uri: str, before: _Line | None) -> _Line:
+        line = _Line(trunk, uri, health=before.health if before is not None else {})
+        literal = literal_target(uri_untrusted(uri))
+        if literal is not None:
+            self._found(line, (literal,))
+        else:
+            line.resolve_at = 0.0
+            if before is not None:
+                self._found(line, tuple(before.found))
+        return line
+
+    # Names
+
+    async def _resolve(self, line: _Line) -> None:
+        places = self._endpoint.places
+        transports = list(dict.fromkeys(place.transport for place in places))
+        kinds = [kind for kind, ipv6 in ((A, False), (AAAA, True)) if any(place.ipv6 == ipv6 for place in places)]
+        try:
+            self._resolver = self._resolver or Resolver()
+            targets = await self._resolver.targets(uri_untrusted(line.uri), transports=transports, kinds=kinds)
+        except (NotLocated, OSError) as error:
+            # What was found before is still the best that there is.
+            line.why = str(error)
+            _log.warning("target not found", trunk=line.trunk.name, target=line.uri, why=line.why)
+        else:
+            line.why = ""
+            line.resolve_at = time.monotonic() + RESOLVE_S
+            self._found(line, targets)
+        self._alarm.cancel()
+
+    def _found(self, line: _Line, targets: Iterable[Target]) -> None:
+        trunk, now = line.trunk, time.monotonic()
+        line.found = {
+            target: Destination(
+                target=target, uri=line.uri, trunk=trunk.name, try_s_max=trunk.try_s_max, failures=trunk.failures
+            )
+            for target in targets
+        }
+        fresh = {target: decide.begin(now, secrets.randbelow(1000) / 1000, trunk) for target in line.found}
+        line.health = {target: line.health.get(target, new) for target, new in fresh.items()}
+
+    # Checks
+
+    def _look(self, line: _Line, now: float) -> None:
+        for target, before in list(line.health.items()):
+            after, ask = decide.look(before, line.trunk, now)
+            if after is not before:
+                self._became(line, target, after)
+            if ask:
+                self._ask(line, target, after.asked)
+
+    def _ask(self, line: _Line, target: Target, asked: int) -> None:
+        told = partial(self._told, line, target, asked)
+        try:
+            self._endpoint.send(self._options(line.uri, target), target, told)
+        except TransactionsFull:
+            # That is our own trouble, and says nothing about the target.
+            line.health[target] = decide.not_asked(line.health[target], line.trunk, time.monotonic())
+
+    def _told(self, line: _Line, target: Target, asked: int, outcome: ClientEvent) -> None:
+        before = line.health.get(target)
+        if before is None or (isinstance(outcome, Response) and outcome.status < 200):
+            return
+        failure = _failure(outcome, line.trunk)
+        self._became(line, target, decide.checked(before, line.trunk, asked, failure, time.monotonic()))
+        self._alarm.cancel()
+
+    def _options(self, uri: str, target: Target) -> Request:
+        return Request(
+            "OPTIONS",
+            uri,
+            Headers(
+                [
+                    ("Max-Forwards", str(MAX_FORWARDS)),
+                    ("From", f"<sip:nets@{self._rules.host}>;tag={secrets.token_hex(8)}"),
+                    ("To", f"<{uri}>"),
+                    ("Call-ID", secrets.token_hex(12)),
+                    ("CSeq", "1 OPTIONS"),
+                    ("Contact", f"<{self._rules.contact_to(target)}>"),
+                    ("Accept", "application/sdp"),
+                ]
+            ),
+        )
+
+    def _became(self, line: _Line, target: Target, after: Health) -> None:
+        before = line.health[target].state
+        line.health[target] = after
+        state = after.state
+        if type(state) is not type(before):
+            what = _log.info if isinstance(state, Up) else _log.warning
+            what("target", trunk=line.trunk.name, target=str(target), state=str(_word(state)), why=_why(state))
+            if isinstance(state, Down):
+                self.on_down(line.trunk, target)
+
+    # Looking things up
+
+    def _listed(self, name: str) -> list[Destination]:
+        return [destination for line in self._lines.get(name, ()) for destination in line.found.values()]
+
+    def _line(self, destination: Destination) -> _Line | None:
+        for line in self._lines.get(destination.trunk, ()):
+            if destination.target in line.health:
+                return line
+        return None
+
+    def _rank(self, destination: Destination, now: float) -> int:
+        line = self._line(destination)
+        return decide.rank(line.health[destination.target] if line is not None else None, now)
+
+
+def _nothing(trunk: Trunk, target: Target) -> None:
+    """Nobody wants to know."""
+
+
+def _failure(outcome: ClientEvent, trunk: Trunk) -> str | None:
+    """What is wrong with a target that has said this to a check; None: nothing."""
+    if isinstance(outcome, Response):
+        return f"answers {outcome.status}" if outcome.status in {408, *trunk.failures} else None
+    return f"unreachable: {outcome.why}" if isinstance(outcome, Unreachable) else "no response"
+
+
+def _views(line: _Line) -> Iterable[TargetView]:
+    if not line.found:
+        yield TargetView(line.trunk.name, line.uri, "", TrunkState.UNKNOWN, line.why, time.monotonic())
+    for target in line.found:
+        state = line.health[target].state
+        yield TargetView(line.trunk.name, line.uri, str(target), _word(state), _why(state), state.since)
+
+
+def _word(state: decide.State) -> TrunkState:
+    if isinstance(state, Up):
+        return TrunkState.UP if state.heard else TrunkState.UNKNOWN
+    return TrunkState.SUSPECT if isinstance(state, Suspect) else TrunkState.DOWN
+
+
+def _why(state: decide.State) -> str:
+    return "" if isinstance(state, Up) else state.why
