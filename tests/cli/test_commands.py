@@ -84,6 +84,7 @@ def test_a_misspelt_key_stops_check_and_serve_with_its_place(tmp_path):
         (("--role", "media", "--listen", "127.0.0.1:1"), "mediaha: --listen cannot go with --role media"),
         (("--role", "media", "--interface", "x/y"), "mediaha: --interface: interface 'x/y': 'y' is not an IP address"),
         (("--role", "media", "--workers", "0"), "mediaha: --workers 0 is less than 1"),
+        (("--datapath", "steered"), "mediaha: --datapath cannot go with the role all; add --role media"),
         ((EXAMPLE,), "mediaha: the site 'example' has the hosts alpha, beta; say which one this is with --host NAME"),
         (
             (EXAMPLE, "--host", "alpah"),

@@ -37,6 +37,14 @@ def test_streams_are_counted_by_our_servers_and_by_rtpengine():
     assert status(statistics={"currentstatistics": "odd"}).streams is None
 
 
+def test_what_forwards_the_packets_is_the_servers_own_word():
+    ours = {"currentstatistics": {"datapath": "steered", "datapathreason": "it works here"}}
+    found = status(statistics=ours)
+    assert (found.datapath, found.datapath_reason) == ("steered", "it works here")
+    assert status(statistics={"currentstatistics": {"datapath": 7}}).datapath is None
+    assert status().datapath is None
+
+
 def test_any_answer_to_the_question_for_statistics_is_survived():
     assert statistics_untrusted(b'{"result":"ok","statistics":{"a":1}}') == {"a": 1}
     for junk in (b"", b"d6:result2:oke", b"[]", b"{" * 10000, b'{"statistics":7}', b"\xff"):

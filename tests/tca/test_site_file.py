@@ -109,6 +109,7 @@ def changed(old, new):
         (changed('["127.0.0.1:5070"]', '[\n"127.0.0.1:5070",\n5071]'), "22: 'targets': expected text"),
         (changed('ports = "30000-30999"', "workers = 0"), "8: 'workers': expected a whole number >= 1, found 0"),
         (changed('ports = "30000-30999"', 'interfaces = ["x/300.1.1.1"]'), "8: interface 'x/300.1.1.1': '300.1.1.1'"),
+        (changed('ports = "30000-30999"', 'datapath = "steerd"'), "8: 'datapath': "),
         (changed('ports = "30000-30999"', "managed = 1"), "8: 'managed': expected true or false, found 1"),
         (RIGHT + "[timings]\nsession_s = 60\n", "22: session_s = 60 is less than session_s_min = 90"),
         (RIGHT + "[timings]\nsilence_ms_max = 60\n", "22: silence_ms_max = 60 is less than two heartbeats of 50 ms"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mediaha.model.address import Address, AddressError
 from mediaha.model.errors import MediahaError
-from mediaha.model.site import MediaServerSpec, Site
+from mediaha.model.site import Datapath, MediaServerSpec, Site
 from mediaha.tca import standalone_site
 from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, parse_ports
 from mediaha.tca.mistakes import did_you_mean
@@ -42,6 +42,7 @@ def media_server(
     silence_s: float | None,
     held_s: float | None,
     orphan_s: float | None,
+    datapath: Datapath | None,
 ) -> MediaServerSpec:
     """The one media server of these options. Raises BadOption."""
     default = Address("127.0.0.1", NG_PORT)
@@ -59,6 +60,7 @@ def media_server(
         silence_s_max=_at_least("--silence-seconds", silence_s, 60.0, 0.1),
         held_s_max=_at_least("--held-seconds", held_s, 3600.0, 0.1),
         orphan_s_max=_at_least("--orphan-seconds", orphan_s, 180.0, 0.1),
+        datapath=datapath or "auto",
     )
 
 

@@ -57,7 +57,7 @@ PIPE_WIDTH = 200
 
 def _servers(servers: list[ServerStatus]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("media server", "state", "for", "calls", "streams", "rtt", "process"):
+    for heading in ("media server", "state", "for", "calls", "streams", "rtt", "datapath", "process"):
         table.add_column(heading, justify="right" if heading in NUMERIC else "left", no_wrap=True)
     table.add_column("why", overflow="fold")
     for server in servers:
@@ -68,6 +68,7 @@ def _servers(servers: list[ServerStatus]) -> Table:
             _or_dash(server.calls if server.calls is not None else server.sessions),
             _or_dash(server.streams),
             f"{server.rtt_ms:.1f} ms" if server.rtt_ms is not None else "-",
+            server.datapath or "-",
             _process(server),
             server.why,
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from mediaha.model.errors import MediahaError
+from mediaha.model.site import Datapath
 from mediaha.ops.levels import LogFormat, LogLevel
 
 WITH_FILE = Group("With a site file", sort_key=1)
@@ -40,6 +41,7 @@ def serve(
     silence_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     held_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     orphan_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
+    datapath: Annotated[Datapath | None, Parameter(group=MEDIA)] = None,
     supervised: Annotated[bool, Parameter(show=False, negative=())] = False,
     control: Annotated[Path | None, Parameter(group=ALWAYS, env_var="MEDIAHA_CONTROL")] = None,
     drain_seconds: Annotated[float | None, Parameter(group=ALWAYS)] = None,
@@ -98,6 +100,9 @@ def serve(
         The same for a call on hold. Default: 3600.
     orphan_seconds
         How long an offer waits for its answer. Default: 180.
+    datapath
+        What forwards the packets: sockets (one a port), steered (one a worker; it takes privileges), or auto for the
+        fastest that works here. Default: auto.
     control
         The control socket. Default: mediaha/control.sock in $XDG_RUNTIME_DIR or /run, or ./mediaha-control.sock.
     drain_seconds
@@ -120,6 +125,7 @@ def serve(
         "--silence-seconds": silence_seconds,
         "--held-seconds": held_seconds,
         "--orphan-seconds": orphan_seconds,
+        "--datapath": datapath,
     }
     logs = running.Logs(log_format, log_level)
     if role == "media":
@@ -134,6 +140,7 @@ def serve(
             silence_s=silence_seconds,
             held_s=held_seconds,
             orphan_s=orphan_seconds,
+            datapath=datapath,
         )
         return running.run_one_media_server(spec, logs, drain_s=drain_seconds, supervised=supervised)
     _refuse("the role all; add --role media", one)

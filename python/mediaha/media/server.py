@@ -59,6 +59,7 @@ async def serve_media(
         silence_timeout_s=spec.silence_s_max,
         held_timeout_s=spec.held_s_max,
         orphan_timeout_s=spec.orphan_s_max,
+        datapath=spec.datapath,
     )
     try:
         task_status.started(RunningMedia(core))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mediaha.model.address import Address
 from mediaha.model.trunk import Trunk
@@ -33,6 +34,9 @@ class Host:
     address: str | None = None
 
 
+Datapath = Literal["auto", "sockets", "steered"]
+
+
 @dataclass(frozen=True, slots=True)
 class MediaServerSpec:
     """A media server: ours, started on its host, or a foreign one (``managed`` false) that speaks ng."""
@@ -50,6 +54,8 @@ class MediaServerSpec:
     orphan_s_max: float = 180.0
     """An offer that nobody answered is forgotten after this."""
     managed: bool = True
+    datapath: Datapath = "auto"
+    """What forwards the packets: one socket a port, one socket a worker, or the fastest that works there."""
 
 
 @dataclass(frozen=True, slots=True)

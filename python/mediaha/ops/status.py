@@ -36,6 +36,9 @@ class ServerStatus(msgspec.Struct, kw_only=True):
     """Calls on it by its own count, whoever placed them."""
     streams: int | None = None
     rtt_ms: float | None = None
+    datapath: str | None = None
+    """What forwards its packets, by its own word."""
+    datapath_reason: str | None = None
     pid: int | None = None
     process: Literal["running", "starting", "waiting"] | None = None
 
@@ -145,6 +148,8 @@ def server_status(
         # The first is ours, the others are what rtpengine counts its streams by.
         streams=_count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
         rtt_ms=view.rtt_ms if view is not None else None,
+        datapath=_word(statistics, "datapath"),
+        datapath_reason=_word(statistics, "datapathreason"),
         pid=process.pid if isinstance(process, Starting | Running) else None,
         process=_process_word(process),
     )
@@ -202,8 +207,17 @@ def _process_word(process: State | None) -> Literal["running", "starting", "wait
 
 def _count(statistics: Statistics | None, *keys: str) -> int | None:
     """The sum of what ``currentstatistics`` has under these keys; None when it has none of them."""
-    current = statistics.get("currentstatistics") if statistics is not None else None
-    if not isinstance(current, Mapping):
-        return None
+    current = _current(statistics)
     found = [value for key in keys if isinstance(value := current.get(key), int)]
     return sum(found) if found else None
+
+
+def _word(statistics: Statistics | None, key: str) -> str | None:
+    """What ``currentstatistics`` says under this key; None when it says nothing."""
+    value = _current(statistics).get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _current(statistics: Statistics | None) -> Mapping[str, object]:
+    current = statistics.get("currentstatistics") if statistics is not None else None
+    return current if isinstance(current, Mapping) else {}

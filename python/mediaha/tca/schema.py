@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from mediaha.model.site import Datapath
+
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """Names of hosts and parts; they appear in logs, on command lines and in statistics."""
 
@@ -38,6 +40,7 @@ class MediaTable(msgspec.Struct, kw_only=True, frozen=True):
     silence_s_max: Seconds = 60.0
     held_s_max: Seconds = 3600.0
     orphan_s_max: Seconds = 180.0
+    datapath: Datapath = "auto"
     managed: bool = True
 
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mediaha_media::Interface;
-use mediaha_net::{MediaServerConfig, Records};
+use mediaha_net::{DatapathChoice, MediaServerConfig, Records};
 use pyo3::prelude::*;
 
 use crate::arguments::{address, seconds, span};
@@ -33,7 +33,8 @@ pub(crate) struct MediaServer {
 impl MediaServer {
     #[new]
     #[pyo3(signature = (*, listen_ng, interfaces, ports, name="media", workers=1, sessions_max=20000,
-                        silence_timeout_s=60.0, held_timeout_s=3600.0, orphan_timeout_s=180.0, coalesce_ms=0.5))]
+                        silence_timeout_s=60.0, held_timeout_s=3600.0, orphan_timeout_s=180.0, coalesce_ms=0.5,
+                        datapath="auto"))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // They are named, and converted, in Python.
     fn new(
         py: Python<'_>,
@@ -47,6 +48,7 @@ impl MediaServer {
         held_timeout_s: f64,
         orphan_timeout_s: f64,
         coalesce_ms: f64,
+        datapath: &str,
     ) -> PyResult<Self> {
         let interfaces = interfaces.iter().map(|text| interface(py, text)).collect::<PyResult<_>>()?;
         let config = MediaServerConfig {
@@ -57,6 +59,7 @@ impl MediaServer {
             held_timeout: span(py, "held_timeout_s", held_timeout_s)?,
             orphan_timeout: span(py, "orphan_timeout_s", orphan_timeout_s)?,
             coalesce: span(py, "coalesce_ms", coalesce_ms / 1e3)?,
+            datapath: choice(py, datapath)?,
             ..MediaServerConfig::new(address(py, listen_ng)?, interfaces, ports.0..=ports.1)
         };
         let server = py
@@ -126,6 +129,10 @@ impl From<mediaha_net::Record> for Record {
 
 fn interface(py: Python<'_>, text: &str) -> PyResult<Interface> {
     text.parse().map_err(|error: mediaha_media::InterfaceError| Raised::BadArgument.with(py, error.to_string()))
+}
+
+fn choice(py: Python<'_>, text: &str) -> PyResult<DatapathChoice> {
+    text.parse().map_err(|error: mediaha_net::UnknownDatapath| Raised::BadArgument.with(py, error.to_string()))
 }
 
 fn closed(py: Python<'_>) -> PyErr {

@@ -31,6 +31,10 @@ pub struct ControllerConfig {
     pub delete_delay: Duration,
     /// The Unix time at [`mediaha_time::Time::ZERO`], for the timestamps in replies.
     pub unix_at_zero: Duration,
+    /// What the datapath is called, for statistics.
+    pub datapath: String,
+    /// Why it is that one.
+    pub datapath_reason: String,
 }
 
 impl ControllerConfig {
@@ -50,6 +54,8 @@ impl ControllerConfig {
             orphan_timeout: Duration::from_secs(180),
             delete_delay: Duration::ZERO,
             unix_at_zero: Duration::ZERO,
+            datapath: String::new(),
+            datapath_reason: String::new(),
         }
     }
 }

@@ -170,7 +170,7 @@ impl Controller {
             Request::Delete(delete) => (self.delete(&delete, datapath, now), true),
             Request::Query(query) => (self.query(&query, datapath), false),
             Request::List { limit } => (report::list(self.calls.iter().map(|(call_id, _)| call_id), limit), false),
-            Request::Statistics => (report::statistics(&self.statistics(datapath)), false),
+            Request::Statistics => (report::statistics(&self.statistics(datapath), &self.config), false),
             Request::Unsupported(_) => {
                 self.counted.refused += 1;
                 (Reply::error(reason::UNRECOGNIZED_COMMAND), false)

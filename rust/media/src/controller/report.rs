@@ -53,7 +53,7 @@ pub(super) fn call(call: &Call, datapath: &impl Datapath, config: &ControllerCon
 }
 
 /// All about the server.
-pub(super) fn statistics(statistics: &Statistics) -> Reply {
+pub(super) fn statistics(statistics: &Statistics, config: &ControllerConfig) -> Reply {
     let current = Dictionary::new()
         .with("sessionsown", statistics.sessions)
         .with("sessionsforeign", 0_u32)
@@ -62,7 +62,9 @@ pub(super) fn statistics(statistics: &Statistics) -> Reply {
         .with("portsopen", statistics.load.ports_open)
         .with("portsmax", statistics.load.ports_max)
         .with("busypermille", statistics.load.busy_permille)
-        .with("draining", u32::from(statistics.draining));
+        .with("draining", u32::from(statistics.draining))
+        .with("datapath", config.datapath.as_str())
+        .with("datapathreason", config.datapath_reason.as_str());
     let rejected = statistics.refused_sessions + statistics.refused_ports + statistics.refused_load;
     let total = Dictionary::new()
         .with("managedsessions", statistics.sessions_total)

@@ -51,7 +51,7 @@ pub(crate) struct Control {
 impl Control {
     /// Binds the control port and starts the workers.
     pub(crate) fn start(
-        config: MediaServerConfig,
+        config: &MediaServerConfig,
         orders: Arc<Orders>,
         records: Records,
         failure: Failure,
@@ -65,13 +65,13 @@ impl Control {
                 .map_err(|error| StartError::Interface { interface: interface.clone(), error })?;
         }
         let epoll = watch(&socket, &orders, &failure).map_err(StartError::Resources)?;
-        let (datapath, datapath_reason) = start_relay(&config, &records, &failure)?;
-        let controller = Controller::new(controller_config(&config).map_err(StartError::Resources)?);
-        let facts = facts(&config, listen_ng, &datapath, &datapath_reason);
+        let (datapath, datapath_reason) = start_relay(config, &records, &failure)?;
+        let about = About { name: config.name.clone(), datapath: datapath.name(), datapath_reason };
+        let controller = Controller::new(controller_config(config, &about).map_err(StartError::Resources)?);
+        let facts = facts(config, listen_ng, &about);
         records.push(Record::now(Level::Info, "media_server_started", facts));
         let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
         let sample_at = monotonic() + SAMPLE_EVERY;
-        let about = About { name: config.name, datapath: datapath.name(), datapath_reason };
         Ok(Self {
             about,
             epoll,
@@ -196,7 +196,7 @@ fn relay_config(config: &MediaServerConfig) -> io::Result<RelayConfig> {
     })
 }
 
-fn controller_config(config: &MediaServerConfig) -> io::Result<ControllerConfig> {
+fn controller_config(config: &MediaServerConfig, about: &About) -> io::Result<ControllerConfig> {
     let instance = random_bytes::<8>()?.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
     let usual = ControllerConfig::new(config.interfaces.clone(), instance);
     Ok(ControllerConfig {
@@ -204,6 +204,8 @@ fn controller_config(config: &MediaServerConfig) -> io::Result<ControllerConfig>
         silence_timeout: config.silence_timeout,
         held_timeout: config.held_timeout,
         orphan_timeout: config.orphan_timeout,
+        datapath: about.datapath.to_owned(),
+        datapath_reason: about.datapath_reason.clone(),
         unix_at_zero: realtime().saturating_sub(monotonic().since(Time::ZERO)),
         ..usual
     })
@@ -227,21 +229,16 @@ fn look_at_limits(config: &MediaServerConfig, records: &Records) -> io::Result<(
     Ok(())
 }
 
-fn facts(
-    config: &MediaServerConfig,
-    listen_ng: SocketAddr,
-    datapath: &Relay,
-    datapath_reason: &str,
-) -> serde_json::Value {
+fn facts(config: &MediaServerConfig, listen_ng: SocketAddr, about: &About) -> serde_json::Value {
     json!({
-        "name": config.name,
+        "name": about.name,
         "listen_ng": listen_ng.to_string(),
         "interfaces": config.interfaces.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "ports": format!("{}-{}", config.ports.start(), config.ports.end()),
         "workers": config.workers.max(1),
         "sessions_max": config.sessions_max,
-        "datapath": datapath.name(),
-        "datapath_reason": datapath_reason,
+        "datapath": about.datapath,
+        "datapath_reason": about.datapath_reason,
     })
 }
 

@@ -60,12 +60,13 @@ impl MediaServer {
     ///
     /// # Errors
     /// Each names what was asked for and why it cannot be had.
+    #[allow(clippy::needless_pass_by_value)] // It is the server's from here on, whatever it makes of it.
     pub fn start(config: MediaServerConfig) -> Result<Self, StartError> {
         config.check()?;
         let records = Records::new().map_err(StartError::Resources)?;
         let failure = Failure::new().map_err(StartError::Resources)?;
         let orders = Arc::new(Orders::new().map_err(StartError::Resources)?);
-        let control = Control::start(config, Arc::clone(&orders), records.clone(), failure.clone())?;
+        let control = Control::start(&config, Arc::clone(&orders), records.clone(), failure.clone())?;
         let listen_ng = control.listen_ng();
         let (last_words, doomed) = (records.clone(), failure.clone());
         let thread = thread::Builder::new()
