@@ -2,14 +2,14 @@
 
 mod common;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 use common::{Party, eventually, ports, rtcp, rtp};
 use mediaha_media::{
     Cause, Clocks, Component, Datapath, Interface, PortPair, Side, SideCounters, SidePlan, StreamId, StreamPlan,
 };
-use mediaha_net::relay::{self, DatapathChoice, RelayConfig, RelayError, TallySnapshot, Unsteerable};
+use mediaha_net::relay::{self, DatapathChoice, RelayConfig, RelayError, TallySnapshot};
 use mediaha_net::sys::{monotonic, seed};
 use mediaha_net::{Failure, Records};
 use mediaha_time::{Duration, Time};
@@ -66,6 +66,7 @@ stories! {
     a_port_is_nobodys_before_and_after_its_call,
     a_call_whose_ports_change_is_heard_at_the_new_ones_only,
     a_burst_longer_than_any_batch_keeps_its_order,
+    an_open_port_cannot_be_bound_by_another_program,
 }
 
 /// Whether ports can be steered here; says why not.
@@ -383,21 +384,35 @@ fn a_burst_longer_than_any_batch_keeps_its_order(choice: DatapathChoice) {
 }
 
 #[test]
-fn two_servers_do_not_steer_the_same_ports_and_a_third_with_sockets_passes_over_what_is_steered() {
+fn servers_that_have_the_same_ports_leave_each_other_those_that_are_open() {
     if !steers() {
         return;
     }
-    let four = ports(4);
-    let mut first = Relay::with(DatapathChoice::Steered, 1, four.clone());
-    let second = Relay::try_with(DatapathChoice::Steered, 1, four.clone()).map(|_| ());
-    assert!(matches!(second, Err(RelayError::Unsteerable(Unsteerable::Shared(_)))), "{second:?}");
-    let mut third = Relay::with(DatapathChoice::Auto, 1, four.clone());
-    assert_eq!(third.datapath.name(), "sockets");
-    let steered = first.open(V4);
-    let bound = third.open(V4);
-    assert_ne!(bound, steered);
-    assert!(first.datapath.open(&Interface::plain(V4)).is_err(), "the other one is bound");
-    assert!(third.datapath.open(&Interface::plain(V4)).is_err(), "the other one is steered");
+    let six = ports(6);
+    let choices = [DatapathChoice::Steered, DatapathChoice::Steered, DatapathChoice::Sockets];
+    let mut servers = choices.map(|choice| Relay::with(choice, 1, six.clone()));
+    let mut opened: Vec<u16> = servers.iter_mut().map(|server| server.open(V6).rtp.port()).collect();
+    opened.sort_unstable();
+    assert_eq!(opened, [*six.start(), six.start() + 2, six.start() + 4]);
+    for server in &mut servers {
+        assert!(server.datapath.open(&Interface::plain(V6)).is_err(), "none is left");
+    }
+}
+
+fn an_open_port_cannot_be_bound_by_another_program(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V6], monotonic());
+    let anywhere: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    for port in [call.ports[0].rtp, call.ports[0].rtcp, call.ports[1].rtp, call.ports[1].rtcp] {
+        for address in [port.ip(), anywhere[usize::from(port.is_ipv6())], anywhere[1]] {
+            let refused = UdpSocket::bind((address, port.port())).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+        }
+        // Of another protocol, or on another address, it is not ours.
+        TcpListener::bind(port).unwrap();
+        UdpSocket::bind(("127.0.0.2", port.port())).unwrap();
+    }
+    Relay::talks_both_ways(&call, 1);
 }
 
 #[test]

@@ -83,24 +83,27 @@ impl Relay {
             let started = SocketsDatapath::start(config, records.clone(), failure.clone());
             started.map(|datapath| (Self::Sockets(datapath), why)).map_err(RelayError::Resources)
         };
-        let exposed = exposed(config);
         match choice {
             DatapathChoice::Sockets => sockets("asked for".to_owned()),
             DatapathChoice::Steered => {
                 let datapath = steered().map_err(RelayError::Unsteerable)?;
-                if let Some(exposed) = exposed {
-                    let facts = json!({ "why": exposed, "hint": RESERVE });
-                    records.push(Record::now(Level::Warning, "ports_not_ours_alone", facts));
+                for why in [exposed(config), datapath.unguarded()].into_iter().flatten() {
+                    records.push(Record::now(Level::Warning, "ports_not_ours_alone", json!({ "why": why })));
                 }
                 Ok((Self::Steered(datapath), "asked for".to_owned()))
             }
-            DatapathChoice::Auto => match exposed {
-                Some(exposed) => sockets(format!("{exposed}; {RESERVE}")),
-                None => match steered() {
-                    Ok(datapath) => Ok((Self::Steered(datapath), "it works here, and costs least".to_owned())),
+            DatapathChoice::Auto => {
+                if let Some(why) = exposed(config) {
+                    return sockets(why);
+                }
+                match steered() {
+                    Ok(datapath) => match datapath.unguarded() {
+                        None => Ok((Self::Steered(datapath), "it works here, and costs least".to_owned())),
+                        Some(why) => sockets(why),
+                    },
                     Err(error) => sockets(error.to_string()),
-                },
-            },
+                }
+            }
         }
     }
 
@@ -172,14 +175,16 @@ impl Datapath for Relay {
     }
 }
 
-const RESERVE: &str = "reserve the media ports: sysctl net.ipv4.ip_local_reserved_ports";
-
-/// Why a program that asks for any port may be given one that is steered.
+/// Why a program that asks for any port may be given one that is steered. It need not bind it first, so that it could not be
+/// refused.
 fn exposed(config: &RelayConfig) -> Option<String> {
     match Ephemeral::of_this_host() {
-        Ok(ephemeral) => ephemeral
-            .first_in(&config.ports)
-            .map(|port| format!("port {port} and others are given to programs that ask for any port")),
+        Ok(ephemeral) => ephemeral.first_in(&config.ports).map(|port| {
+            format!(
+                "port {port} and others are given to programs that ask for any port; \
+                 reserve the media ports: sysctl net.ipv4.ip_local_reserved_ports"
+            )
+        }),
         Err(error) => Some(format!("which ports are given to programs that ask for any cannot be read: {error}")),
     }
 }

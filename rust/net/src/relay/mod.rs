@@ -10,7 +10,6 @@
 //! ```
 
 mod choice;
-mod claims;
 mod config;
 mod crew;
 mod ephemeral;
@@ -26,5 +25,5 @@ mod tally;
 pub use choice::{DatapathChoice, Relay, RelayError, UnknownDatapath};
 pub use config::RelayConfig;
 pub use sockets::SocketsDatapath;
-pub use steered::{Rival, SteeredDatapath, Unsteerable};
+pub use steered::{SteeredDatapath, Unsteerable};
 pub use tally::TallySnapshot;

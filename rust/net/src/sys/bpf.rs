@@ -1,4 +1,4 @@
-//! Small programs that the kernel runs for us (`bpf(2)`): maps, and a program that chooses the socket of a datagram.
+//! Small programs that the kernel runs for us (`bpf(2)`), and memory that they share with us.
 //!
 //! Everything here ends with its descriptor: when the process is gone, so are program, maps and link.
 
@@ -17,8 +17,6 @@ const LINK_CREATE: libc::c_int = 28;
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_TYPE_SOCKMAP: u32 = 15;
 const MAP_MMAPABLE: u32 = 1 << 10;
-const PROG_TYPE_SK_LOOKUP: u32 = 30;
-const ATTACH_SK_LOOKUP: u32 = 36;
 
 /// Bytes of the verifier's complaint that are kept.
 const COMPLAINT_BYTES: usize = 16 * 1024;
@@ -94,40 +92,61 @@ impl AsRawFd for SocketMap {
     }
 }
 
-/// A loaded program that is run for each datagram that looks for its socket.
-#[derive(Debug)]
-pub struct LookupProgram(OwnedFd);
+/// When a program is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// For each datagram, when its socket is looked for (Linux 5.9).
+    Lookup,
+    /// At each `bind(2)` of an IPv4 socket (Linux 4.17).
+    BindIpv4,
+    /// At each `bind(2)` of an IPv6 socket.
+    BindIpv6,
+}
 
-impl LookupProgram {
+impl Occasion {
+    /// As the kernel numbers types of programs and where they are attached.
+    const fn numbers(self) -> (u32, u32) {
+        match self {
+            Self::Lookup => (30, 36),
+            Self::BindIpv4 => (18, 8),
+            Self::BindIpv6 => (18, 9),
+        }
+    }
+}
+
+/// A loaded program.
+#[derive(Debug)]
+pub struct Program {
+    fd: OwnedFd,
+    occasion: Occasion,
+}
+
+impl Program {
     /// Has the kernel check and translate `instructions`, eight bytes each in its byte order.
     ///
     /// # Errors
-    /// `PermissionDenied`: this takes `CAP_BPF` and `CAP_NET_ADMIN`. `InvalidInput`: before Linux 5.9 there are no such
-    /// programs. `InvalidData`: the kernel refuses this one, and the error says with which words.
-    pub fn load(name: &str, instructions: &[u64]) -> io::Result<Self> {
-        match load(name, instructions, &mut []) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                // EACCES is the verifier's, EPERM means the caller.
-                if error.raw_os_error() == Some(libc::EPERM) {
-                    Err(error)
-                } else {
-                    Err(complaint(name, instructions))
-                }
+    /// `PermissionDenied`: this takes `CAP_BPF` and `CAP_NET_ADMIN`. `InvalidInput`: the kernel is too old for such programs.
+    /// `InvalidData`: it refuses this one, and the error says with which words.
+    pub fn load(occasion: Occasion, name: &str, instructions: &[u64]) -> io::Result<Self> {
+        match load(occasion, name, instructions, &mut []) {
+            // EACCES is the verifier's, EPERM means the caller.
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                Err(complaint(occasion, name, instructions))
             }
-            loaded => loaded.map(Self),
+            loaded => loaded.map(|fd| Self { fd, occasion }),
         }
     }
 
-    /// Runs it in this process's network namespace until the link is dropped.
+    /// Runs it until the link is dropped: a program for lookups in the network namespace that `place` is an open file of, one
+    /// for binds in the control group whose folder it is, and all below.
     ///
     /// # Errors
-    /// The kernel's: not permitted, or too many programs are attached.
-    pub fn attach(&self) -> io::Result<Link> {
-        let namespace = std::fs::File::open("/proc/thread-self/ns/net")?;
+    /// The kernel's: not permitted, or too many programs are attached there.
+    pub fn attach(&self, place: &impl AsFd) -> io::Result<Link> {
         let attributes = LinkCreate {
-            program: raw(&self.0),
-            target: namespace.as_raw_fd().unsigned_abs(),
-            attach_type: ATTACH_SK_LOOKUP,
+            program: raw(&self.fd),
+            target: place.as_fd().as_raw_fd().unsigned_abs(),
+            attach_type: self.occasion.numbers().1,
             flags: 0,
         };
         // SAFETY: a link is made, and there are no pointers.
@@ -199,10 +218,11 @@ fn create_map(name: &str, map_type: u32, value_bytes: u32, entries: u32, flags: 
     unsafe { make(MAP_CREATE, &attributes) }
 }
 
-fn load(name: &str, instructions: &[u64], log: &mut [u8]) -> io::Result<OwnedFd> {
+fn load(occasion: Occasion, name: &str, instructions: &[u64], log: &mut [u8]) -> io::Result<OwnedFd> {
     const LICENCE: &CStr = c"MIT OR Apache-2.0";
+    let (program_type, attach_type) = occasion.numbers();
     let attributes = ProgramLoad {
-        program_type: PROG_TYPE_SK_LOOKUP,
+        program_type,
         instruction_count: u32::try_from(instructions.len()).unwrap_or(u32::MAX),
         instructions: instructions.as_ptr() as u64,
         licence: LICENCE.as_ptr() as u64,
@@ -213,16 +233,16 @@ fn load(name: &str, instructions: &[u64], log: &mut [u8]) -> io::Result<OwnedFd>
         flags: 0,
         name: padded(name),
         interface: 0,
-        attach_type: ATTACH_SK_LOOKUP,
+        attach_type,
     };
     // SAFETY: a program is made; the pointers and counts describe slices that outlive the call; the log is exclusively borrowed.
     unsafe { make(PROG_LOAD, &attributes) }
 }
 
 /// Why the verifier refuses a program, in its own words.
-fn complaint(name: &str, instructions: &[u64]) -> io::Error {
+fn complaint(occasion: Occasion, name: &str, instructions: &[u64]) -> io::Error {
     let mut log = vec![0; COMPLAINT_BYTES];
-    if load(name, instructions, &mut log).is_ok() {
+    if load(occasion, name, instructions, &mut log).is_ok() {
         return io::Error::other("the kernel refused a program, and then did not");
     }
     let text = log.split(|&byte| byte == 0).next().unwrap_or_default();

@@ -15,7 +15,6 @@ use super::worker::Worker;
 use crate::failure::Failure;
 use crate::record::Records;
 use crate::relay::RelayConfig;
-use crate::relay::claims::{Claims, Manner};
 use crate::relay::crew::Crew;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
@@ -48,9 +47,6 @@ pub struct SocketsDatapath {
     /// By RTP address; as bounded as the ports.
     pairs: HashMap<SocketAddr, Arc<SocketPair>>,
     crew: Crew<Command>,
-    _claims: Claims,
-    /// Another media server steers some of our ports.
-    steered_beside: bool,
 }
 
 impl SocketsDatapath {
@@ -59,10 +55,6 @@ impl SocketsDatapath {
     /// # Errors
     /// No thread or file descriptor is left.
     pub fn start(config: &RelayConfig, records: Records, failure: Failure) -> io::Result<Self> {
-        let claims = Claims::stake(Manner::Bound, &config.distinct_addresses(), &config.ports, config.seed)?;
-        // One that comes later sees our claim, and steers nothing.
-        let rivals = claims.rivals().unwrap_or_default();
-        let steered_beside = rivals.iter().any(|rival| rival.manner == Manner::Steered);
         let mut crew = Crew::new(failure);
         for _ in 0..config.workers.max(1) {
             let (mailbox, tally) = (Arc::new(Mailbox::new()?), Arc::new(Tally::default()));
@@ -70,7 +62,7 @@ impl SocketsDatapath {
             crew.employ(mailbox, tally, move || worker.run())?;
         }
         let book = PortBook::new(config, records);
-        Ok(Self { book, pairs: HashMap::new(), crew, _claims: claims, steered_beside })
+        Ok(Self { book, pairs: HashMap::new(), crew })
     }
 
     /// What each worker has counted.
@@ -88,11 +80,7 @@ impl SocketsDatapath {
 
 impl Datapath for SocketsDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        let bind = |rtp| {
-            let pair = SocketPair::bind(interface.local, rtp)?;
-            let ours = !self.steered_beside || pair.is_reached();
-            if ours { Ok(pair) } else { Err(io::ErrorKind::AddrInUse.into()) }
-        };
+        let bind = |rtp| SocketPair::bind(interface.local, rtp);
         let pair = self.book.open(interface, monotonic(), bind)?;
         let ports = pair.ports();
         self.pairs.insert(ports.rtp, Arc::new(pair));

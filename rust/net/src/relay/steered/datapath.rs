@@ -1,7 +1,7 @@
 //! Control's end of the steered ports.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mediaha_media::{
@@ -12,12 +12,11 @@ use mediaha_time::Time;
 use super::inlets::Inlets;
 use super::rehearsal::rehearse;
 use super::switch::Switch;
-use super::unsteerable::{Rival, Unsteerable};
+use super::unsteerable::Unsteerable;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::record::Records;
 use crate::relay::RelayConfig;
-use crate::relay::claims::{Claims, Manner};
 use crate::relay::crew::Crew;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
@@ -53,7 +52,6 @@ pub struct SteeredDatapath {
     switch: Switch,
     inlets: Inlets,
     crew: Crew<Command>,
-    _claims: Claims,
 }
 
 impl SteeredDatapath {
@@ -64,7 +62,6 @@ impl SteeredDatapath {
     /// Why ports cannot be steered here.
     pub fn start(config: &RelayConfig, records: Records, failure: Failure) -> Result<Self, Unsteerable> {
         let addresses = config.distinct_addresses();
-        let claims = claim(config, &addresses)?;
         let workers = config.workers.max(1);
         let inlets = Inlets::bind(&addresses, workers).map_err(Unsteerable::Resources)?;
         let switch = Switch::start(&addresses, inlets.all())?;
@@ -82,7 +79,13 @@ impl SteeredDatapath {
             let worker = worker.map_err(Unsteerable::Resources)?;
             crew.employ(mailbox, tally, move || worker.run()).map_err(Unsteerable::Resources)?;
         }
-        Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew, _claims: claims })
+        Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew })
+    }
+
+    /// Why other programs could bind a port that is steered, if they could.
+    #[must_use]
+    pub fn unguarded(&self) -> Option<String> {
+        self.switch.unguarded().map(ToString::to_string)
     }
 
     /// What each worker has counted.
@@ -111,10 +114,12 @@ impl SteeredDatapath {
 
 impl Datapath for SteeredDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        // A port that another program has bound stays that program's: it can still be bound, or it is passed over.
-        let free = |rtp| SocketPair::bind(interface.local, rtp).map(|pair| pair.ports());
-        let ports = self.book.open(interface, monotonic(), free)?;
+        // A port that another program has bound, or another server steers, cannot be bound, and is passed over.
+        let bound = self.book.open(interface, monotonic(), |rtp| SocketPair::bind(interface.local, rtp))?;
+        let ports = bound.ports();
         self.steer([ports.rtp, ports.rtcp], self.crew.least_laden());
+        // Only now: in between, somebody else could have bound them.
+        drop(bound);
         Ok(ports)
     }
 
@@ -155,16 +160,5 @@ impl Datapath for SteeredDatapath {
     fn load(&self) -> Load {
         let [ports_open, ports_max] = self.book.figures();
         Load { ports_open, ports_max, busy_permille: self.crew.busy_permille() }
-    }
-}
-
-/// A steered port looks free to everybody else, so that nobody else may use any of them.
-fn claim(config: &RelayConfig, addresses: &[IpAddr]) -> Result<Claims, Unsteerable> {
-    let claims = Claims::stake(Manner::Steered, addresses, &config.ports, config.seed);
-    let claims = claims.map_err(Unsteerable::Resources)?;
-    let rivals = claims.rivals().map_err(Unsteerable::Resources)?;
-    match rivals.first() {
-        Some(rival) => Err(Unsteerable::Shared(Rival::from(rival))),
-        None => Ok(claims),
     }
 }

@@ -39,8 +39,8 @@ impl Inlets {
     }
 
     /// All of them, in the order of their numbers.
-    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = &UdpSocket> {
-        self.sockets.iter().map(|socket| &**socket)
+    pub(super) fn all(&self) -> &[Arc<UdpSocket>] {
+        &self.sockets
     }
 
     /// Those of one worker.

@@ -10,15 +10,20 @@
 //! and leave in batches with headers that are written in front of them where they lie, since they need another source port
 //! each time. Opening a port is a store into memory that the program reads.
 //!
+//! A steered port looks free to the kernel. A second program is asked at every `bind(2)` on this host, and refuses the ports that
+//! are open as if they were bound.
+//!
 //! It takes `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`, and Linux 5.9. Nothing is pinned: with the process the program is gone,
 //! however the process ends, so that there is nothing left over to be taken over.
 
+mod assembly;
 mod datapath;
 mod early;
+mod guard;
 mod header;
 mod inlets;
+mod lookup;
 mod outlet;
-mod program;
 mod rehearsal;
 mod switch;
 mod table;
@@ -26,4 +31,4 @@ mod unsteerable;
 mod worker;
 
 pub use datapath::SteeredDatapath;
-pub use unsteerable::{Rival, Unsteerable};
+pub use unsteerable::Unsteerable;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::header;
+use super::{guard, header};
 use crate::relay::tally::Tally;
 use crate::sys::RawSocket;
 use crate::sys::transit::{Arrivals, Departures};
@@ -92,7 +92,8 @@ impl Outlet {
 /// Sends one packet by a socket that is bound to its port for as long as that takes: slow, but the kernel cuts what is too long.
 /// What arrives meanwhile is steered as ever.
 pub(super) fn detour(bytes: &[u8], from: SocketAddr, to: SocketAddr, tally: &Tally) {
-    let sent = UdpSocket::bind(from, &Options::default()).and_then(|socket| socket.send_to(bytes, to));
+    let options = Options { binding_priority: Some(guard::OURS), ..Options::default() };
+    let sent = UdpSocket::bind(from, &options).and_then(|socket| socket.send_to(bytes, to));
     match sent {
         Ok(()) => tally.sent.add(1),
         Err(_) => tally.unsent.add(1),

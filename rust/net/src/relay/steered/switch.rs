@@ -1,23 +1,26 @@
-//! The program in the kernel, and its table of ports.
+//! The programs in the kernel, and the table of ports that they share with us.
 
-use std::io;
+use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
+use std::{fmt, io};
 
-use super::program::{PORTS, program};
+use super::guard::{Family, guard};
+use super::lookup::{PORTS, lookup};
 use crate::sys::SharedBytes;
-use crate::sys::bpf::{Link, LookupProgram, SharedMap, SocketMap};
+use crate::sys::bpf::{Link, Occasion, Program, SharedMap, SocketMap};
 use crate::sys::udp::UdpSocket;
-
-const NAME: &str = "mediaha_steer";
 
 /// Gives what is sent to an open port to the socket of a worker. Dropping it ends that, as does the end of the process.
 #[derive(Debug)]
 pub(super) struct Switch {
     addresses: Vec<IpAddr>,
     ports: SharedBytes,
-    _link: Link,
+    _lookup: Link,
+    guard: Result<[Link; 2], Unguarded>,
 }
 
 /// What the kernel did not grant.
@@ -29,24 +32,34 @@ pub(super) enum Refusal {
     Link(io::Error),
 }
 
+/// Why a program that wants to bind a steered port is not refused.
+#[derive(Debug)]
+pub(super) enum Unguarded {
+    /// Programs that are asked are attached to control groups.
+    NoControlGroups(io::Error),
+    /// Programs of other network namespaces could not be told from those of ours (before Linux 5.14).
+    NoNamespaceCookie(io::Error),
+    /// The kernel refused the program, or its attachment.
+    Refused(io::Error),
+}
+
 impl Switch {
     /// A switch with all ports closed, between the ports of `addresses` and these bound sockets.
-    pub(super) fn start<'a>(
-        addresses: &[IpAddr],
-        sockets: impl ExactSizeIterator<Item = &'a UdpSocket>,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn start(addresses: &[IpAddr], sockets: &[Arc<UdpSocket>]) -> Result<Self, Refusal> {
         let bytes = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_mul(PORTS);
         let ports = SharedMap::new("mediaha_ports", bytes).map_err(Refusal::Map)?;
         let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
         let map = SocketMap::new("mediaha_workers", count).map_err(Refusal::Map)?;
         for (number, socket) in (0..).zip(sockets) {
-            map.put(number, socket).map_err(Refusal::Socket)?;
+            map.put(number, &**socket).map_err(Refusal::Socket)?;
         }
-        let instructions = program(addresses, ports.as_raw_fd(), map.as_raw_fd());
-        let program = LookupProgram::load(NAME, &instructions).map_err(Refusal::Program)?;
-        let link = program.attach().map_err(Refusal::Link)?;
+        let instructions = lookup(addresses, ports.as_raw_fd(), map.as_raw_fd());
+        let program = Program::load(Occasion::Lookup, "mediaha_steer", &instructions).map_err(Refusal::Program)?;
+        let namespace = File::open("/proc/thread-self/ns/net").map_err(Refusal::Link)?;
+        let lookup = program.attach(&namespace).map_err(Refusal::Link)?;
+        let guard = keep_off(addresses, &ports, sockets);
         let ports = ports.bytes().map_err(Refusal::Map)?;
-        Ok(Self { addresses: addresses.to_vec(), ports, _link: link })
+        Ok(Self { addresses: addresses.to_vec(), ports, _lookup: lookup, guard })
     }
 
     /// From now on what is sent to `port` is for the socket of this number, or for whoever the kernel finds.
@@ -56,5 +69,46 @@ impl Switch {
         // An entry is a byte: beyond the 255th socket nothing is steered.
         let entry = socket.and_then(|number| u8::try_from(number + 1).ok()).unwrap_or(0);
         self.ports.as_slice()[place].store(entry, Release);
+    }
+
+    /// Why other programs can bind a port that is open, if they can.
+    pub(super) fn unguarded(&self) -> Option<&Unguarded> {
+        self.guard.as_ref().err()
+    }
+}
+
+/// Has everybody refused who wants to bind a port that is open.
+fn keep_off(addresses: &[IpAddr], ports: &SharedMap, sockets: &[Arc<UdpSocket>]) -> Result<[Link; 2], Unguarded> {
+    let groups = control_groups().and_then(File::open).map_err(Unguarded::NoControlGroups)?;
+    let nobody = || Err(io::ErrorKind::NotFound.into());
+    let cookie = sockets.first().map_or_else(nobody, |socket| socket.namespace_cookie());
+    let cookie = cookie.map_err(Unguarded::NoNamespaceCookie)?;
+    let attach = |family, occasion| {
+        let instructions = guard(family, addresses, ports.as_raw_fd(), cookie);
+        Program::load(occasion, "mediaha_guard", &instructions)?.attach(&groups)
+    };
+    let ipv4 = attach(Family::Ipv4, Occasion::BindIpv4).map_err(Unguarded::Refused)?;
+    let ipv6 = attach(Family::Ipv6, Occasion::BindIpv6).map_err(Unguarded::Refused)?;
+    Ok([ipv4, ipv6])
+}
+
+/// The folder of the uppermost control group that there is for us.
+fn control_groups() -> io::Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let folders = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let folder = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| folder.into())
+    });
+    folders.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+impl fmt::Display for Unguarded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoControlGroups(error) => write!(formatter, "no control groups (cgroup2) are mounted: {error}"),
+            Self::NoNamespaceCookie(error) => write!(formatter, "the network namespace has no name: {error}"),
+            Self::Refused(error) => write!(formatter, "a program that guards steered ports was refused: {error}"),
+        }
     }
 }

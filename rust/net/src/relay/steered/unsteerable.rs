@@ -4,13 +4,10 @@ use std::net::IpAddr;
 use std::{fmt, io};
 
 use super::switch::Refusal;
-use crate::relay::claims::Claim;
 
 /// Why ports cannot be steered. In each case sockets still can be bound.
 #[derive(Debug)]
 pub enum Unsteerable {
-    /// Another media server uses some of the ports, or says so.
-    Shared(Rival),
     /// The kernel does not grant what it takes.
     Refused {
         /// What was asked for.
@@ -31,27 +28,16 @@ pub enum Unsteerable {
     Resources(io::Error),
 }
 
-/// The other media server, in words.
-#[derive(Debug)]
-pub struct Rival(String);
-
-impl From<&Claim> for Rival {
-    fn from(claim: &Claim) -> Self {
-        let (first, last) = (claim.ports.start(), claim.ports.end());
-        Self(format!("ports {first}-{last} of {} are in the hands of another media server, too", claim.address))
-    }
-}
-
 impl From<Refusal> for Unsteerable {
     fn from(refusal: Refusal) -> Self {
         let bpf = "CAP_BPF and CAP_NET_ADMIN, and Linux 5.9";
-        let (what, needs, error) = match refusal {
-            Refusal::Map(error) => ("a table that is shared with the kernel", bpf, error),
-            Refusal::Socket(error) => ("putting a socket into such a table", bpf, error),
-            Refusal::Program(error) => ("loading a program that chooses sockets", bpf, error),
-            Refusal::Link(error) => ("attaching a program to the network", bpf, error),
+        let (what, error) = match refusal {
+            Refusal::Map(error) => ("a table that is shared with the kernel", error),
+            Refusal::Socket(error) => ("putting a socket into such a table", error),
+            Refusal::Program(error) => ("loading a program that chooses sockets", error),
+            Refusal::Link(error) => ("attaching a program to the network", error),
         };
-        Self::Refused { what, needs, error }
+        Self::Refused { what, needs: bpf, error }
     }
 }
 
@@ -65,7 +51,6 @@ impl Unsteerable {
 impl fmt::Display for Unsteerable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shared(Rival(text)) => formatter.write_str(text),
             Self::Refused { what, needs, error } => write!(formatter, "{what} takes {needs}: {error}"),
             Self::Undelivered { address, what } => write!(formatter, "on {address} {what}"),
             Self::Resources(error) => write!(formatter, "{error}"),
@@ -77,7 +62,7 @@ impl std::error::Error for Unsteerable {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { error, .. } | Self::Resources(error) => Some(error),
-            Self::Shared(_) | Self::Undelivered { .. } => None,
+            Self::Undelivered { .. } => None,
         }
     }
 }

@@ -16,6 +16,9 @@ use super::address::RawAddress;
 use super::option::{self, set_size};
 use super::{checked, checked_count, socklen};
 
+/// The same on every architecture that Rust's Linux runs on but PA-RISC and SPARC.
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
 /// What a socket is made with; the kernel's defaults otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -28,6 +31,8 @@ pub struct Options {
     pub timestamps: bool,
     /// Tell the address and port that received datagrams were sent to (only [`Arrivals`](super::transit::Arrivals) show it).
     pub destinations: bool,
+    /// A priority (`SO_PRIORITY`) that the socket has only while it is being bound: a program that is run then can tell it by it.
+    pub binding_priority: Option<libc::c_int>,
 }
 
 /// A bound, non-blocking UDP socket.
@@ -42,7 +47,13 @@ impl UdpSocket {
     /// `EMFILE`/`ENFILE` (no `ErrorKind` of their own) mean that no descriptor is left.
     pub fn bind(local: SocketAddr, options: &Options) -> io::Result<Self> {
         let socket = Self::unbound(local, options)?;
+        if let Some(priority) = options.binding_priority {
+            socket.set_option(libc::SOL_SOCKET, libc::SO_PRIORITY, priority)?;
+        }
         socket.bind_to(local)?;
+        if options.binding_priority.is_some() {
+            socket.set_option(libc::SOL_SOCKET, libc::SO_PRIORITY, 0)?;
+        }
         Ok(socket)
     }
 
@@ -238,6 +249,21 @@ impl UdpSocket {
             libc::getsockopt(self.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, value, &raw mut length)
         })?;
         Ok(figures[DROPS])
+    }
+
+    /// The number that programs in the kernel know this socket's network namespace by.
+    ///
+    /// # Errors
+    /// The kernel's: it is older than Linux 5.14.
+    pub fn namespace_cookie(&self) -> io::Result<u64> {
+        let mut cookie = 0_u64;
+        let mut length = socklen::<u64>();
+        // SAFETY: both pointers are valid and exclusive, and `length` says how much room there is.
+        checked(unsafe {
+            let value = (&raw mut cookie).cast();
+            libc::getsockopt(self.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length)
+        })?;
+        Ok(cookie)
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
