@@ -20,7 +20,7 @@ def mediaha(*words, **options):
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("serve",), ("status",), ("explain",), ("drain",), ("check-config",), ("drill",)]
+    "command", [(), ("serve",), ("status",), ("explain",), ("drain",), ("check-config",), ("hash-secret",), ("drill",)]
 )
 def test_every_command_has_help_that_does_not_load_what_it_needs(command):
     script = """

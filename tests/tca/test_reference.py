@@ -15,6 +15,7 @@ SECTIONS = {
     "[[nets]]": schema.NetsTable,
     "[[trunks]]": schema.TrunkTable,
     "[[domains]]": schema.DomainTable,
+    "[[users]]": schema.UserTable,
     "[timings]": schema.TimingsTable,
 }
 

@@ -6,6 +6,7 @@ from cyclopts import App
 
 from mediaha.cli.check import check_config
 from mediaha.cli.drill import drill
+from mediaha.cli.hashing import hash_secret
 from mediaha.cli.look import drain, explain, status, undrain
 from mediaha.cli.serve import serve
 
@@ -24,4 +25,5 @@ app.command(explain)
 app.command(drain)
 app.command(undrain)
 app.command(check_config)
+app.command(hash_secret)
 app.command(drill)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mediaha.model.address import Address
 from mediaha.model.trunk import Trunk
+from mediaha.model.user import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Domain:
     targets: tuple[Address, ...] = ()
     """Where its calls go, tried in order (N4) ..."""
     trunks: tuple[str, ...] = ()
-    """... or by which trunks, in order."""
+    """... or by which trunks, in order. Calls to users of the domain go to their phones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Site:
     nets: tuple[NetsSpec, ...]
     domains: tuple[Domain, ...]
     trunks: tuple[Trunk, ...] = ()
+    users: tuple[User, ...] = ()
     timings: Timings = field(default_factory=Timings)
 
     def domain(self, name: str) -> Domain | None:

@@ -17,6 +17,7 @@ from mediaha.tca.mistakes import did_you_mean
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import DomainTable, MediaTable, NetsTable
 from mediaha.tca.trunks import checked_trunks, report_circles
+from mediaha.tca.users import checked_users, user_domains
 
 NG_PORT = 2223
 SIP_PORT = 5060
@@ -38,6 +39,7 @@ def checked_site(reading: Reading) -> Site:
         nets=tuple(spec for spec in nets if spec is not None),
         domains=tuple(spec for spec in domains if spec is not None),
         trunks=trunks,
+        users=checked_users(reading),
         timings=_timings(reading),
     )
     if not (reading.document.get("nets") or reading.document.get("media")):
@@ -144,9 +146,11 @@ def _domain(reading: Reading, path: KeyPath, table: DomainTable) -> Domain | Non
 
 
 def _report_way(reading: Reading, path: KeyPath, table: DomainTable) -> None:
-    """Where a domain's calls go: by targets of its own or by trunks."""
+    """Where a domain's calls go: by targets of its own, by trunks, or to its users alone."""
     if table.targets is None and table.trunks is None:
-        hint = 'say where its calls go, like targets = ["10.0.0.20:5060"], or trunks = ["pbx"]'
+        if table.name.lower() in user_domains(reading):
+            return
+        hint = 'say where its calls go, like targets = ["10.0.0.20:5060"], trunks = ["pbx"], or define [[users]] of it'
         reading.mistake(path, f"domains {table.name!r} has no 'targets'", hint)
     elif table.targets is not None and table.trunks is not None:
         text = f"domain {table.name!r} has 'targets' and 'trunks'"

@@ -15,7 +15,16 @@ import msgspec
 
 from mediaha.tca.lines import KeyPath, line_of, positions
 from mediaha.tca.mistakes import Mistake, closest, did_you_mean
-from mediaha.tca.schema import DomainTable, HostTable, MediaTable, NetsTable, SiteTable, TimingsTable, TrunkTable
+from mediaha.tca.schema import (
+    DomainTable,
+    HostTable,
+    MediaTable,
+    NetsTable,
+    SiteTable,
+    TimingsTable,
+    TrunkTable,
+    UserTable,
+)
 
 TEXT_BYTES_MAX = 1 << 20
 
@@ -25,6 +34,7 @@ _LISTS: dict[str, type[msgspec.Struct]] = {
     "nets": NetsTable,
     "trunks": TrunkTable,
     "domains": DomainTable,
+    "users": UserTable,
 }
 
 Table = TypeVar("Table", bound=msgspec.Struct)
@@ -40,6 +50,7 @@ class Reading:
         self.nets: list[tuple[KeyPath, NetsTable]] = []
         self.trunks: list[tuple[KeyPath, TrunkTable]] = []
         self.domains: list[tuple[KeyPath, DomainTable]] = []
+        self.users: list[tuple[KeyPath, UserTable]] = []
         self.timings = TimingsTable()
         self.name = "site"
         self.unread: dict[str, set[str]] = {kind: set() for kind in _LISTS}
@@ -71,6 +82,7 @@ class Reading:
         self.nets = self._tables("nets", NetsTable)
         self.trunks = self._tables("trunks", TrunkTable)
         self.domains = self._tables("domains", DomainTable)
+        self.users = self._tables("users", UserTable)
         self.timings = self._table(("timings",), self.document.get("timings", {}), TimingsTable) or self.timings
         if "name" in self.document:
             self.name = str(self._value(("name",), self.document["name"], SiteTable, "name") or self.name)
@@ -104,7 +116,9 @@ class Reading:
         meant = set()
         for key in values:
             if key not in known:
-                self.mistake((*path, key), f"unknown key {key!r} in {kind}", did_you_mean(key, known))
+                self.mistake(
+                    (*path, key), f"unknown key {key!r} in {kind}", PLAIN.get((kind, key)) or did_you_mean(key, known)
+                )
                 meant.add(closest(key, known))
         for field in msgspec.structs.fields(type_):
             if field.name in values:
@@ -133,9 +147,21 @@ EXAMPLES = {
     ("nets", "host"): "name one of the [[hosts]]",
     ("domains", "name"): 'like name = "example.test", or "*" for every domain that no other table names',
     ("domains", "media"): 'list the media servers in the order to try them, like media = ["media-1", "media-2"]',
+    ("users", "name"): 'like name = "anna"',
+    ("users", "domain"): 'like domain = "example.test", one of the [[domains]]',
     ("trunks", "name"): 'like name = "pbx"',
     ("trunks", "targets"): 'say where it leads, like targets = ["10.0.0.20:5060", "10.0.0.21:5060"]',
 }
+
+
+PLAIN = {
+    (
+        "users",
+        key,
+    ): "the file holds no secrets, only their hashes (mediaha hash-secret); change this one, now it is known"
+    for key in ("secret", "password", "pass", "pwd")
+}
+"""For whoever has written the secret itself."""
 
 
 def _syntax_mistake(error: tomllib.TOMLDecodeError, text: str) -> Mistake:
@@ -160,6 +186,7 @@ def _plain(error: msgspec.ValidationError) -> tuple[str, KeyPath]:
 
 _WORDS = {
     "expected str matching regex '^[A-Za-z0-9][A-Za-z0-9_.-]*$'": "expected letters, digits, '-', '_' or '.'",
+    "expected str matching regex '^[A-Za-z0-9+_.!~*()$&=/-]+$'": "expected the user part of a SIP URI",
     "str | null": "text",
     "array | null": "a list",
     "expected str": "expected text",

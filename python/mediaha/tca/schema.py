@@ -67,6 +67,16 @@ class TrunkTable(msgspec.Struct, kw_only=True, frozen=True):
     when_down: Literal["keep", "end"] = "keep"
 
 
+class UserTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[[users]]``: somebody with phones, and the hashes of their secret."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9+_.!~*()$&=/-]+$")]
+    domain: Annotated[str, Meta(min_length=1, max_length=255)]
+    realm: Annotated[str, Meta(min_length=1, max_length=255, pattern=r'^[^"\\\x00-\x1f\x7f]+$')] | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+
 class DomainTable(msgspec.Struct, kw_only=True, frozen=True):
     """``[[domains]]``: a partition of the system with its ordered media servers and its targets."""
 
@@ -98,4 +108,5 @@ class SiteTable(msgspec.Struct, kw_only=True, frozen=True):
     nets: tuple[NetsTable, ...] = ()
     trunks: tuple[TrunkTable, ...] = ()
     domains: tuple[DomainTable, ...] = ()
+    users: tuple[UserTable, ...] = ()
     timings: TimingsTable = TimingsTable()
