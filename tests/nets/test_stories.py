@@ -5,6 +5,7 @@ from __future__ import annotations
 from mediaha.model.media import Attempt
 from mediaha.nets.events import Note
 from mediaha.nets.story import Stories, Story
+from tests.nets.story import Party, talking
 from tests.nets.story import Story as Told
 
 
@@ -52,3 +53,16 @@ def test_a_call_id_that_is_used_again_means_the_later_call():
         stories.end(f"call-{number}")
     assert stories.explain("the-same") is not None
     assert stories.explain("call-0") is None
+
+
+def test_a_usual_hang_up_has_no_status_that_looks_like_a_failure():
+    story = talking()
+    story.asks(Party.CALLER, "BYE")
+    assert story.notes[-1] == Note("ended", {"why": "the caller hung up"})
+
+
+def test_a_call_that_nobody_answered_says_what_the_caller_was_told():
+    story = Told()
+    story.anchored()
+    story.cancels()
+    assert story.notes[-1] == Note("ended", {"why": "the caller cancelled", "status": 487})

@@ -41,9 +41,11 @@ def end(
     call, phase = turn.call, turn.call.phase
     if isinstance(phase, Ending | Over):
         return
-    turn.note("ended", why=why, status=status)
     cause = reason if reason is not None else (reason_of(status, text or why),)
     waiting = call.waiting_tx
+    # Once the call was answered nobody gets the status; beside a usual hang-up it would read like a failure.
+    unanswered: dict[str, object] = {} if waiting is None else {"status": status}
+    turn.note("ended", why=why, **unanswered)
     if isinstance(phase, Trying | Ringing):
         turn.disregard(Party.CALLEE)
         if turn.find(phase.ref) is not None:
