@@ -7,7 +7,7 @@ import dataclasses
 from mediaha.model.address import Address
 from mediaha.model.media import Anchored, Fault, MediaRefused, Moved, Stranded
 from mediaha.model.site import Domain
-from mediaha.nets.call import Over, Party, wake_at
+from mediaha.nets.call import Over, wake_at
 from mediaha.nets.decide import begin, decide
 from mediaha.nets.destination import plain
 from mediaha.nets.events import (
@@ -32,6 +32,7 @@ from mediaha.nets.events import (
     Unanswered,
 )
 from mediaha.nets.rules import Limits, Rules
+from mediaha.nets.underway import Party
 from mediaha.nets.written import read_back, write_down
 from mediaha.sip.message import Headers, Request
 from mediaha.sip.target import UDP, Target

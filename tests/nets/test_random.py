@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
-from mediaha.nets.call import Answered, AwaitingAck, Idle, Offering, Over, Party, Purpose, Ringing, Trying, wake_at
+from mediaha.nets.call import Answered, AwaitingAck, Idle, Offering, Over, Ringing, Trying, wake_at
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -25,6 +25,7 @@ from mediaha.nets.events import (
     Tick,
     Unanswered,
 )
+from mediaha.nets.underway import Party, Purpose
 from mediaha.nets.written import adopted, read_back, write_down
 from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from mediaha.model.media import ServerCondition, ServerView
 from mediaha.model.site import Domain
-from mediaha.nets.call import Call, Party, Ringing, Trying
+from mediaha.nets.call import Call, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.expiry import asked_untrusted, is_too_small
 from mediaha.nets.headers import ALLOW, Pairs
 from mediaha.nets.rules import ALLOWED, KNOWN_ELSEWHERE, SUPPORTED, Limits
+from mediaha.nets.underway import Party
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Request

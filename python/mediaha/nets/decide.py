@@ -15,19 +15,14 @@ from mediaha.model.site import Domain
 from mediaha.nets import ending, incall, passing, reanchor, refresh, relay, reliable, setup
 from mediaha.nets.call import (
     IDLE,
-    About,
     Answered,
     AwaitingAck,
     Call,
     Ending,
     Leg,
-    Open,
-    Party,
     Paused,
     Placing,
-    Purpose,
     Ringing,
-    Step,
     Stranded,
     Trying,
     name,
@@ -50,6 +45,7 @@ from mediaha.nets.events import (
 )
 from mediaha.nets.rules import Rules
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import About, Open, Party, Purpose, Step
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.message import Request
 from mediaha.sip.target import Target

@@ -7,10 +7,10 @@ it, or from it, in a provisional response that was acknowledged. Else the party 
 from __future__ import annotations
 
 from mediaha.nets import relay, reliable
-from mediaha.nets.call import Party, Step
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.headers import warning_of
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Party, Step
 from mediaha.sip.message import Request
 
 

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import (
-    IDLE,
-    Answered,
-    AwaitingAck,
-    Ending,
-    Nowhere,
-    Offering,
-    Open,
-    Over,
-    Party,
-    Purpose,
-    Ringing,
-    Trying,
-)
+from mediaha.nets.call import IDLE, Answered, AwaitingAck, Ending, Nowhere, Offering, Over, Ringing, Trying
 from mediaha.nets.events import DropMedia, EndStray, SendCancel
 from mediaha.nets.headers import Pairs, reason_of
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Open, Party, Purpose
 from mediaha.sip.message import Request, Response
 
 
@@ -44,8 +32,10 @@ def end(
     cause = reason if reason is not None else (reason_of(status, text or why),)
     waiting = call.waiting_tx
     # Once the call was answered nobody gets the status; beside a usual hang-up it would read like a failure.
-    unanswered: dict[str, object] = {} if waiting is None else {"status": status}
-    turn.note("ended", why=why, **unanswered)
+    if waiting is None:
+        turn.note("ended", why=why)
+    else:
+        turn.note("ended", why=why, status=status)
     if isinstance(phase, Trying | Ringing):
         turn.disregard(Party.CALLEE)
         if turn.find(phase.ref) is not None:

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
 from mediaha.model.media import Stranded as StrandedNotice
-from mediaha.nets.call import Party
 from mediaha.nets.destination import Destination
+from mediaha.nets.underway import Party
 from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 

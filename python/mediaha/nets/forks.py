@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import Fork, Party, Ringing, Trying
+from mediaha.nets.call import Fork, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.reliable import rseq_untrusted
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Party
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediaha.nets import early, passing, relay
-from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Party, Ringing
+from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import bye_received
 from mediaha.nets.events import Received
@@ -11,6 +11,7 @@ from mediaha.nets.expiry import is_too_small
 from mediaha.nets.forks import of
 from mediaha.nets.headers import ABILITIES
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Party
 from mediaha.sip.dialog import Dialog, OutOfOrder
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request

@@ -23,7 +23,7 @@ from mediaha.nets.admission import (
     unavailable,
     without_media,
 )
-from mediaha.nets.call import Call, Party
+from mediaha.nets.call import Call
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
@@ -34,6 +34,7 @@ from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
 from mediaha.nets.tables import Held
 from mediaha.nets.trunks.watch import Trunks
+from mediaha.nets.underway import Party
 from mediaha.nets.written import adopted
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from mediaha.nets.call import Answered, Open, Party, Purpose
+from mediaha.nets.call import Answered
 from mediaha.nets.ending import end
 from mediaha.nets.events import Reply
 from mediaha.nets.headers import OF_BODIES, OF_REFUSALS, passed_on
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Open, Party, Purpose
 from mediaha.sip.message import Request, Response
 
 PASSED = frozenset({"INFO", "MESSAGE"})

@@ -12,27 +12,13 @@ from __future__ import annotations
 
 from mediaha.model.media import Anchored, Moved
 from mediaha.model.media import Stranded as StrandedNotice
-from mediaha.nets.call import (
-    IDLE,
-    About,
-    Answered,
-    Ask,
-    Ending,
-    Idle,
-    Leg,
-    Open,
-    Over,
-    Party,
-    Paused,
-    Ringing,
-    Serving,
-    Stranded,
-)
+from mediaha.nets.call import IDLE, Answered, Ending, Idle, Leg, Over, Paused, Ringing, Serving, Stranded
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
 from mediaha.nets.headers import seconds_of
 from mediaha.nets.relay import fail
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import About, Ask, Open, Party
 from mediaha.sip.message import Request, Response
 from mediaha.sip.sdp import same_places, without_origin
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import Answered, Ending, Idle, Open, Party, Purpose
+from mediaha.nets.call import Answered, Ending, Idle
 from mediaha.nets.ending import end
 from mediaha.nets.expiry import Expiry
 from mediaha.nets.headers import seconds_of
 from mediaha.nets.reanchor import accepted
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Open, Party, Purpose
 from mediaha.sip.message import Request, Response
 
 BUSY_S = 2.0

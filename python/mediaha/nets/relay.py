@@ -14,23 +14,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
-from mediaha.nets.call import (
-    IDLE,
-    About,
-    AwaitingAck,
-    Idle,
-    Open,
-    Party,
-    Paused,
-    Relay,
-    Ringing,
-    Step,
-)
+from mediaha.nets.call import IDLE, AwaitingAck, Idle, Paused, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.reliable import holds_back
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import About, Open, Party, Relay, Step
 from mediaha.sip.message import Request, Response
 
 

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import Party, Provisional, Reliable, Ringing
+from mediaha.nets.call import Ringing
 from mediaha.nets.ending import end
 from mediaha.nets.expiry import options_untrusted
 from mediaha.nets.headers import Pairs
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import Party, Provisional, Reliable
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import cseq_untrusted
 from mediaha.sip.message import Message, Request

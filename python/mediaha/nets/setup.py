@@ -10,20 +10,7 @@ from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
 from mediaha.nets import forks, reliable
-from mediaha.nets.call import (
-    About,
-    Answered,
-    Leg,
-    Open,
-    Party,
-    Placing,
-    Purpose,
-    Relay,
-    Ringing,
-    Step,
-    Trying,
-    name,
-)
+from mediaha.nets.call import Answered, Leg, Placing, Ringing, Trying, name
 from mediaha.nets.compose import first_invite, once_more, sdp_of
 from mediaha.nets.destination import Destination
 from mediaha.nets.ending import end, give_up
@@ -32,6 +19,7 @@ from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.relay import answer_arrived, connect, fail
 from mediaha.nets.rules import Limits
 from mediaha.nets.turn import Turn
+from mediaha.nets.underway import About, Open, Party, Purpose, Relay, Step
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from mediaha.nets.call import Call, Over, Party, wake_at
+from mediaha.nets.call import Call, Over, wake_at
 from mediaha.nets.story import Story
+from mediaha.nets.underway import Party
 from mediaha.sip.message import Request
 from mediaha.sip.transaction.events import ClientKey, ServerKey
 

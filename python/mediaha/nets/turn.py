@@ -14,22 +14,16 @@ from msgspec.structs import replace
 from mediaha.model.media import Anchored, Attempt
 from mediaha.nets.call import (
     IDLE,
-    About,
     Answered,
-    Ask,
     AwaitingAck,
     Call,
     Exchange,
     Leg,
     Nowhere,
     Offering,
-    Open,
-    Party,
     Phase,
     Place,
     Placing,
-    Purpose,
-    Relay,
     Ringing,
     Serving,
     draw,
@@ -45,6 +39,7 @@ from mediaha.nets.expiry import (
 )
 from mediaha.nets.headers import ABILITIES, SDP_TYPE, UNRELIABLY
 from mediaha.nets.rules import Rules
+from mediaha.nets.underway import About, Ask, Open, Party, Purpose, Relay
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Message, Request, Response
