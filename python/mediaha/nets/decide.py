@@ -12,7 +12,7 @@ from typing import Any
 from mediaha.model.media import Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
-from mediaha.nets import ending, incall, passing, reanchor, refresh, relay, reliable, setup
+from mediaha.nets import ending, incall, passing, questions, reanchor, refresh, relay, reliable, setup
 from mediaha.nets.call import (
     IDLE,
     Answered,
@@ -74,7 +74,7 @@ def begin(
     turn = Turn(call, now, rules)
     turn.learn(Party.CALLER, request)
     setup.place(turn, sdp_of(request))
-    turn.put_question()
+    questions.put_next(turn)
     return turn.call, turn.effects
 
 
@@ -83,7 +83,7 @@ def decide(call: Call, event: Event, now: float, rules: Rules) -> Decision:
     turn = Turn(call, now, rules)
     _DECIDERS[type(event)](turn, event)
     reanchor.settle(turn)
-    turn.put_question()
+    questions.put_next(turn)
     ending.finish(turn)
     return turn.call, turn.effects
 
@@ -145,7 +145,7 @@ def _given_nothing(turn: Turn, item: Open, *, unreachable: bool) -> None:
 
 
 def _media_ready(turn: Turn, event: MediaReady) -> None:
-    ask = turn.heard(event.ask)
+    ask = questions.heard(turn, event.ask)
     if ask is None or not isinstance(turn.call.phase, Placing | Trying | Ringing | Answered):
         return
     if isinstance(turn.call.phase, Placing):
@@ -159,7 +159,7 @@ def _media_ready(turn: Turn, event: MediaReady) -> None:
 
 
 def _media_failed(turn: Turn, event: MediaFailed) -> None:
-    ask = turn.heard(event.ask)
+    ask = questions.heard(turn, event.ask)
     if ask is None or not isinstance(turn.call.phase, Placing | Trying | Ringing | Answered):
         return
     if isinstance(turn.call.phase, Placing):

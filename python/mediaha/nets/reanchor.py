@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from mediaha.model.media import Anchored, Moved
 from mediaha.model.media import Stranded as StrandedNotice
+from mediaha.nets import questions
 from mediaha.nets.call import IDLE, Answered, Ending, Idle, Leg, Over, Paused, Ringing, Serving, Stranded
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
@@ -136,7 +137,7 @@ def address_ready(turn: Turn, ask: Ask, anchored: Anchored) -> None:
     if ask.about is not About.CONFIRM:
         turn.set_leg(ask.party, sdp=ask.sdp)
         if turn.leg(other).sdp:
-            turn.ask(About.CONFIRM, other, turn.leg(other).sdp)
+            questions.ask(turn, About.CONFIRM, other, turn.leg(other).sdp)
     leg = turn.leg(other)
     if leg.pending or (leg.told and _differs(ask.about, anchored.sdp, leg.told)):
         turn.set_leg(other, pending=anchored.sdp)
@@ -157,7 +158,7 @@ def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
         turn.set_leg(party, sdp=sdp)
     else:
         turn.note("new address", party=str(party))
-        turn.ask(About.ADDRESS, party, sdp)
+        questions.ask(turn, About.ADDRESS, party, sdp)
 
 
 def _put_off(turn: Turn, party: Party, status: int, retry_after: str | None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
+from mediaha.nets import questions
 from mediaha.nets.call import IDLE, AwaitingAck, Idle, Paused, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
@@ -46,7 +47,7 @@ def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
     )  # fmt: skip
     turn.relay(relay)
     if sdp:
-        turn.ask(About.OFFER, party, sdp)
+        questions.ask(turn, About.OFFER, party, sdp)
     else:
         turn.relay(replace(relay, ref=turn.reinvite(party.other, b"")))
 
@@ -58,13 +59,13 @@ def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
         return
     if about is About.OFFER and relay.step is Step.PLACING:
         if relay.first:
-            turn.placed(anchored)
+            questions.placed(turn, anchored)
         if relay.delayed:
             turn.relay(replace(relay, step=Step.AWAITING))
-            turn.reply_sdp(relay.by, relay.tx, 200, sdp=turn.newest(relay.by, anchored))
+            turn.reply_sdp(relay.by, relay.tx, 200, sdp=questions.newest(turn, relay.by, anchored))
             turn.await_ack(relay.by, relay.tx)
         else:
-            ref = turn.tell(relay.by.other, turn.newest(relay.by.other, anchored))
+            ref = turn.tell(relay.by.other, questions.newest(turn, relay.by.other, anchored))
             turn.relay(replace(relay, step=Step.FORWARDING, ref=ref))
     elif about is About.ANSWER and relay.step is Step.ANSWERING:
         _complete(turn, relay, anchored)
@@ -110,7 +111,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         fail(turn, 502, "the answer has no SDP")
     else:
         turn.relay(replace(relay, step=Step.ANSWERING, answer=sdp))
-        turn.ask(About.ANSWER, item.party, sdp)
+        questions.ask(turn, About.ANSWER, item.party, sdp)
 
 
 def answer_arrived(turn: Turn, ref: int, cseq: int, offer: bytes) -> None:
@@ -121,7 +122,7 @@ def answer_arrived(turn: Turn, ref: int, cseq: int, offer: bytes) -> None:
     if relay.first:
         turn.call = replace(turn.call, offerer=relay.by.other)
     turn.relay(replace(relay, step=Step.PLACING, offer=offer, ref=ref, ack_cseq=cseq))
-    turn.ask(About.OFFER, relay.by.other, offer)
+    questions.ask(turn, About.OFFER, relay.by.other, offer)
 
 
 def acked(turn: Turn, party: Party, tx: int, sdp: bytes) -> None:
@@ -135,7 +136,7 @@ def acked(turn: Turn, party: Party, tx: int, sdp: bytes) -> None:
         return
     if sdp:
         turn.relay(replace(relay, step=Step.ANSWERING, answer=sdp))
-        turn.ask(About.ANSWER, party, sdp)
+        questions.ask(turn, About.ANSWER, party, sdp)
     else:
         fail(turn, 488, "the ACK has no answer")
 
@@ -160,7 +161,7 @@ def fail(
         return
     turn.note("change failed", why=why, status=status)
     turn.relay(None)
-    turn.withdraw(About.OFFER, About.ANSWER)
+    questions.withdraw(turn, About.OFFER, About.ANSWER)
     other = relay.by.other
     if not relay.replied:
         turn.reply(relay.tx, status, tag=turn.leg(relay.by).tag, headers=headers)
@@ -177,7 +178,7 @@ def fail(
         # Until both have changed something, what the pool knows of the call is the caller's offer.
         at_first = isinstance(turn.call.phase, Ringing) and not turn.call.phase.renewed
         again = Party.CALLER if at_first else relay.offerer
-        turn.ask(About.RESTORE, again, turn.leg(again).sdp)
+        questions.ask(turn, About.RESTORE, again, turn.leg(again).sdp)
 
 
 def _refused(turn: Turn, relay: Relay, response: Response) -> None:
@@ -196,7 +197,7 @@ def _complete(turn: Turn, relay: Relay, anchored: Anchored) -> None:
     if isinstance(turn.call.phase, Ringing):
         _renewed(turn, relay.answer if relay.by is Party.CALLER else relay.offer)
     turn.note("connected" if relay.first else "session changed", anchored.story, server=anchored.server)
-    connect(turn, turn.newest(relay.by.other if relay.delayed else relay.by, anchored))
+    connect(turn, questions.newest(turn, relay.by.other if relay.delayed else relay.by, anchored))
 
 
 def connect(turn: Turn, sdp: bytes) -> None:

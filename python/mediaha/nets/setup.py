@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
-from mediaha.nets import forks, reliable
+from mediaha.nets import forks, questions, reliable
 from mediaha.nets.call import Answered, Leg, Placing, Ringing, Trying, name
 from mediaha.nets.compose import first_invite, once_more, sdp_of
 from mediaha.nets.destination import Destination
@@ -36,7 +36,7 @@ def place(turn: Turn, offer: bytes) -> None:
     )
     if offer:
         turn.set_leg(Party.CALLER, sdp=offer)
-        turn.ask(About.OFFER, Party.CALLER, offer)
+        questions.ask(turn, About.OFFER, Party.CALLER, offer)
     else:
         try_target(turn, 0)
 
@@ -44,8 +44,8 @@ def place(turn: Turn, offer: bytes) -> None:
 def media_ready(turn: Turn, anchored: Anchored) -> None:
     """The pool has media for the caller's offer."""
     turn.note("anchored", anchored.story, server=anchored.server)
-    turn.placed(anchored)
-    turn.set_leg(Party.CALLEE, pending=turn.newest(Party.CALLEE, anchored))
+    questions.placed(turn, anchored)
+    turn.set_leg(Party.CALLEE, pending=questions.newest(turn, Party.CALLEE, anchored))
     try_target(turn, 0)
 
 
@@ -100,7 +100,7 @@ def next_target(turn: Turn, why: str, last_status: int, retry_after: str | None 
     target = turn.call.targets[phase.target]
     turn.note("passed over", target=str(target), why=why)
     turn.effects.append(Tried(target, why, retry_after))
-    turn.withdraw(About.EARLY)
+    questions.withdraw(turn, About.EARLY)
     _leave_early(turn)
     if phase.target + 1 < len(turn.call.targets):
         try_target(turn, phase.target + 1)
@@ -187,8 +187,8 @@ def _provisional(turn: Turn, request: Request, response: Response) -> None:
         turn.note("ringing", status=status, early_media=bool(sdp))
     turn.become(became)
     if sdp and not known:
-        turn.withdraw(About.EARLY)
-        turn.ask(About.EARLY, Party.CALLEE, sdp)
+        questions.withdraw(turn, About.EARLY)
+        questions.ask(turn, About.EARLY, Party.CALLEE, sdp)
     else:
         reliable.tell(turn, status, headers)
 
@@ -207,7 +207,7 @@ def _leave_early(turn: Turn) -> None:
         fail(turn, 500, "the callee is left", (("Retry-After", "1"),))
     turn.disregard(Party.CALLEE)
     if isinstance(turn.call.phase, Ringing) and turn.call.phase.renewed:
-        turn.ask(About.RESTORE, Party.CALLER, turn.leg(Party.CALLER).sdp)
+        questions.ask(turn, About.RESTORE, Party.CALLER, turn.leg(Party.CALLER).sdp)
 
 
 def _refused(turn: Turn, request: Request, response: Response) -> None:
@@ -288,5 +288,5 @@ def _answered(turn: Turn, item: Open, request: Request, response: Response) -> N
     else:
         turn.ack(Party.CALLEE, item.ref, request.cseq.number)
         turn.relay(replace(relay, answer=sdp))
-        turn.withdraw(About.EARLY)
-        turn.ask(About.ANSWER, Party.CALLEE, sdp)
+        questions.withdraw(turn, About.EARLY)
+        questions.ask(turn, About.ANSWER, Party.CALLEE, sdp)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from mediaha.model.media import Anchored, Attempt
+from mediaha.model.media import Attempt
 from mediaha.nets.call import (
     IDLE,
     Answered,
@@ -19,16 +19,13 @@ from mediaha.nets.call import (
     Call,
     Exchange,
     Leg,
-    Nowhere,
     Offering,
     Phase,
     Place,
-    Placing,
     Ringing,
-    Serving,
     draw,
 )
-from mediaha.nets.events import AnswerMedia, Effect, Note, OfferMedia, Reply, Send, SendAck
+from mediaha.nets.events import Effect, Note, Reply, Send, SendAck
 from mediaha.nets.expiry import (
     as_client,
     as_server,
@@ -39,7 +36,7 @@ from mediaha.nets.expiry import (
 )
 from mediaha.nets.headers import ABILITIES, SDP_TYPE, UNRELIABLY
 from mediaha.nets.rules import Rules
-from mediaha.nets.underway import About, Ask, Open, Party, Purpose, Relay
+from mediaha.nets.underway import Open, Party, Purpose, Relay
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Message, Request, Response
@@ -47,9 +44,6 @@ from mediaha.sip.sdp import Origin, with_origin
 from mediaha.sip.target import STREAMS, UDP, Target
 
 Pairs = tuple[tuple[str, str], ...]
-
-OFFERS = frozenset({About.OFFER, About.ADDRESS, About.RESTORE})
-"""What goes to the pool as an offer; the rest are answers."""
 
 
 class Turn:
@@ -350,59 +344,3 @@ class Turn:
         limits = self.rules.limits
         minimum = max(limits.session_s_min, self.leg(party).interval_min)
         return max(limits.session_s, minimum), minimum
-
-    # The failover pool
-
-    def placed(self, anchored: Anchored) -> None:
-        """The pool has found media; a Moved that has overtaken this word knows better."""
-        if isinstance(self.call.place, Nowhere):
-            self.put(Serving(anchored.server))
-
-    def newest(self, party: Party, anchored: Anchored) -> bytes:
-        """What the party is to be told: the pool's answer, unless a Moved has overtaken it."""
-        place, pending = self.call.place, self.leg(party).pending
-        moved = isinstance(place, Serving) and place.server != anchored.server
-        return pending if moved and pending else anchored.sdp
-
-    def ask(self, about: About, party: Party, sdp: bytes) -> None:
-        """Ask the pool about a party's SDP, after what it has been asked for this call before."""
-        ask = Ask(self.number(), about, party, sdp)
-        # An answer belongs to the offer that the pool has just taken: no other offer may come between the two.
-        line = (ask, *self.call.asks) if about is About.CONFIRM else (*self.call.asks, ask)
-        self.call = replace(self.call, asks=line)
-
-    def heard(self, number: int) -> Ask | None:
-        """The pool has spoken: what it was asked. None: nobody asked, or the call has ended."""
-        asks = self.call.asks
-        if not asks or asks[0].number != number:
-            return None
-        self.call = replace(self.call, asks=asks[1:])
-        return asks[0]
-
-    def withdraw(self, *about: About) -> None:
-        """Nobody waits any more for the pool's word about these."""
-        asks = tuple(replace(ask, about=About.NOTHING) if ask.about in about else ask for ask in self.call.asks)
-        self.call = replace(self.call, asks=asks)
-
-    def put_question(self) -> None:
-        """The next question goes to the pool, if it has answered the one before."""
-        asks = self.call.asks
-        if not asks or asks[0].put:
-            return
-        # Questions that nobody waits for any more were only kept in line.
-        asks = tuple(ask for ask in asks if ask.about is not About.NOTHING)
-        if asks:
-            asks = (replace(asks[0], put=True), *asks[1:])
-            self._put(asks[0])
-        self.call = replace(self.call, asks=asks)
-
-    def _put(self, ask: Ask) -> None:
-        mine = self.leg(ask.party).tag
-        other = self.leg(ask.party.other).tag
-        if ask.about in OFFERS:
-            relay = self.call.relay
-            setting_up = isinstance(self.call.phase, Placing) or (relay is not None and relay.first)
-            first = ask.about is About.OFFER and setting_up
-            self.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp))
-        else:
-            self.effects.append(AnswerMedia(ask.number, other, mine, ask.sdp))
