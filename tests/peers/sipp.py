@@ -8,6 +8,7 @@ own the sockets and look at every packet itself.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ Max-Forwards: 70
 {extra}"""
 
 
-def invite(direction: str | None = "sendrecv", headers: str = "") -> Step:
+def invite(direction: str | None = "sendrecv", headers: str = "", host: str = "[remote_ip]:[remote_port]") -> Step:
     """Call the service; without a direction, without an offer."""
-    uri = "sip:[service]@[remote_ip]:[remote_port]"
+    uri = f"sip:[service]@{host}"
     return _send(_caller_request("INVITE", uri, headers + _body(direction), to_tag=""), 'retrans="500"')
 
 
@@ -251,6 +252,14 @@ def to_xml(steps: Iterable[Step | list[Step]]) -> str:
     return f'<?xml version="1.0" encoding="ISO-8859-1"?>\n<scenario name="steps">\n{body}\n{reference}\n</scenario>\n'
 
 
+def checked(steps: Iterable[Step | list[Step]]) -> list[Step | list[Step]]:
+    """The steps of a party that is called, which says that it is there when it is asked instead (OPTIONS)."""
+    answer = _send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]o[call_number]\n"
+                   "[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n")  # fmt: skip
+    asked, ended = Step('<nop next="2"/><label id="1"/>'), Step('<label id="2"/>')
+    return [Step('<recv request="OPTIONS" optional="true" next="1"/>'), *steps, asked, answer, ended]
+
+
 class Sipp:
     """One running SIPp. Give it time with ``wait``; it raises with SIPp's own words when a call failed."""
 
@@ -299,6 +308,14 @@ class Sipp:
             self._process.kill()
             self._process.wait()
         self._output.close()
+
+    def freeze(self) -> None:
+        """It stands still: its port is open, and nobody answers there."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it stood."""
+        self._process.send_signal(signal.SIGCONT)
 
     def messages(self) -> str:
         """Every message it sent and received, as SIPp writes them down."""

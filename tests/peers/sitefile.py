@@ -48,12 +48,17 @@ class SiteFile:
         host: str = "127.0.0.1",
         lists: Mapping[str, Sequence[str]] | None = None,
         timings: Mapping[str, object] = QUICK,
+        trunks: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
-        """``lists`` gives each domain its media servers; left out, one domain has all, as they are given."""
+        """``lists`` gives each domain its media servers; left out, one domain has all, as they are given.
+
+        The calls of a domain that ``trunks`` has a table for go by that trunk.
+        """
         self.path = folder / "site.toml"
         self._media = media
         self._host = host
         self._timings = timings
+        self._trunks = trunks or {}
         self._port = free_udp_port()
         lists = lists or {"*": [one.name for one in media]}
         self.targets = {domain: free_udp_port() for domain in lists}
@@ -63,18 +68,21 @@ class SiteFile:
     def write(self, lists: Mapping[str, Sequence[str]]) -> None:
         """Write the file with these lists of the domains that it was made with."""
         nets = {"name": "nets-1", "host": "here", "listen": f"{self._host}:{self._port}"}
-        domains = [
-            {"name": domain, "media": list(names), "targets": [f"{self._host}:{self.targets[domain]}"]}
-            for domain, names in lists.items()
-        ]
+        domains = [{"name": domain, "media": list(names), **self._way(domain)} for domain, names in lists.items()]
         tables = [
             _table("[[hosts]]", {"name": "here", "address": self._host}),
             *(_table("[[media]]", {"name": one.name, "ng": one.ng, **one.more}) for one in self._media),
             _table("[[nets]]", nets),
+            *(_table("[[trunks]]", {"name": name, **trunk}) for name, trunk in self._trunks.items()),
             *(_table("[[domains]]", domain) for domain in domains),
             _table("[timings]", self._timings),
         ]
         self.path.write_text("\n".join(tables))
+
+    def _way(self, domain: str) -> Mapping[str, object]:
+        if domain in self._trunks:
+            return {"trunks": [domain]}
+        return {"targets": [f"{self._host}:{self.targets[domain]}"]}
 
     def serve(self, *arguments: str) -> Site:
         """Run the site; calls are expected at the target of the first domain."""

@@ -127,6 +127,7 @@ class Trying(Struct, frozen=True, tag="trying"):
     invite: Invite
     target: int
     ref: int
+    sent_at: float
     until: float
     """When it has been silent for too long."""
     heard: bool = False
@@ -140,6 +141,8 @@ class Ringing(Struct, frozen=True, tag="ringing"):
     invite: Invite
     target: int
     ref: int
+    sent_at: float
+    """When it got our INVITE."""
     until: float
     status: int
     headers: tuple[tuple[str, str], ...]

@@ -23,6 +23,8 @@ class Destination(Struct, frozen=True, kw_only=True):
     """How long it may be silent before the next one is tried; None: as long as the rules say."""
     failures: tuple[int, ...] = UNAVAILABLE
     """Responses that say no more than that it cannot take the call: the next one is tried."""
+    doubt: str = ""
+    """Why it is tried after the others of its list, for people; empty: it is not."""
 
     def uri_of(self, user: str) -> str:
         """The Request-URI for a user there."""
@@ -31,7 +33,8 @@ class Destination(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         place = str(self.target.address) if self.target.transport == UDP else str(self.target)
-        return f"{self.trunk} {place}" if self.trunk else place
+        named = f"{self.trunk} {place}" if self.trunk else place
+        return f"{named} ({self.doubt})" if self.doubt else named
 
 
 def plain(address: Address) -> Destination:

@@ -23,7 +23,7 @@ from mediaha.nets.admission import (
     unavailable,
     without_media,
 )
-from mediaha.nets.call import Call
+from mediaha.nets.call import Call, Leg
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
@@ -123,7 +123,7 @@ class Nets:
         if trunk.when_down is not WhenDown.END:
             return
         for held in list(self._carrier.tables.calls.values()):
-            if any(leg.met == target for leg in (held.call.caller, held.call.callee)):
+            if any(_goes_by(leg, target) for leg in (held.call.caller, held.call.callee)):
                 self._carrier.happens(held, Stop(f"Trunk {trunk.name} is down"))
 
     async def adopt(self, call: Call) -> bool:
@@ -313,6 +313,15 @@ class Nets:
             )
         response = request.response(refusal.status, refusal.reason, to_tag=self._tag, headers=refusal.headers)
         self._endpoint.respond(event.transaction, response)
+
+
+def _goes_by(leg: Leg, target: Target) -> bool:
+    """Whether the party of a leg is at this target: we have called it there, or it has called us from there.
+
+    Over a connection a call comes from any port; then its Contact tells.
+    """
+    met, contact = leg.met, leg.dialog.next_target() if leg.dialog is not None else None
+    return any(one is not None and (one.transport, one.address) == target[:2] for one in (met, contact))
 
 
 async def serve_nets(

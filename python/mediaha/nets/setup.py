@@ -82,7 +82,7 @@ def try_target(turn: Turn, index: int) -> None:
     limits = turn.rules.limits
     more = index + 1 < len(call.targets)
     until = turn.now + (patience(limits, target) if more else limits.ring_s_max)
-    turn.become(Trying(phase.tx, phase.invite, index, ref, until))
+    turn.become(Trying(phase.tx, phase.invite, index, ref, turn.now, until))
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
     turn.note("invited", target=str(target), sip_call_id=request.call_id)
     turn.effects.append(Send(ref, request, target.target))
@@ -98,7 +98,7 @@ def next_target(turn: Turn, why: str, last_status: int, retry_after: str | None 
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
     target = turn.call.targets[phase.target]
-    turn.note("passed over", target=str(target), why=why)
+    turn.note("passed over", target=str(target), why=why, took_ms=_took_ms(turn))
     turn.effects.append(Tried(target, why, retry_after))
     questions.withdraw(turn, About.EARLY)
     _leave_early(turn)
@@ -182,9 +182,10 @@ def _provisional(turn: Turn, request: Request, response: Response) -> None:
         known = False
         until = turn.now + turn.rules.limits.ring_s_max
         became = Ringing(
-            phase.tx, phase.invite, phase.target, phase.ref, until, status, headers, early=sdp, forks=dialogs
-        )
-        turn.note("ringing", status=status, early_media=bool(sdp))
+            phase.tx, phase.invite, phase.target, phase.ref, phase.sent_at, until, status, headers, early=sdp,
+            forks=dialogs,
+        )  # fmt: skip
+        turn.note("ringing", status=status, early_media=bool(sdp), took_ms=_took_ms(turn))
     turn.become(became)
     if sdp and not known:
         questions.withdraw(turn, About.EARLY)
@@ -218,12 +219,16 @@ def _refused(turn: Turn, request: Request, response: Response) -> None:
     if status == 422 and turn.raised(Party.CALLEE, request, response):
         _send_again(turn, request)
     elif status in turn.call.targets[phase.target].failures:
-        next_target(turn, str(status), NO_WAY if status == 503 else status, response.headers.get("Retry-After"))
+        next_target(
+            turn, f"answered {status}", NO_WAY if status == 503 else status, response.headers.get("Retry-After")
+        )
     elif status == 408 and silent:
-        next_target(turn, "408", 408)
+        next_target(turn, "answered 408", 408)
     else:
+        answer = f"{status} {response.reason}"
+        turn.note("turned down", target=str(turn.call.targets[phase.target]), answer=answer, took_ms=_took_ms(turn))
         headers = passed_on(response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
-        end(turn, _passed_status(status), f"the callee answered {status} {response.reason}", headers=headers)
+        end(turn, _passed_status(status), f"the callee answered {answer}", headers=headers)
 
 
 def _send_again(turn: Turn, request: Request) -> None:
@@ -236,6 +241,13 @@ def _send_again(turn: Turn, request: Request) -> None:
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
     session = turn.session_fields(Party.CALLEE, reliably=bool(request.body))
     turn.effects.append(Send(ref, once_more(request, session), target.target))
+
+
+def _took_ms(turn: Turn) -> float:
+    """How long ago the target got our INVITE."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    return round((turn.now - phase.sent_at) * 1000, 3)
 
 
 def _passed_status(status: int) -> int:
@@ -266,8 +278,8 @@ def _answered(turn: Turn, item: Open, request: Request, response: Response) -> N
         turn.disregard(Party.CALLEE)
     turn.set_leg(Party.CALLEE, dialog=dialog)
     turn.refresh(Party.CALLEE, response)
+    turn.note("answered", target=str(call.targets[phase.target]), took_ms=_took_ms(turn))
     turn.become(Answered(turn.now))
-    turn.note("answered", target=str(call.targets[phase.target]))
     delayed = not call.caller.sdp
     # Some callees put their answer into a provisional response only.
     sdp = sdp_of(response) or _early_answer(early, response)

@@ -144,6 +144,16 @@ def rank(health: Health | None, now: float) -> int:
     return 1 if health.held_until > now else 0
 
 
+def doubt(health: Health | None, now: float) -> str:
+    """Why it is not among the first, for people; empty: it is."""
+    if health is None or rank(health, now) == 0:
+        return ""
+    state = health.state
+    if isinstance(state, Up):
+        return f"wants no calls for {health.held_until - now:.0f} s"
+    return f"{'down' if isinstance(state, Down) else 'suspect'}: {state.why}"
+
+
 def _due(health: Health, trunk: Trunk, now: float) -> Health:
     """The next check: in the usual time, or soon while there is doubt. One that is under way stays."""
     state = health.state

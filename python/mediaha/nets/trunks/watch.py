@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypedDict
 
 import structlog
 import trio
+from msgspec import structs
 
 from mediaha.model.site import Domain
 from mediaha.model.trunk import TargetView, Trunk, TrunkState
@@ -41,6 +43,13 @@ LATE_S = 0.2
 """So much later than planned, time has passed in which this process did not run."""
 
 _log = structlog.get_logger("trunks")
+
+
+class _Ways(TypedDict):
+    """What the resolver must know of us."""
+
+    transports: list[str]
+    kinds: list[str]
 
 
 @dataclass(slots=True)
@@ -76,7 +85,11 @@ class Trunks:
         now = time.monotonic()
         listed = [destination for name in domain.trunks for destination in self._listed(name)]
         listed += map(plain, domain.targets)
-        return in_order(listed, lambda destination: self._rank(destination, now))
+        ordered = in_order(listed, lambda destination: decide.rank(self._health(destination), now))
+        doubts = [decide.doubt(self._health(destination), now) for destination in ordered]
+        if not any(doubts):
+            return ordered
+        return tuple(structs.replace(one, doubt=doubt) for one, doubt in zip(ordered, doubts, strict=True))
 
     def heard(self, destination: Destination, failure: str | None, retry_after: str | None = None) -> None:
         """What a call has met at a destination; ``failure`` is None when it has answered in any way."""
@@ -141,25 +154,25 @@ class Trunks:
             self._lines[trunk.name] = lines
 
     def _new(self, trunk: Trunk, uri: str, before: _Line | None) -> _Line:
-        line = _Line(trunk, uri, health=before.health if before is not None else {})
+        if before is not None:
+            # It stays the same line, so that what is asked at this moment is still heard.
+            before.trunk = trunk
+            self._found(before, tuple(before.found))
+            return before
+        line = _Line(trunk, uri)
         literal = literal_target(uri_untrusted(uri))
         if literal is not None:
             self._found(line, (literal,))
         else:
             line.resolve_at = 0.0
-            if before is not None:
-                self._found(line, tuple(before.found))
         return line
 
     # Names
 
     async def _resolve(self, line: _Line) -> None:
-        places = self._endpoint.places
-        transports = list(dict.fromkeys(place.transport for place in places))
-        kinds = [kind for kind, ipv6 in ((A, False), (AAAA, True)) if any(place.ipv6 == ipv6 for place in places)]
         try:
             self._resolver = self._resolver or Resolver()
-            targets = await self._resolver.targets(uri_untrusted(line.uri), transports=transports, kinds=kinds)
+            targets = await self._resolver.targets(uri_untrusted(line.uri), **self._ways())
         except (NotLocated, OSError) as error:
             # What was found before is still the best that there is.
             line.why = str(error)
@@ -169,6 +182,15 @@ class Trunks:
             line.resolve_at = time.monotonic() + RESOLVE_S
             self._found(line, targets)
         self._alarm.cancel()
+
+    def _ways(self) -> _Ways:
+        """The transports and address families that our listeners reach."""
+        places = self._endpoint.places
+        families = {place.ipv6 for place in places}
+        return {
+            "transports": list(dict.fromkeys(place.transport for place in places)),
+            "kinds": [kind for kind, ipv6 in ((A, False), (AAAA, True)) if ipv6 in families],
+        }
 
     def _found(self, line: _Line, targets: Iterable[Target]) -> None:
         trunk, now = line.trunk, time.monotonic()
@@ -237,7 +259,16 @@ class Trunks:
     # Looking things up
 
     def _listed(self, name: str) -> list[Destination]:
-        return [destination for line in self._lines.get(name, ()) for destination in line.found.values()]
+        return [destination for line in self._lines.get(name, ()) for destination in self._drawn(line)]
+
+    def _drawn(self, line: _Line) -> Iterable[Destination]:
+        """What the line stands for, in an order drawn anew: each call is a draw of its own (weights, RFC 2782)."""
+        if len(line.found) > 1 and self._resolver is not None:
+            targets = self._resolver.remembered(uri_untrusted(line.uri), **self._ways())
+            if targets is not None:
+                first = {target: line.found[target] for target in targets if target in line.found}
+                return {**first, **line.found}.values()
+        return line.found.values()
 
     def _line(self, destination: Destination) -> _Line | None:
         for line in self._lines.get(destination.trunk, ()):
@@ -245,9 +276,9 @@ class Trunks:
                 return line
         return None
 
-    def _rank(self, destination: Destination, now: float) -> int:
+    def _health(self, destination: Destination) -> Health | None:
         line = self._line(destination)
-        return decide.rank(line.health[destination.target] if line is not None else None, now)
+        return line.health[destination.target] if line is not None else None
 
 
 def _nothing(trunk: Trunk, target: Target) -> None:

@@ -22,7 +22,7 @@ import trio
 
 from mediaha.model.address import Address
 from mediaha.sip.resolve.cache import SILENCE_S, TTL_S_MAX, Believed, Cache, Doubtful
-from mediaha.sip.resolve.locate import locate
+from mediaha.sip.resolve.locate import NotLocated, locate
 from mediaha.sip.resolve.records import AAAA, A, Naptr, Question, Record, Records, Srv
 from mediaha.sip.target import TRANSPORTS, Target
 from mediaha.sip.uri import Uri
@@ -89,6 +89,28 @@ class Resolver:
         except StopIteration as found:
             targets: tuple[Target, ...] = found.value
             return targets
+
+    def remembered(
+        self, uri: Uri, *, transports: Sequence[str] = TRANSPORTS, kinds: Sequence[str] = (A, AAAA)
+    ) -> tuple[Target, ...] | None:
+        """The same from what was answered before, however old, asking nobody; None: not all of it is known.
+
+        Of targets that share a priority each time another one may be first, by their weights.
+        """
+        locating = locate(uri, transports=transports, kinds=kinds, chance=self._chance)
+        now = trio.current_time()
+        try:
+            questions = next(locating)
+            while True:
+                known = {question: self._cache.look(question, now) for question in questions}
+                if None in known.values():
+                    return None
+                questions = locating.send({question: said.records for question, said in known.items() if said})
+        except StopIteration as found:
+            targets: tuple[Target, ...] = found.value
+            return targets
+        except NotLocated:
+            return None
 
     async def _answers(self, questions: Sequence[Question]) -> dict[Question, Records | None]:
         answers: dict[Question, Records | None] = {}
