@@ -1,7 +1,6 @@
 //! A stream with both parties signalled, to hand packets to.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use mediaha_media::{Clocks, Component, PortPair, Side, SidePlan, Stream, StreamCounters, StreamPlan, Verdict};
 use mediaha_time::Time;
@@ -21,7 +20,7 @@ fn forwards(component: Component, bytes: &[u8]) -> bool {
     let plan = StreamPlan { sides, clocks: Clocks::default(), wary: false, dtls: false };
     let source = plan.side(Side::A).remote(component).expect("signalled");
     let target = plan.side(Side::B).remote(component).expect("signalled");
-    let mut stream = Stream::new(plan, Arc::new(StreamCounters::default()), Time::ZERO);
+    let mut stream = Stream::new(plan, StreamCounters::default(), Time::ZERO);
     match stream.packet(Side::A, component, bytes, source, Time::ZERO) {
         Verdict::Forward { to, .. } => {
             assert_eq!(to, target);

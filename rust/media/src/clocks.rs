@@ -25,6 +25,12 @@ impl Clocks {
         }
     }
 
+    /// What was noted.
+    #[must_use]
+    pub fn noted(&self) -> impl ExactSizeIterator<Item = (u8, u32)> + '_ {
+        self.dynamic[..self.known].iter().copied()
+    }
+
     /// The rate in Hz of `payload_type`; 8000 for one that nobody described.
     #[must_use]
     pub fn hertz(&self, payload_type: u8) -> u32 {

@@ -1,10 +1,16 @@
 //! What is counted of a stream: written by the one worker that owns it, read by control at any time.
+//!
+//! The numbers live in a few words of memory, in which the worker also publishes what it has learnt ([`crate::Latch`]). The
+//! memory may outlive the process: a stream that is made upon words that were written before goes on from there. Zeroes are a
+//! stream that has heard nobody yet.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mediaha_time::Time;
 
-use crate::plan::Side;
+use crate::latch::LATCH_WORDS;
+use crate::plan::{Component, Side};
 use crate::sequence::Sequence;
 
 /// Why a packet was not forwarded.
@@ -82,92 +88,148 @@ impl SideCounters {
     }
 }
 
+/// How many words of memory a stream takes.
+pub const STREAM_WORDS: usize = 2 * SIDE_WORDS + 4 * LATCH_WORDS;
+
+/// One side's part: each number, and room for further causes.
+const SIDE_WORDS: usize = DROPPED + 12;
+
+/// Where in a side's part which number is. `SSRC`, `LAST_SEEN` and `HIGHEST` hold the value plus one, so that zero can mean
+/// "none yet".
+const PACKETS: usize = 0;
+const BYTES: usize = 1;
+const RTCP_PACKETS: usize = 2;
+const RTCP_BYTES: usize = 3;
+const DTLS_PACKETS: usize = 4;
+const DTLS_BYTES: usize = 5;
+const LOST: usize = 6;
+const JITTER_NS: usize = 7;
+const SSRC: usize = 8;
+const SSRC_CHANGES: usize = 9;
+const LAST_SEEN: usize = 10;
+const HIGHEST: usize = 11;
+const DROPPED: usize = 12;
+
+const _: () = assert!(DROPPED + Cause::ALL.len() <= SIDE_WORDS, "a cause has no word");
+
 /// The counters of a stream's two sides, shared between the worker that writes and control that reads. Each
-/// number is right by itself; two numbers read together may be one packet apart.
-#[derive(Debug, Default)]
-pub struct StreamCounters {
-    sides: [Shared; 2],
+/// number is right by itself; two numbers read together may be one packet apart. A clone is the same counters.
+#[derive(Clone, Debug)]
+pub struct StreamCounters(Memory);
+
+#[derive(Clone, Debug)]
+enum Memory {
+    Own(Arc<[AtomicU64; STREAM_WORDS]>),
+    Lent(&'static [AtomicU64; STREAM_WORDS]),
+}
+
+impl Default for StreamCounters {
+    fn default() -> Self {
+        Self(Memory::Own(Arc::new([const { AtomicU64::new(0) }; STREAM_WORDS])))
+    }
 }
 
 impl StreamCounters {
+    /// Counters in memory that outlives the stream. Nobody else writes there.
+    #[must_use]
+    pub fn in_memory(words: &'static [AtomicU64; STREAM_WORDS]) -> Self {
+        Self(Memory::Lent(words))
+    }
+
     /// What was received from both sides so far.
     #[must_use]
     pub fn snapshot(&self) -> [SideCounters; 2] {
-        [self.sides[0].snapshot(), self.sides[1].snapshot()]
+        Side::BOTH.map(|side| self.side(side).snapshot())
     }
 
-    pub(crate) fn side(&self, side: Side) -> &Shared {
-        &self.sides[side.index()]
-    }
-}
-
-/// `ssrc` and `last_seen` hold the value plus one, so that zero can mean "none yet".
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    packets: AtomicU64,
-    bytes: AtomicU64,
-    rtcp_packets: AtomicU64,
-    rtcp_bytes: AtomicU64,
-    dtls_packets: AtomicU64,
-    dtls_bytes: AtomicU64,
-    lost: AtomicU64,
-    jitter_ns: AtomicU64,
-    ssrc: AtomicU64,
-    ssrc_changes: AtomicU64,
-    last_seen: AtomicU64,
-    dropped: [AtomicU64; Cause::ALL.len()],
-}
-
-impl Shared {
-    pub(crate) fn heard(&self, now: Time) {
-        self.last_seen.store(now.as_nanos().saturating_add(1), Relaxed);
+    #[inline]
+    pub(crate) fn side(&self, side: Side) -> Shared<'_> {
+        Shared(&self.words()[side.index() * SIDE_WORDS..][..SIDE_WORDS])
     }
 
-    pub(crate) fn rtp(&self, bytes: usize) {
-        add(&self.packets, 1);
-        add(&self.bytes, bytes as u64);
+    /// Where what is known of a party's latch is published.
+    pub(crate) fn latch(&self, side: Side, component: Component) -> &[AtomicU64] {
+        let number = side.index() * 2 + component.index();
+        &self.words()[2 * SIDE_WORDS + number * LATCH_WORDS..][..LATCH_WORDS]
     }
 
-    pub(crate) fn rtcp(&self, bytes: usize) {
-        add(&self.rtcp_packets, 1);
-        add(&self.rtcp_bytes, bytes as u64);
-    }
-
-    pub(crate) fn dtls(&self, bytes: usize) {
-        add(&self.dtls_packets, 1);
-        add(&self.dtls_bytes, bytes as u64);
-    }
-
-    pub(crate) fn sequence(&self, sequence: &Sequence) {
-        self.ssrc.store(sequence.ssrc().map_or(0, |ssrc| u64::from(ssrc) + 1), Relaxed);
-        self.ssrc_changes.store(sequence.ssrc_changes(), Relaxed);
-        self.lost.store(sequence.lost(), Relaxed);
-        self.jitter_ns.store(sequence.jitter_ns(), Relaxed);
-    }
-
-    pub(crate) fn drop(&self, cause: Cause, packets: u64) {
-        add(&self.dropped[cause.index()], packets);
-    }
-
-    fn snapshot(&self) -> SideCounters {
-        SideCounters {
-            packets: self.packets.load(Relaxed),
-            bytes: self.bytes.load(Relaxed),
-            rtcp_packets: self.rtcp_packets.load(Relaxed),
-            rtcp_bytes: self.rtcp_bytes.load(Relaxed),
-            dtls_packets: self.dtls_packets.load(Relaxed),
-            dtls_bytes: self.dtls_bytes.load(Relaxed),
-            lost: self.lost.load(Relaxed),
-            jitter_ns: self.jitter_ns.load(Relaxed),
-            ssrc: self.ssrc.load(Relaxed).checked_sub(1).and_then(|ssrc| u32::try_from(ssrc).ok()),
-            ssrc_changes: self.ssrc_changes.load(Relaxed),
-            last_seen: self.last_seen.load(Relaxed).checked_sub(1).map(Time::from_nanos),
-            dropped: Cause::ALL.map(|cause| self.dropped[cause.index()].load(Relaxed)),
+    #[inline]
+    fn words(&self) -> &[AtomicU64; STREAM_WORDS] {
+        match &self.0 {
+            Memory::Own(words) => words,
+            Memory::Lent(words) => words,
         }
     }
 }
 
-/// One worker writes, so that a load and a store are enough: a locked instruction per packet would buy nothing.
-fn add(counter: &AtomicU64, amount: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+/// One side's part of the memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared<'a>(&'a [AtomicU64]);
+
+impl Shared<'_> {
+    pub(crate) fn heard(&self, now: Time) {
+        self.0[LAST_SEEN].store(now.as_nanos().saturating_add(1), Relaxed);
+    }
+
+    pub(crate) fn rtp(&self, bytes: usize) {
+        self.add(PACKETS, 1);
+        self.add(BYTES, bytes as u64);
+    }
+
+    pub(crate) fn rtcp(&self, bytes: usize) {
+        self.add(RTCP_PACKETS, 1);
+        self.add(RTCP_BYTES, bytes as u64);
+    }
+
+    pub(crate) fn dtls(&self, bytes: usize) {
+        self.add(DTLS_PACKETS, 1);
+        self.add(DTLS_BYTES, bytes as u64);
+    }
+
+    pub(crate) fn sequence(&self, sequence: &Sequence) {
+        let plus_one = |value: Option<u64>| value.map_or(0, |value| value + 1);
+        self.0[SSRC].store(plus_one(sequence.ssrc().map(u64::from)), Relaxed);
+        self.0[SSRC_CHANGES].store(sequence.ssrc_changes(), Relaxed);
+        self.0[LOST].store(sequence.lost(), Relaxed);
+        self.0[JITTER_NS].store(sequence.jitter_ns(), Relaxed);
+        self.0[HIGHEST].store(plus_one(sequence.highest().map(u64::from)), Relaxed);
+    }
+
+    /// The account as it was published last; that of a party never heard in fresh memory.
+    pub(crate) fn resumed_sequence(&self) -> Sequence {
+        let counted = self.snapshot();
+        let highest = self.read(HIGHEST).checked_sub(1).and_then(|highest| u16::try_from(highest).ok());
+        let Some((ssrc, highest)) = counted.ssrc.zip(highest) else { return Sequence::default() };
+        Sequence::resumed(ssrc, highest, counted.lost, counted.ssrc_changes, counted.jitter_ns)
+    }
+
+    pub(crate) fn drop(&self, cause: Cause, packets: u64) {
+        self.add(DROPPED + cause.index(), packets);
+    }
+
+    pub(crate) fn snapshot(&self) -> SideCounters {
+        SideCounters {
+            packets: self.read(PACKETS),
+            bytes: self.read(BYTES),
+            rtcp_packets: self.read(RTCP_PACKETS),
+            rtcp_bytes: self.read(RTCP_BYTES),
+            dtls_packets: self.read(DTLS_PACKETS),
+            dtls_bytes: self.read(DTLS_BYTES),
+            lost: self.read(LOST),
+            jitter_ns: self.read(JITTER_NS),
+            ssrc: self.read(SSRC).checked_sub(1).and_then(|ssrc| u32::try_from(ssrc).ok()),
+            ssrc_changes: self.read(SSRC_CHANGES),
+            last_seen: self.read(LAST_SEEN).checked_sub(1).map(Time::from_nanos),
+            dropped: Cause::ALL.map(|cause| self.read(DROPPED + cause.index())),
+        }
+    }
+
+    fn read(&self, number: usize) -> u64 {
+        self.0[number].load(Relaxed)
+    }
+
+    /// One worker writes, so that a load and a store are enough: a locked instruction per packet would buy nothing.
+    fn add(&self, number: usize, amount: u64) {
+        self.0[number].store(self.0[number].load(Relaxed).wrapping_add(amount), Relaxed);
+    }
 }

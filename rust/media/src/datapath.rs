@@ -17,6 +17,12 @@ pub trait Datapath {
     /// No such pair is free.
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted>;
 
+    /// Opens the pairs again that were open in a former life of this server, before any other is opened.
+    ///
+    /// # Errors
+    /// One of them cannot be had; which of the others are open then is not said.
+    fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted>;
+
     /// Gives a pair back. Streams that used it have been removed before, or replaced by a plan without it.
     fn close(&mut self, ports: PortPair);
 

@@ -24,8 +24,13 @@
 //! nobody but the signalled address for its first moment, so that no call hears another one.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 
 use mediaha_time::{Duration, Time};
+
+mod published;
+
+pub(crate) use published::LATCH_WORDS;
 
 /// How long after an offer or answer a source may be learnt.
 pub const WINDOW: Duration = Duration::from_secs(3);
@@ -56,6 +61,17 @@ enum State {
         /// It was learnt before the present window opened.
         carried: bool,
     },
+}
+
+/// Whose a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The party's, as it was known before.
+    Known,
+    /// The party's, as is known from now on.
+    Learnt,
+    /// Somebody else's.
+    Stranger,
 }
 
 /// Who was held before the party signalled another address. Its packets on the way still count as the party's,
@@ -100,22 +116,56 @@ impl Latch {
 
     /// Whether a packet from `source` is believed to be the party's; learns from it.
     pub fn hears(&mut self, source: SocketAddr, now: Time) -> bool {
+        self.judges(source, now) != Heard::Stranger
+    }
+
+    /// Whose a packet from `source` is; learns from it.
+    pub(crate) fn judges(&mut self, source: SocketAddr, now: Time) -> Heard {
         match &mut self.state {
-            State::Strict => return self.signalled == Some(source),
+            State::Strict if self.signalled == Some(source) => return Heard::Known,
+            State::Strict => return Heard::Stranger,
             State::Held { source: held, heard, .. } if *held == source => {
                 *heard = now;
-                return true;
+                return Heard::Known;
             }
             State::Listening { former: Some(former) } if former.source == source && now < former.leaves_at => {
-                return true;
+                return Heard::Known;
             }
             State::Held { .. } | State::Listening { .. } => {}
         }
-        let learnt = self.learns(source, now);
-        if learnt {
-            self.state = State::Held { source, heard: now, carried: false };
+        if !self.learns(source, now) {
+            return Heard::Stranger;
         }
-        learnt
+        self.state = State::Held { source, heard: now, carried: false };
+        Heard::Learnt
+    }
+
+    /// Writes down what has been learnt, where a successor finds it.
+    pub(crate) fn publish(&self, words: &[AtomicU64]) {
+        published::write(self, words);
+    }
+
+    /// What a former life of the server had learnt of a party that was heard last at `heard`; `None` if nothing was written
+    /// down there, or was only half written. `signalled` is what the party has said since at the latest.
+    pub(crate) fn resumed(
+        words: &[AtomicU64],
+        signalled: Option<SocketAddr>,
+        strict: bool,
+        heard: Option<Time>,
+        now: Time,
+    ) -> Option<Self> {
+        let mut latch = published::read(words)?;
+        if let State::Held { heard: known, .. } = &mut latch.state {
+            *known = heard.map_or(*known, |heard| heard.max(*known)).min(now);
+        }
+        // Clocks go on while a process dies; only damage puts these ends further away than a window is long.
+        latch.window_until = latch.window_until.min(now + WINDOW);
+        latch.wary_until = latch.wary_until.min(now + WARY);
+        // The worker had not been told yet, or had not written it down.
+        if signalled.is_some() && signalled != latch.signalled || strict != (latch.state == State::Strict) {
+            latch.replan(signalled, strict, true, now);
+        }
+        Some(latch)
     }
 
     /// Where packets to the party go; `None` while it is not known.

@@ -42,8 +42,10 @@ mod stream;
 pub mod testing;
 
 pub use self::clocks::Clocks;
-pub use self::controller::{Controller, ControllerConfig, Expired, ExpiryReason, Statistics};
-pub use self::counters::{Cause, SideCounters, StreamCounters};
+pub use self::controller::{
+    Controller, ControllerConfig, Expired, ExpiryReason, Statistics, Unadoptable, Written,
+};
+pub use self::counters::{Cause, STREAM_WORDS, SideCounters, StreamCounters};
 pub use self::datapath::{Datapath, Load, PortsExhausted};
 pub use self::interface::{DEFAULT_NAME, Interface, InterfaceError};
 pub use self::latch::{ALIVE, Latch, WINDOW};

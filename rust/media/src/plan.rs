@@ -59,6 +59,9 @@ pub enum Component {
 }
 
 impl Component {
+    /// Both, in the order in which arrays are indexed.
+    pub const BOTH: [Self; 2] = [Self::Rtp, Self::Rtcp];
+
     /// Its place in a `[_; 2]`.
     #[must_use]
     pub const fn index(self) -> usize {

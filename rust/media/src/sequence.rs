@@ -70,6 +70,29 @@ impl Sequence {
         self.run.map(|run| run.ssrc)
     }
 
+    /// The highest sequence number of that SSRC, wraparounds not counted.
+    #[must_use]
+    pub fn highest(&self) -> Option<u16> {
+        self.run.map(|run| run.highest)
+    }
+
+    /// An account that goes on where another one stood. What was lost meanwhile is counted, short of a whole wraparound.
+    #[must_use]
+    pub fn resumed(ssrc: u32, highest: u16, lost: u64, ssrc_changes: u64, jitter_ns: u64) -> Self {
+        let run = Run {
+            ssrc,
+            first: highest,
+            highest,
+            cycles: 0,
+            received: 1,
+            restart: None,
+            // No clock rate: the first packet is compared with nothing.
+            last: Arrival { at: Time::ZERO, timestamp: 0, hertz: 0 },
+            jitter_16: jitter_ns.saturating_mul(16),
+        };
+        Self { run: Some(run), lost_before: lost, ssrc_changes }
+    }
+
     /// How often the SSRC changed.
     #[must_use]
     pub fn ssrc_changes(&self) -> u64 {
@@ -215,6 +238,17 @@ mod tests {
         sequence.arrived(&Header { timestamp: 0, ..header(1, 0) }, 8_000, Time::ZERO);
         sequence.arrived(&Header { timestamp: 1 << 30, ..header(1, 1) }, 48_000, Time::from_millis(20));
         assert_eq!(sequence.jitter_ns(), 0);
+    }
+
+    #[test]
+    fn an_account_that_is_resumed_counts_what_was_lost_meanwhile() {
+        let mut before = Sequence::default();
+        account(1, [1, 2, 5], &mut before);
+        let (highest, jitter) = (before.highest().unwrap(), before.jitter_ns());
+        let mut after = Sequence::resumed(1, highest, before.lost(), before.ssrc_changes(), jitter);
+        assert_eq!((after.lost(), after.ssrc(), after.jitter_ns()), (2, Some(1), jitter));
+        account(1, [8, 9], &mut after);
+        assert_eq!((after.lost(), after.ssrc_changes()), (4, 0));
     }
 
     /// Sequence number, timestamp, SSRC, clock rate, time of arrival.

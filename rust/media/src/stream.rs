@@ -1,13 +1,12 @@
 //! One `m=` line's two directions: what becomes of each packet.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use mediaha_time::Time;
 
 use crate::counters::{Cause, StreamCounters};
 use crate::demux::{Kind, kind_untrusted};
-use crate::latch::Latch;
+use crate::latch::{Heard, Latch};
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
 use crate::sequence::Sequence;
 
@@ -32,7 +31,7 @@ pub enum Verdict {
 pub struct Stream {
     plan: StreamPlan,
     parties: [Party; 2],
-    counters: Arc<StreamCounters>,
+    counters: StreamCounters,
 }
 
 /// What has been learnt about one party. Latches are indexed by [`Component::index`].
@@ -43,11 +42,14 @@ struct Party {
 }
 
 impl Stream {
-    /// A stream that has heard nobody yet; its learning windows open at `now`.
+    /// A stream that goes on where the memory of its counters says that it stood; usually that is nowhere yet, and its
+    /// learning windows open at `now`.
     #[must_use]
-    pub fn new(plan: StreamPlan, counters: Arc<StreamCounters>, now: Time) -> Self {
-        let parties = plan.sides.map(|side| Party::new(&side, plan.wary, now));
-        Self { plan, parties, counters }
+    pub fn new(plan: StreamPlan, counters: StreamCounters, now: Time) -> Self {
+        let parties = Side::BOTH.map(|side| Party::new(&plan, side, &counters, now));
+        let stream = Self { plan, parties, counters };
+        stream.publish();
+        stream
     }
 
     /// Takes a changed plan. Latches and counters are kept; a side that says `reopen` may be learnt anew.
@@ -56,6 +58,7 @@ impl Stream {
             party.replan(side, now);
         }
         self.plan = plan;
+        self.publish();
     }
 
     /// Decides on one packet that arrived at the local port of `component` of `side`. No allocation, no lock.
@@ -72,8 +75,11 @@ impl Stream {
             Err(cause) => return self.drop(side, cause),
         };
         let party = &mut self.parties[side.index()];
-        if !party.latches[component.index()].hears(source, now) {
-            return self.drop(side, Cause::Stranger);
+        let latch = &mut party.latches[component.index()];
+        match latch.judges(source, now) {
+            Heard::Known => {}
+            Heard::Learnt => latch.publish(self.counters.latch(side, component)),
+            Heard::Stranger => return self.drop(side, Cause::Stranger),
         }
         let counters = self.counters.side(side);
         counters.heard(now);
@@ -125,6 +131,15 @@ impl Stream {
         (component, to.filter(|to| to.is_ipv4() == family))
     }
 
+    fn publish(&self) {
+        for side in Side::BOTH {
+            for component in Component::BOTH {
+                let latch = &self.parties[side.index()].latches[component.index()];
+                latch.publish(self.counters.latch(side, component));
+            }
+        }
+    }
+
     fn drop(&self, side: Side, cause: Cause) -> Verdict {
         self.counters.side(side).drop(cause, 1);
         Verdict::Drop(cause)
@@ -132,16 +147,21 @@ impl Stream {
 }
 
 impl Party {
-    fn new(plan: &SidePlan, wary: bool, now: Time) -> Self {
-        let latch = |component| {
-            let latch = Latch::new(plan.remote(component), plan.strict_source, now);
-            if wary { latch.wary(now) } else { latch }
-        };
-        Self { latches: [latch(Component::Rtp), latch(Component::Rtcp)], sequence: Sequence::default() }
+    fn new(plan: &StreamPlan, side: Side, counters: &StreamCounters, now: Time) -> Self {
+        let (party, counted) = (plan.side(side), counters.side(side));
+        let heard = counted.snapshot().last_seen;
+        let latches = Component::BOTH.map(|component| {
+            let (signalled, strict) = (party.remote(component), party.strict_source);
+            Latch::resumed(counters.latch(side, component), signalled, strict, heard, now).unwrap_or_else(|| {
+                let latch = Latch::new(signalled, strict, now);
+                if plan.wary { latch.wary(now) } else { latch }
+            })
+        });
+        Self { latches, sequence: counted.resumed_sequence() }
     }
 
     fn replan(&mut self, plan: &SidePlan, now: Time) {
-        for (latch, component) in self.latches.iter_mut().zip([Component::Rtp, Component::Rtcp]) {
+        for (latch, component) in self.latches.iter_mut().zip(Component::BOTH) {
             latch.replan(plan.remote(component), plan.strict_source, plan.reopen, now);
         }
     }
@@ -183,9 +203,38 @@ mod tests {
         }
     }
 
-    fn stream(plan: &StreamPlan) -> (Stream, Arc<StreamCounters>) {
-        let counters = Arc::new(StreamCounters::default());
-        (Stream::new(*plan, Arc::clone(&counters), Time::ZERO), counters)
+    fn stream(plan: &StreamPlan) -> (Stream, StreamCounters) {
+        let counters = StreamCounters::default();
+        (Stream::new(*plan, counters.clone(), Time::ZERO), counters)
+    }
+
+    #[test]
+    fn a_successor_goes_on_with_what_was_learnt_and_counted() {
+        let (mut stream, counters) = stream(&plan());
+        let (phone, stranger) = (at("203.0.113.7:7000"), at("203.0.113.66:666"));
+        stream.packet(Side::A, Component::Rtp, &RTP, phone, Time::ZERO);
+        let late = Time::from_millis(4_000);
+        let mut successor = Stream::new(plan(), counters.clone(), late);
+        assert_eq!(successor.only_source(Side::A, Component::Rtp, late), Some(phone));
+        let verdict = successor.packet(Side::A, Component::Rtp, &RTP, stranger, late);
+        assert_eq!(verdict, Verdict::Drop(Cause::Stranger));
+        let verdict = successor.packet(Side::B, Component::Rtp, &RTP, at("198.51.100.2:5000"), late);
+        assert!(matches!(verdict, Verdict::Forward { to, .. } if to == phone), "{verdict:?}");
+        successor.packet(Side::A, Component::Rtp, &RTP, phone, late);
+        let [a, _] = counters.snapshot();
+        assert_eq!((a.packets, a.ssrc_changes, a.dropped(Cause::Stranger)), (2, 0, 1));
+    }
+
+    #[test]
+    fn a_successor_believes_an_address_that_its_predecessor_had_no_time_to_hear_of() {
+        let (mut stream, counters) = stream(&plan());
+        stream.packet(Side::A, Component::Rtp, &RTP, at("198.51.100.1:4000"), Time::ZERO);
+        let mut moved = plan();
+        moved.sides[0] = side("10.0.0.1:30000", "10.0.0.1:30001", Some("198.51.100.9:9000"));
+        let late = Time::from_millis(4_000);
+        let mut successor = Stream::new(moved, counters, late);
+        let verdict = successor.packet(Side::B, Component::Rtp, &RTP, at("198.51.100.2:5000"), late);
+        assert!(matches!(verdict, Verdict::Forward { to, .. } if to == at("198.51.100.9:9000")), "{verdict:?}");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use mediaha_time::Time;
 
@@ -23,8 +22,10 @@ pub struct TableDatapath {
     busy_permille: u32,
     /// Open pairs by their RTP address.
     open: BTreeMap<SocketAddr, PortPair>,
-    streams: BTreeMap<StreamId, (Stream, Arc<StreamCounters>)>,
+    streams: BTreeMap<StreamId, (Stream, StreamCounters)>,
     arrivals: BTreeMap<SocketAddr, (StreamId, Side, Component)>,
+    /// The counters of a former life's streams.
+    left: BTreeMap<StreamId, StreamCounters>,
 }
 
 impl TableDatapath {
@@ -37,7 +38,15 @@ impl TableDatapath {
             open: BTreeMap::new(),
             streams: BTreeMap::new(),
             arrivals: BTreeMap::new(),
+            left: BTreeMap::new(),
         }
+    }
+
+    /// What its successor finds when this one is killed: the same ports, and the memory of the counters.
+    #[must_use]
+    pub fn killed(self) -> Self {
+        let left = self.streams.into_iter().map(|(id, (_, counters))| (id, counters)).collect();
+        Self { left, ..Self::new(self.ports) }
     }
 
     /// A packet arrives at a local address; `None` when no stream listens there.
@@ -86,6 +95,15 @@ impl Datapath for TableDatapath {
         Ok(free)
     }
 
+    fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
+        for pair in ports {
+            if !self.ports.contains(&pair.rtp.port()) || self.open.insert(pair.rtp, *pair).is_some() {
+                return Err(PortsExhausted);
+            }
+        }
+        Ok(())
+    }
+
     fn close(&mut self, ports: PortPair) {
         assert!(!self.arrivals.contains_key(&ports.rtp), "{ports:?} is closed under a stream");
         assert_eq!(self.open.remove(&ports.rtp), Some(ports), "a pair is closed that is not open");
@@ -104,8 +122,8 @@ impl Datapath for TableDatapath {
         if let Some((installed, _)) = self.streams.get_mut(&stream) {
             installed.replan(plan, now);
         } else {
-            let counters = Arc::new(StreamCounters::default());
-            self.streams.insert(stream, (Stream::new(plan, Arc::clone(&counters), now), counters));
+            let counters = self.left.remove(&stream).unwrap_or_default();
+            self.streams.insert(stream, (Stream::new(plan, counters.clone(), now), counters));
         }
     }
 

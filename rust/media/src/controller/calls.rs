@@ -9,37 +9,53 @@ use super::call::Call;
 /// All calls by call-id. Every call has exactly one deadline.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: BTreeMap<Vec<u8>, Call>,
+    by_id: BTreeMap<Vec<u8>, Call>,
     deadlines: BTreeSet<(Time, Vec<u8>)>,
+    /// Calls that came, went or were borrowed to be changed, since somebody asked; `None` while nobody will.
+    changed: Option<Vec<Vec<u8>>>,
 }
 
 impl Calls {
     pub(super) fn len(&self) -> usize {
-        self.calls.len()
+        self.by_id.len()
     }
 
     pub(super) fn find(&self, call_id: &[u8]) -> Option<&Call> {
-        self.calls.get(call_id)
+        self.by_id.get(call_id)
     }
 
     pub(super) fn find_mut(&mut self, call_id: &[u8]) -> Option<&mut Call> {
-        self.calls.get_mut(call_id)
+        let call = self.by_id.get_mut(call_id)?;
+        note(&mut self.changed, call_id);
+        Some(call)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Call)> {
-        self.calls.iter().map(|(call_id, call)| (call_id.as_slice(), call))
+        self.by_id.iter().map(|(call_id, call)| (call_id.as_slice(), call))
     }
 
     /// Adds a call. One of the same id must not be there.
     pub(super) fn insert(&mut self, call_id: &[u8], call: Call) {
         self.deadlines.insert((call.check_at, call_id.to_vec()));
-        self.calls.insert(call_id.to_vec(), call);
+        self.by_id.insert(call_id.to_vec(), call);
+        note(&mut self.changed, call_id);
     }
 
     pub(super) fn remove(&mut self, call_id: &[u8]) -> Option<Call> {
-        let (call_id, call) = self.calls.remove_entry(call_id)?;
+        note(&mut self.changed, call_id);
+        let (call_id, call) = self.by_id.remove_entry(call_id)?;
         self.deadlines.remove(&(call.check_at, call_id));
         Some(call)
+    }
+
+    /// From now on it is noted which calls change.
+    pub(super) fn note_changes(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// The calls that have changed since this was last asked; some may be gone, some may be there twice.
+    pub(super) fn take_changed(&mut self) -> Vec<Vec<u8>> {
+        self.changed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// When the clock must look at a call next.
@@ -54,10 +70,16 @@ impl Calls {
 
     /// Has the clock look at a call at another time.
     pub(super) fn check_at(&mut self, call_id: &[u8], at: Time) {
-        if let Some(call) = self.calls.get_mut(call_id) {
+        if let Some(call) = self.by_id.get_mut(call_id) {
             self.deadlines.remove(&(call.check_at, call_id.to_vec()));
             self.deadlines.insert((at, call_id.to_vec()));
             call.check_at = at;
         }
+    }
+}
+
+fn note(changed: &mut Option<Vec<Vec<u8>>>, call_id: &[u8]) {
+    if let Some(changed) = changed {
+        changed.push(call_id.to_vec());
     }
 }

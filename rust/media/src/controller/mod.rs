@@ -17,6 +17,7 @@ mod report;
 mod requests;
 mod statistics;
 mod switchboard;
+mod written;
 
 use std::net::SocketAddr;
 
@@ -31,6 +32,7 @@ pub use self::config::ControllerConfig;
 pub use self::expiry::{Expired, ExpiryReason};
 pub use self::statistics::Statistics;
 use self::switchboard::{Ledger, Switchboard};
+pub use self::written::{Unadoptable, Written};
 use crate::datapath::Datapath;
 
 /// How many calls one tick looks at; the rest is due at once. A mass expiry must not keep offers waiting.

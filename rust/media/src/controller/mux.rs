@@ -59,6 +59,25 @@ impl Mux {
         self.agreed[from.other().index()]
     }
 
+    /// All of it in a byte.
+    pub(super) fn to_bits(self) -> u8 {
+        let flags = [self.asked[0], self.asked[1], self.agreed[0], self.agreed[1], self.answered];
+        let flags = flags.into_iter().zip(0..).fold(0, |bits, (flag, place)| bits | u8::from(flag) << place);
+        flags | (self.to_offerer as u8) << 5
+    }
+
+    /// What [`Self::to_bits`] gave; `None` if it cannot have.
+    pub(super) fn from_bits(bits: u8) -> Option<Self> {
+        let flag = |place: u8| bits >> place & 1 == 1;
+        let to_offerer = match bits >> 5 {
+            0 => ToOfferer::Mirrored,
+            1 => ToOfferer::Accepted,
+            2 => ToOfferer::Refused,
+            _ => return None,
+        };
+        Some(Self { asked: [flag(0), flag(1)], agreed: [flag(2), flag(3)], answered: flag(4), to_offerer })
+    }
+
     /// Whether this party's RTP and RTCP share a port.
     pub(super) fn agreed(self, side: Side) -> bool {
         self.agreed[side.index()]

@@ -16,9 +16,9 @@ const YOUNG: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Stream ids are never used twice.
-    streams_begun: u64,
+    pub(super) streams_begun: u64,
     /// When the first request came.
-    began: Option<Time>,
+    pub(super) began: Option<Time>,
     /// What ended streams have carried.
     pub(super) ended: Traffic,
 }
@@ -27,6 +27,11 @@ impl Ledger {
     /// A request came.
     pub(super) fn asked(&mut self, now: Time) {
         self.began.get_or_insert(now);
+    }
+
+    /// A stream of this name is there: it is not to be given to another one.
+    pub(super) fn used(&mut self, stream: StreamId) {
+        self.streams_begun = self.streams_begun.max(stream.0);
     }
 }
 

@@ -10,4 +10,5 @@ mod limits;
 mod media;
 mod offers;
 mod reports;
+mod successor;
 mod world;

@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) controller: Controller,
     pub(crate) datapath: TableDatapath,
     pub(crate) now: Time,
-    cookies: u64,
+    pub(crate) cookies: u64,
 }
 
 pub(crate) fn at(text: &str) -> SocketAddr {

@@ -154,6 +154,10 @@ impl Datapath for Relay {
         self.datapath_mut().open(interface)
     }
 
+    fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
+        self.datapath_mut().reopen(ports)
+    }
+
     fn close(&mut self, ports: PortPair) {
         self.datapath_mut().close(ports);
     }

@@ -34,7 +34,7 @@ pub(super) struct Crew<C> {
 #[derive(Clone, Debug)]
 pub(super) struct Placed {
     pub(super) worker: usize,
-    pub(super) counters: Arc<StreamCounters>,
+    pub(super) counters: StreamCounters,
 }
 
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl<C: Send + 'static> Crew<C> {
         let workers = &mut self.workers;
         let placed = self.streams.entry(stream).or_insert_with(|| {
             workers[worker].streams += 1;
-            Placed { worker, counters: Arc::default() }
+            Placed { worker, counters: StreamCounters::default() }
         });
         placed.clone()
     }

@@ -1,10 +1,10 @@
 //! The free ports of every address, and what is said when there are none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
-use mediaha_media::{Interface, PortsExhausted};
+use mediaha_media::{Interface, PortPair, PortsExhausted};
 use mediaha_time::{Duration, Time};
 use serde_json::json;
 
@@ -67,6 +67,23 @@ impl PortBook {
             self.complain("port_not_bound", facts, now);
             return Err(PortsExhausted);
         }
+    }
+
+    /// Takes note of pairs that are open already.
+    ///
+    /// # Errors
+    /// Some are not ours to open.
+    pub(super) fn reopen(&mut self, pairs: &[PortPair]) -> Result<(), PortsExhausted> {
+        let mut by_address: HashMap<IpAddr, HashSet<u16>> = HashMap::new();
+        for pair in pairs {
+            by_address.entry(pair.rtp.ip()).or_default().insert(pair.rtp.port());
+        }
+        for (address, taken) in by_address {
+            let ports = self.ports.get_mut(&address).ok_or(PortsExhausted)?;
+            ports.take_all(&taken);
+        }
+        self.open += pairs.len();
+        Ok(())
     }
 
     /// Takes back a pair that was opened.

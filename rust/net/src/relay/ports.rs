@@ -4,7 +4,7 @@
 //! packets of their own. A pair that was given back goes to the end of the line, and rests: packets of the old call
 //! may still be under way. A pair that another program holds rests longer, so that it is not tried for every call.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::RangeInclusive;
 
 use mediaha_time::{Duration, Time};
@@ -50,6 +50,11 @@ impl Ports {
         let rested = self.free.iter().position(|free| free.rested <= now);
         let index = rested.or_else(|| self.free.iter().position(|free| !free.held_elsewhere))?;
         self.free.remove(index).map(|free| free.rtp)
+    }
+
+    /// Takes all these pairs, by their RTP ports, whatever their turn.
+    pub(super) fn take_all(&mut self, taken: &HashSet<u16>) {
+        self.free.retain(|free| !taken.contains(&free.rtp));
     }
 
     /// Takes back a pair whose call is over.
@@ -111,6 +116,15 @@ mod tests {
         assert_ne!(ports.take(NOW), Some(first));
         assert_eq!(ports.take(NOW), Some(first), "rather a tired pair than none");
         assert_eq!(ports.take(NOW), None);
+    }
+
+    #[test]
+    fn pairs_that_are_in_use_already_are_not_handed_out() {
+        let mut ports = Ports::new(&(30_000..=30_007), 1);
+        ports.take_all(&HashSet::from([30_002, 30_006, 40_000]));
+        let mut taken = all(&mut ports, NOW);
+        taken.sort_unstable();
+        assert_eq!(taken, [30_000, 30_004]);
     }
 
     #[test]

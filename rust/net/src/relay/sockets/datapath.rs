@@ -36,7 +36,7 @@ pub(super) struct Install {
     pub(super) stream: StreamId,
     pub(super) plan: StreamPlan,
     pub(super) pairs: [Arc<SocketPair>; 2],
-    pub(super) counters: Arc<StreamCounters>,
+    pub(super) counters: StreamCounters,
     pub(super) now: Time,
 }
 
@@ -85,6 +85,15 @@ impl Datapath for SocketsDatapath {
         let ports = pair.ports();
         self.pairs.insert(ports.rtp, Arc::new(pair));
         Ok(ports)
+    }
+
+    fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
+        self.book.reopen(ports)?;
+        for pair in ports {
+            let bound = SocketPair::bind(pair.rtp.ip(), pair.rtp.port()).map_err(|_| PortsExhausted)?;
+            self.pairs.insert(pair.rtp, Arc::new(bound));
+        }
+        Ok(())
     }
 
     fn close(&mut self, ports: PortPair) {

@@ -38,7 +38,7 @@ pub(super) enum Command {
 pub(super) struct Install {
     pub(super) stream: StreamId,
     pub(super) plan: StreamPlan,
-    pub(super) counters: Arc<StreamCounters>,
+    pub(super) counters: StreamCounters,
     pub(super) now: Time,
 }
 
@@ -121,6 +121,14 @@ impl Datapath for SteeredDatapath {
         // Only now: in between, somebody else could have bound them.
         drop(bound);
         Ok(ports)
+    }
+
+    fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
+        self.book.reopen(ports)?;
+        for (pair, worker) in ports.iter().zip((0..self.crew.len()).cycle()) {
+            self.steer([pair.rtp, pair.rtcp], worker);
+        }
+        Ok(())
     }
 
     fn close(&mut self, ports: PortPair) {

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use mediaha_media::{Component, Side, Stream, StreamCounters, StreamId, StreamPlan, Verdict};
 use mediaha_time::Time;
@@ -49,13 +48,7 @@ impl Table {
     }
 
     /// Starts or changes a stream.
-    pub(super) fn install(
-        &mut self,
-        stream: StreamId,
-        plan: &StreamPlan,
-        counters: Arc<StreamCounters>,
-        now: Time,
-    ) {
+    pub(super) fn install(&mut self, stream: StreamId, plan: &StreamPlan, counters: StreamCounters, now: Time) {
         let before = self.streams.find(stream).map(|(place, entry)| (place, *entry.plan()));
         let place = if let Some((place, before)) = before {
             self.mark(&before, place, false);
