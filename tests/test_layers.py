@@ -20,6 +20,7 @@ RANKS = {
     "failover": 2,
     "load": 2,
     "store": 2,
+    "registrar": 2,
     "tca": 2,
 }
 TOP = 3
@@ -106,6 +107,7 @@ DECIDERS = [
         for path in sorted((PACKAGE / "sip").rglob("*.py"))
         if str(path.relative_to(PACKAGE / "sip")) not in SIP_DOERS
     ),
+    *(path for path in sorted((PACKAGE / "registrar").glob("*.py")) if path.name not in {"phones.py", "__init__.py"}),
     *(
         path
         for path in sorted((PACKAGE / "nets").glob("*.py"))

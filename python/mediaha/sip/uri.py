@@ -45,6 +45,10 @@ class Uri:
                 return value or ""
         return None
 
+    def username(self) -> str:
+        """The user without escapes and password: whom it names. Empty when it names none."""
+        return _unescaped((self.user or "").partition(":")[0]) or ""
+
     def address(self) -> Address:
         """Host and port to send to, before any DNS: the scheme's default port when none is written."""
         default = DEFAULT_PORT_TLS if self.scheme == "sips" else DEFAULT_PORT

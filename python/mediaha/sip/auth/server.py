@@ -21,6 +21,10 @@ has such a one gets a secret with the MD5 hash alone; then nothing else is offer
 _NOBODY = HashedSecret.of("", "", "")
 
 
+def _nobody(_: str) -> HashedSecret:
+    return _NOBODY
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """It comes from this user. Whether he may do what he asks for is another question."""
@@ -57,38 +61,43 @@ class Realm:
         algorithms: tuple[str, ...] = (SHA256, MD5),
         proxy: bool = False,
         check_uri: bool = True,
+        decoy: Callable[[str], HashedSecret] = _nobody,
     ) -> None:
         """``algorithms`` in order of preference, as they are offered (RFC 8760 section 2.4).
 
         ``check_uri``: the credentials must be for the Request-URI's user and host. Behind a proxy that rewrites it
-        they never are.
+        they never are. ``decoy`` is what a name that nobody has is taken for, the same each time: where users have
+        different hashes, it should have those of one of them, or such names are offered what no user is.
         """
         self.name = name
         self._nonces = nonces
         self._algorithms = algorithms
         self._proxy = proxy
         self._check_uri = check_uri
+        self._decoy = decoy
 
     def judge(self, request: Request, secret_of: SecretOf, now: float) -> Verdict:
         """Who sent it? Not for ACK and CANCEL, which cannot be asked (section 22.1)."""
         shown = self._shown(request)
         if shown is None:
-            return self._ask(now, secret_of(_claimed(request)))
+            claimed = _claimed(request)
+            return self._ask(now, secret_of(claimed) or self._decoy(claimed))
+        secret = secret_of(shown.username)
+        known = secret or self._decoy(shown.username)
         if not self._nonces.is_ours(shown.nonce):
             # Made before we started, or up by somebody: whether the secret is right stays unsaid, or it could be
             # guessed here without ever being denied.
-            return self._ask(now, stale=True)
-        secret = secret_of(shown.username)
-        hashed = (secret or _NOBODY).hashed_with(shown.algorithm)
+            return self._ask(now, known, stale=True)
+        hashed = known.hashed_with(shown.algorithm)
         if hashed is None:  # he has chosen an algorithm for which we have no hash of his
-            return self._ask(now, secret)
+            return self._ask(now, known)
         # Somebody who is not there takes us as long as somebody who is, so that names cannot be tried out.
         proved = shown.proves(hashed, request.method, request.body) and secret is not None
         if not proved or (self._check_uri and not _same_place(shown.uri, request)):
             return Denied(shown.username)
         # Without qop there is no count: such a nonce is good for a single request.
         use = self._nonces.use(shown.nonce, int(shown.nc, 16) if shown.qop else 1, now)
-        return Known(shown.username) if use is Use.NEW else self._ask(now, secret, stale=True)
+        return Known(shown.username) if use is Use.NEW else self._ask(now, known, stale=True)
 
     def _shown(self, request: Request) -> Credentials | None:
         """The credentials for this realm; there may be others for others."""
