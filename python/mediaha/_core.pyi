@@ -376,6 +376,13 @@ class Gap:
     def ended(self) -> float | None:
         """None while it lasts."""
 
+def set_up_calls(server: str, calls: list[tuple[bytes, bytes]], in_flight: int) -> tuple[float, list[float]]:
+    """Offer and answer of each call, as prepared ng datagrams, ``in_flight`` calls at a time.
+
+    Their cookies begin with the call's place in the list, in digits, and ``-``. Gives how long all took and how long
+    each offer took, in seconds. Raises OSError when the server does not answer or refuses, BadArgument.
+    """
+
 @final
 class Load:
     """Threads that send RTP from many sockets, a packet each ``ptime_ms``, and check every packet they hear.

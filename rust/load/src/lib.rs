@@ -13,6 +13,7 @@ pub mod histogram;
 pub mod listener;
 pub mod pace;
 pub mod payload;
+pub mod setups;
 pub mod timeline;
 
 pub use arrivals::Arrivals;

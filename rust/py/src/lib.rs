@@ -18,7 +18,7 @@ mod _core {
     #[pymodule_export]
     use super::events::{Anchored, Attempt, Deleted, Moved, Refused, ServerState, ServerView, Stranded};
     #[pymodule_export]
-    use super::load::{Arrivals, Gap, Load};
+    use super::load::{Arrivals, Gap, Load, set_up_calls};
     #[pymodule_export]
     use super::media::{MediaServer, Record};
     #[pymodule_export]

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mediaha_load::setups::{self, PreparedCall};
 use mediaha_load::{self as load, EndpointId, LoadConfig, LoadError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
 use crate::arguments::{address as socket_address, millis, moment, seconds, span};
@@ -144,6 +146,21 @@ impl Load {
             LoadError::Socket(_) => Raised::Start.with(py, error.to_string()),
         })
     }
+}
+
+/// Sets up calls at a media server from prepared datagrams; gives how long all took and how long each offer, in seconds.
+#[pyfunction]
+pub(crate) fn set_up_calls(
+    py: Python<'_>,
+    server: &str,
+    calls: Vec<(Vec<u8>, Vec<u8>)>,
+    in_flight: usize,
+) -> PyResult<(f64, Vec<f64>)> {
+    let server = socket_address(py, server)?;
+    let calls: Vec<_> = calls.into_iter().map(|(offer, answer)| PreparedCall { offer, answer }).collect();
+    let done = py.detach(|| setups::set_up(server, &calls, in_flight));
+    let done = done.map_err(|error| PyOSError::new_err(error.to_string()))?;
+    Ok((done.lasted.as_secs_f64(), done.offers.iter().map(Duration::as_secs_f64).collect()))
 }
 
 impl From<load::Arrivals> for Arrivals {
