@@ -100,7 +100,9 @@ fn deleting_a_call_gives_its_ports_back() {
     let fields = [("call-id", "short"), ("from-tag", "a"), ("delete delay", "0")];
     assert_eq!(text(&client.ask("delete", &fields), "result"), "ok");
     assert_eq!(statistics(&server)["ports_open"], 0);
-    // The worker lets go of the sockets a moment after control has answered.
+    // Steered ports are kept from others until the server drains. The worker lets go of sockets a moment after control has
+    // answered.
+    server.drain(true);
     eventually("bound by others", || [for_alice, for_bob].into_iter().all(|port| UdpSocket::bind(port).is_ok()));
     assert!(!text(&client.ask("delete", &fields), "warning").is_empty(), "it is gone");
 }

@@ -348,7 +348,8 @@ fn a_port_is_nobodys_before_and_after_its_call(choice: DatapathChoice) {
         let _ = call.parties[0].0.send(&rtp(2));
         call.parties[0].0.take_error().unwrap().is_some()
     });
-    // Whoever binds the port now hears what is sent there.
+    // Whoever binds the port now hears what is sent there. Steered ones are let go of when the server drains.
+    relay.datapath.keep_ports(false);
     let other_program = Party(UdpSocket::bind(call.ports[0].rtp).unwrap());
     call.parties[1].send(b"for the other program", call.ports[0].rtp);
     assert_eq!(other_program.hear().0, b"for the other program");
@@ -413,6 +414,29 @@ fn an_open_port_cannot_be_bound_by_another_program(choice: DatapathChoice) {
         UdpSocket::bind(("127.0.0.2", port.port())).unwrap();
     }
     Relay::talks_both_ways(&call, 1);
+}
+
+#[test]
+fn a_steered_port_that_was_found_free_is_kept_until_the_server_drains() {
+    if !steers() {
+        return;
+    }
+    let six = ports(6);
+    let taken = UdpSocket::bind((V4, six.start() + 3)).unwrap();
+    let mut relay = Relay::with(DatapathChoice::Steered, 1, six.clone());
+    while relay.datapath.look_ahead() {}
+    for port in [six.start() + 4, six.start() + 5] {
+        let refused = UdpSocket::bind((V4, port)).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse, "{port} was free");
+    }
+    drop(taken);
+    let mut opened: Vec<u16> = (0..3).map(|_| relay.open(V4).rtp.port()).collect();
+    opened.sort_unstable();
+    assert_eq!(opened, [*six.start(), six.start() + 2, six.start() + 4], "what was not free then is tried again");
+    relay.datapath.close(PortPair { rtp: (V4, six.start() + 4).into(), rtcp: (V4, six.start() + 5).into() });
+    relay.datapath.keep_ports(false);
+    UdpSocket::bind((V4, six.start() + 4)).expect("nobody's");
+    UdpSocket::bind((V4, *six.start())).expect_err("open");
 }
 
 #[test]

@@ -134,6 +134,47 @@ impl Relay {
         }
     }
 
+    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
+    pub fn gather(&mut self) {
+        match self {
+            Self::Sockets(datapath) => datapath.gather(),
+            Self::Steered(datapath) => datapath.gather(),
+        }
+    }
+
+    /// Whether a worker may sleep over a change.
+    #[must_use]
+    pub fn is_unrung(&self) -> bool {
+        match self {
+            Self::Sockets(datapath) => datapath.is_unrung(),
+            Self::Steered(datapath) => datapath.is_unrung(),
+        }
+    }
+
+    /// Has the workers carry out what they were told.
+    pub fn ring(&mut self) {
+        match self {
+            Self::Sockets(datapath) => datapath.ring(),
+            Self::Steered(datapath) => datapath.ring(),
+        }
+    }
+
+    /// Does a little of what makes opening ports faster, for an idle moment; false when there is nothing left to do.
+    pub fn look_ahead(&mut self) -> bool {
+        match self {
+            Self::Sockets(_) => false,
+            Self::Steered(datapath) => datapath.look_ahead(),
+        }
+    }
+
+    /// Whether ports stay ours when they are closed, where that depends on us.
+    pub fn keep_ports(&mut self, keeps: bool) {
+        match self {
+            Self::Sockets(_) => {}
+            Self::Steered(datapath) => datapath.keep_ports(keeps),
+        }
+    }
+
     fn datapath(&self) -> &dyn Datapath {
         match self {
             Self::Sockets(datapath) => datapath,

@@ -28,6 +28,8 @@ pub(super) struct Crew<C> {
     failure: Failure,
     sampled: Time,
     busy_permille: u32,
+    /// Bells are rung by [`Self::ring`] only.
+    gathers: bool,
 }
 
 /// Who forwards a stream, and where it is counted.
@@ -46,12 +48,15 @@ struct Employed<C> {
     before: TallySnapshot,
     /// How many samples in a row have found that it did not wake up.
     missed: u32,
+    /// It was told something, and not woken for it.
+    unrung: bool,
 }
 
 impl<C: Send + 'static> Crew<C> {
     /// Nobody yet. What goes wrong with a worker is told to `failure`.
     pub(super) fn new(failure: Failure) -> Self {
-        Self { workers: Vec::new(), streams: HashMap::new(), failure, sampled: monotonic(), busy_permille: 0 }
+        let (workers, streams) = (Vec::new(), HashMap::new());
+        Self { workers, streams, failure, sampled: monotonic(), busy_permille: 0, gathers: false }
     }
 
     /// Starts a thread that does `work` until its mailbox says stop.
@@ -71,7 +76,7 @@ impl<C: Send + 'static> Crew<C> {
             }
         })?;
         let (thread, before) = (Some(thread), TallySnapshot::default());
-        self.workers.push(Employed { mailbox, tally, thread, streams: 0, before, missed: 0 });
+        self.workers.push(Employed { mailbox, tally, thread, streams: 0, before, missed: 0, unrung: false });
         Ok(())
     }
 
@@ -113,9 +118,33 @@ impl<C: Send + 'static> Crew<C> {
     }
 
     /// Tells a worker, or ends the server if it does not listen.
-    pub(super) fn tell(&self, worker: usize, command: C) {
-        if self.workers[worker].mailbox.post(command).is_err() {
+    pub(super) fn tell(&mut self, worker: usize, command: C) {
+        let employed = &mut self.workers[worker];
+        if employed.mailbox.post(command).is_err() {
             self.failure.report(format!("relay worker {worker} takes no commands"));
+        }
+        employed.unrung = true;
+        if !self.gathers {
+            self.ring();
+        }
+    }
+
+    /// From now on a worker that is told something and sleeps is woken by [`Self::ring`] only: waking it for each command costs
+    /// more than the command. Whoever asks for this rings soon after.
+    pub(super) fn gather(&mut self) {
+        self.gathers = true;
+    }
+
+    /// Whether somebody was told something and may sleep over it.
+    pub(super) fn is_unrung(&self) -> bool {
+        self.workers.iter().any(|employed| employed.unrung)
+    }
+
+    /// Wakes those who were told something.
+    pub(super) fn ring(&mut self) {
+        for employed in self.workers.iter_mut().filter(|employed| employed.unrung) {
+            employed.unrung = false;
+            employed.mailbox.bell.ring();
         }
     }
 

@@ -33,15 +33,9 @@ impl<C> Mailbox<C> {
         Ok(Self { commands, stopping: AtomicBool::new(false), bell: EventFd::new()? })
     }
 
-    /// Adds a command; waits for room if there is none.
+    /// Adds a command; waits for room if there is none. Whether the worker is woken for it is the caller's affair.
     pub(super) fn post(&self, command: C) -> Result<(), Stuck> {
-        let Err(mut refused) = self.commands.push(command) else {
-            // Whoever put the first one in has rung, and the bell rings on until the queue is empty.
-            if self.commands.len() == 1 {
-                self.bell.ring();
-            }
-            return Ok(());
-        };
+        let Err(mut refused) = self.commands.push(command) else { return Ok(()) };
         let give_up_at = monotonic() + PATIENCE;
         while monotonic() < give_up_at {
             self.bell.ring();

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::RelayConfig;
 use super::ports::Ports;
+use super::sockets::pair_at;
 use crate::record::{Level, Record, Records};
 
 /// How often it is said that ports or descriptors have run out.
@@ -92,6 +93,15 @@ impl PortBook {
             self.open -= 1;
             ports.give_back(rtp, now);
         }
+    }
+
+    /// The pairs that are not open, those that will be tried next at the end.
+    pub(super) fn free_pairs(&self) -> Vec<PortPair> {
+        let free =
+            self.ports.iter().flat_map(|(&address, ports)| ports.free().map(move |rtp| pair_at(address, rtp)));
+        let mut pairs: Vec<_> = free.collect();
+        pairs.reverse();
+        pairs
     }
 
     /// How many ports are open, and how many there are.

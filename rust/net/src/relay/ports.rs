@@ -17,8 +17,10 @@ const HELD_ELSEWHERE_REST: Duration = Duration::from_secs(10);
 /// The free pairs of one address.
 #[derive(Debug)]
 pub(super) struct Ports {
-    /// Longest free first. As bounded as the range it was made from.
+    /// Longest free first, so that whoever is behind one that rests does so too. As bounded as the range it was made from.
     free: VecDeque<Free>,
+    /// Those that somebody else held when they were tried, likewise.
+    held_elsewhere: VecDeque<Free>,
     pairs: usize,
 }
 
@@ -26,17 +28,15 @@ pub(super) struct Ports {
 struct Free {
     rtp: u16,
     rested: Time,
-    held_elsewhere: bool,
 }
 
 impl Ports {
     /// All pairs (even, odd) that lie wholly within `range`, in an order that `seed` shuffles.
     pub(super) fn new(range: &RangeInclusive<u16>, seed: u64) -> Self {
         let evens = range.clone().filter(|port| port % 2 == 0 && *port > 0 && port < range.end());
-        let mut free: VecDeque<Free> =
-            evens.map(|rtp| Free { rtp, rested: Time::ZERO, held_elsewhere: false }).collect();
+        let mut free: VecDeque<Free> = evens.map(|rtp| Free { rtp, rested: Time::ZERO }).collect();
         shuffle(free.make_contiguous(), seed);
-        Self { pairs: free.len(), free }
+        Self { pairs: free.len(), free, held_elsewhere: VecDeque::new() }
     }
 
     /// How many pairs there are, free or not.
@@ -47,9 +47,15 @@ impl Ports {
     /// The RTP port of the next pair to try. One that rests after a call is only taken when no other is left: a call
     /// refused would be worse than a late packet, which latching is there to judge.
     pub(super) fn take(&mut self, now: Time) -> Option<u16> {
-        let rested = self.free.iter().position(|free| free.rested <= now);
-        let index = rested.or_else(|| self.free.iter().position(|free| !free.held_elsewhere))?;
-        self.free.remove(index).map(|free| free.rtp)
+        let rested = |queue: &VecDeque<Free>| queue.front().is_some_and(|free| free.rested <= now);
+        let tried_before = !rested(&self.free) && rested(&self.held_elsewhere);
+        let queue = if tried_before { &mut self.held_elsewhere } else { &mut self.free };
+        queue.pop_front().map(|free| free.rtp)
+    }
+
+    /// The RTP ports of the pairs that are free, in the order in which they will be tried.
+    pub(super) fn free(&self) -> impl Iterator<Item = u16> {
+        self.free.iter().chain(&self.held_elsewhere).map(|free| free.rtp)
     }
 
     /// Takes all these pairs, by their RTP ports, whatever their turn.
@@ -59,12 +65,12 @@ impl Ports {
 
     /// Takes back a pair whose call is over.
     pub(super) fn give_back(&mut self, rtp: u16, now: Time) {
-        self.free.push_back(Free { rtp, rested: now + REST, held_elsewhere: false });
+        self.free.push_back(Free { rtp, rested: now + REST });
     }
 
     /// Takes back a pair that could not be bound.
     pub(super) fn held_elsewhere(&mut self, rtp: u16, now: Time) {
-        self.free.push_back(Free { rtp, rested: now + HELD_ELSEWHERE_REST, held_elsewhere: true });
+        self.held_elsewhere.push_back(Free { rtp, rested: now + HELD_ELSEWHERE_REST });
     }
 }
 

@@ -9,6 +9,7 @@ use mediaha_time::{Duration, Time};
 use serde_json::json;
 
 use super::config::{MediaServerConfig, StartError};
+use super::counter::{Counter, Unsent};
 use super::orders::{Order, Orders};
 use super::statistics::{self, About};
 use crate::failure::Failure;
@@ -17,11 +18,9 @@ use crate::relay::{Relay, RelayConfig, RelayError};
 use crate::sys::udp::{Options, UdpSocket};
 use crate::sys::{Epoll, Events, Trigger, monotonic, raise_open_files, random_bytes, realtime, seed};
 
-/// Bytes of receive queue for requests: some hundreds of offers, which a failover may send at once.
-const RECEIVE_BUFFER: usize = 1 << 20;
-const DATAGRAM_MAX: usize = 65_536;
-/// How many requests are answered before timers and orders are looked at again.
-const REQUESTS_MAX: usize = 64;
+/// For how long a worker that sleeps may not know of a change: it is woken once for all changes of this time. Packets that come
+/// meanwhile wait in their sockets.
+const RING_WITHIN: Duration = Duration::from_micros(500);
 /// How often the workers' load is measured.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// Descriptors that are not ports: sockets, bells, files of the process around it.
@@ -37,15 +36,18 @@ const FAILURE: u64 = 2;
 pub(crate) struct Control {
     about: About,
     epoll: Epoll,
-    socket: UdpSocket,
+    counter: Counter,
     listen_ng: SocketAddr,
     controller: Controller,
     datapath: Relay,
     orders: Arc<Orders>,
     records: Records,
     failure: Failure,
-    buffer: Box<[u8]>,
     sample_at: Time,
+    /// When workers must be woken for what they were told.
+    ring_at: Option<Time>,
+    /// There is something to be done when there is nothing else to do.
+    chores: bool,
 }
 
 impl Control {
@@ -56,34 +58,34 @@ impl Control {
         records: Records,
         failure: Failure,
     ) -> Result<Self, StartError> {
-        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), ..Options::default() };
         let unbound = |error| StartError::Control { listen_ng: config.listen_ng, error };
-        let socket = UdpSocket::bind(config.listen_ng, &options).map_err(unbound)?;
-        let listen_ng = socket.local_address().map_err(unbound)?;
+        let counter = Counter::open(config.listen_ng).map_err(unbound)?;
+        let listen_ng = counter.address().map_err(unbound)?;
         for interface in &config.interfaces {
             UdpSocket::bind(SocketAddr::new(interface.local, 0), &Options::default())
                 .map_err(|error| StartError::Interface { interface: interface.clone(), error })?;
         }
-        let epoll = watch(&socket, &orders, &failure).map_err(StartError::Resources)?;
-        let (datapath, datapath_reason) = start_relay(config, &records, &failure)?;
+        let epoll = watch(&counter, &orders, &failure).map_err(StartError::Resources)?;
+        let (mut datapath, datapath_reason) = start_relay(config, &records, &failure)?;
+        datapath.gather();
         let about = About { name: config.name.clone(), datapath: datapath.name(), datapath_reason };
         let controller = Controller::new(controller_config(config, &about).map_err(StartError::Resources)?);
         let facts = facts(config, listen_ng, &about);
         records.push(Record::now(Level::Info, "media_server_started", facts));
-        let buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
         let sample_at = monotonic() + SAMPLE_EVERY;
         Ok(Self {
             about,
             epoll,
-            socket,
+            counter,
             listen_ng,
             controller,
             datapath,
             orders,
             records,
             failure,
-            buffer,
             sample_at,
+            ring_at: None,
+            chores: true,
         })
     }
 
@@ -99,8 +101,13 @@ impl Control {
         let mut events = Events::new(4);
         while !self.orders.is_stopping() && self.failure.why().is_none() {
             let now = monotonic();
-            let wake_at = self.controller.wake_at().map_or(self.sample_at, |at| at.min(self.sample_at));
-            self.epoll.wait(&mut events, Some(wake_at.since(now))).expect("epoll waits");
+            let wake_at =
+                [self.controller.wake_at(), self.ring_at].into_iter().flatten().fold(self.sample_at, Time::min);
+            let patience = if self.chores { Duration::ZERO } else { wake_at.since(now) };
+            self.epoll.wait(&mut events, Some(patience)).expect("epoll waits");
+            if events.is_empty() && self.chores {
+                self.chores = self.datapath.look_ahead();
+            }
             if events.iter().any(|ready| ready.token == ORDERS) {
                 self.obey();
             }
@@ -113,15 +120,12 @@ impl Control {
     }
 
     fn answer(&mut self) {
-        for _ in 0..REQUESTS_MAX {
-            let Ok((length, source)) = self.socket.receive_from(&mut self.buffer) else { return };
-            let request = &self.buffer[..length.min(DATAGRAM_MAX)];
-            let reply = self.controller.handle(request, source, &mut self.datapath, monotonic());
-            // A reply that the kernel does not take is lost like one on the way: the client asks again, with the same cookie.
-            if let Some(Err(error)) = reply.map(|reply| self.socket.send_to(&reply, source)) {
-                let facts = json!({ "client": source.to_string(), "error": error.to_string() });
-                self.records.push(Record::now(Level::Debug, "reply_not_sent", facts));
-            }
+        let Self { controller, datapath, .. } = self;
+        let unsent =
+            self.counter.serve(|request, client| controller.handle(request, client, datapath, monotonic()));
+        for Unsent { client, error } in unsent {
+            let facts = json!({ "client": client.to_string(), "error": error.to_string() });
+            self.records.push(Record::now(Level::Debug, "reply_not_sent", facts));
         }
     }
 
@@ -136,11 +140,23 @@ impl Control {
                 self.records.push(expiry(&expired));
             }
         }
+        self.ring(now);
+    }
+
+    fn ring(&mut self, now: Time) {
+        if !self.datapath.is_unrung() {
+            self.ring_at = None;
+        } else if *self.ring_at.get_or_insert(now + RING_WITHIN) <= now {
+            self.datapath.ring();
+            self.ring_at = None;
+        }
     }
 
     fn obey(&mut self) {
         self.orders.bell.drain();
         self.controller.drain(self.orders.is_draining());
+        self.datapath.keep_ports(!self.orders.is_draining());
+        self.chores = true;
         while let Some(order) = self.orders.take() {
             match order {
                 Order::Statistics(reply) => {
@@ -162,9 +178,9 @@ impl Drop for Control {
     }
 }
 
-fn watch(socket: &UdpSocket, orders: &Orders, failure: &Failure) -> io::Result<Epoll> {
+fn watch(counter: &Counter, orders: &Orders, failure: &Failure) -> io::Result<Epoll> {
     let epoll = Epoll::new()?;
-    epoll.add(socket, NG, Trigger::Level)?;
+    epoll.add(counter, NG, Trigger::Level)?;
     epoll.add(&orders.bell, ORDERS, Trigger::Level)?;
     epoll.add(failure.bell(), FAILURE, Trigger::Level)?;
     Ok(epoll)

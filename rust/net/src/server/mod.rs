@@ -17,6 +17,7 @@
 
 mod config;
 mod control;
+mod counter;
 mod orders;
 mod statistics;
 

@@ -76,6 +76,22 @@ impl SocketsDatapath {
     pub fn sample(&mut self, now: Time) {
         self.crew.sample(now);
     }
+
+    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
+    pub fn gather(&mut self) {
+        self.crew.gather();
+    }
+
+    /// Whether a worker may sleep over a change.
+    #[must_use]
+    pub fn is_unrung(&self) -> bool {
+        self.crew.is_unrung()
+    }
+
+    /// Has the workers carry out what they were told.
+    pub fn ring(&mut self) {
+        self.crew.ring();
+    }
 }
 
 impl Datapath for SocketsDatapath {

@@ -15,4 +15,4 @@ mod watch;
 mod worker;
 
 pub use datapath::SocketsDatapath;
-pub(super) use pair::SocketPair;
+pub(super) use pair::{SocketPair, pair_at};

@@ -11,6 +11,11 @@ use crate::sys::udp::{Options, UdpSocket};
 /// video: room for 80 or 28. A flow that is further behind than that is better off without its oldest packets.
 const RECEIVE_BUFFER: usize = 32 * 1024;
 
+/// The pair of ports of which this is the even one.
+pub(in crate::relay) fn pair_at(address: IpAddr, rtp: u16) -> PortPair {
+    PortPair { rtp: SocketAddr::new(address, rtp), rtcp: SocketAddr::new(address, rtp | 1) }
+}
+
 /// A bound RTP socket and its RTCP socket, one port above.
 #[derive(Debug)]
 pub(in crate::relay) struct SocketPair {
@@ -26,7 +31,7 @@ impl SocketPair {
     /// The kernel's, see [`UdpSocket::bind`].
     pub(in crate::relay) fn bind(address: IpAddr, rtp: u16) -> io::Result<Self> {
         let options = Options { receive_buffer: Some(RECEIVE_BUFFER), ..Options::default() };
-        let ports = PortPair { rtp: SocketAddr::new(address, rtp), rtcp: SocketAddr::new(address, rtp | 1) };
+        let ports = pair_at(address, rtp);
         Ok(Self {
             rtp: UdpSocket::bind(ports.rtp, &options)?,
             rtcp: UdpSocket::bind(ports.rtcp, &options)?,

@@ -20,7 +20,7 @@ use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
-use crate::relay::sockets::SocketPair;
+use crate::relay::sockets::{SocketPair, pair_at};
 use crate::relay::tally::{Tally, TallySnapshot};
 use crate::sys::monotonic;
 
@@ -52,7 +52,14 @@ pub struct SteeredDatapath {
     switch: Switch,
     inlets: Inlets,
     crew: Crew<Command>,
+    /// Pairs that have not been looked at since the start, see [`SteeredDatapath::look_ahead`].
+    unseen: Vec<PortPair>,
+    /// Ports stay ours when they are closed.
+    keeps: bool,
 }
+
+/// How many pairs one look ahead takes: half a millisecond of work.
+const LOOK_AHEAD: usize = 32;
 
 impl SteeredDatapath {
     /// Puts the program into the kernel, sees a packet through on every address, and starts the worker threads. What goes
@@ -79,7 +86,8 @@ impl SteeredDatapath {
             let worker = worker.map_err(Unsteerable::Resources)?;
             crew.employ(mailbox, tally, move || worker.run()).map_err(Unsteerable::Resources)?;
         }
-        Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew })
+        let unseen = if switch.unguarded().is_none() { book.free_pairs() } else { Vec::new() };
+        Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew, unseen, keeps: true })
     }
 
     /// Why other programs could bind a port that is steered, if they could.
@@ -103,10 +111,63 @@ impl SteeredDatapath {
         }
     }
 
+    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
+    pub fn gather(&mut self) {
+        self.crew.gather();
+    }
+
+    /// Whether a worker may sleep over a change.
+    #[must_use]
+    pub fn is_unrung(&self) -> bool {
+        self.crew.is_unrung()
+    }
+
+    /// Has the workers carry out what they were told.
+    pub fn ring(&mut self) {
+        self.crew.ring();
+    }
+
+    /// Finds out for some more ports whether another program has them, and keeps those that are free: opening one then takes no
+    /// system call. For idle moments; false when there is nothing left to do.
+    pub fn look_ahead(&mut self) -> bool {
+        let seen = self.unseen.split_off(self.unseen.len().saturating_sub(LOOK_AHEAD));
+        for ports in seen {
+            let both = [ports.rtp, ports.rtcp];
+            if !both.iter().all(|&port| self.switch.is_anybodys(port)) {
+                continue;
+            }
+            if let Ok(bound) = SocketPair::bind(ports.rtp.ip(), ports.rtp.port()) {
+                for port in both {
+                    self.switch.keep(port);
+                }
+                drop(bound);
+            }
+        }
+        !self.unseen.is_empty()
+    }
+
+    /// Whether ports stay ours when they are closed, so that nobody else can bind them. A server that drains lets go of them:
+    /// the one that takes its place may want them.
+    pub fn keep_ports(&mut self, keeps: bool) {
+        if std::mem::replace(&mut self.keeps, keeps) == keeps {
+            return;
+        }
+        if keeps && self.switch.unguarded().is_none() {
+            self.unseen = self.book.free_pairs();
+            return;
+        }
+        self.unseen = Vec::new();
+        for port in self.book.free_pairs().into_iter().flat_map(|ports| [ports.rtp, ports.rtcp]) {
+            if self.switch.is_kept(port) {
+                self.switch.release(port);
+            }
+        }
+    }
+
     fn steer(&mut self, ports: [SocketAddr; 2], worker: usize) {
         let number = self.inlets.number(worker, ports[0].ip());
         for port in ports {
-            self.switch.steer(port, Some(number));
+            self.switch.steer(port, number);
         }
         self.pairs.insert(ports[0], worker);
     }
@@ -114,9 +175,15 @@ impl SteeredDatapath {
 
 impl Datapath for SteeredDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        // A port that another program has bound, or another server steers, cannot be bound, and is passed over.
-        let bound = self.book.open(interface, monotonic(), |rtp| SocketPair::bind(interface.local, rtp))?;
-        let ports = bound.ports();
+        let Self { book, switch, .. } = self;
+        let (ports, bound) = book.open(interface, monotonic(), |rtp| {
+            let ports = pair_at(interface.local, rtp);
+            if switch.is_kept(ports.rtp) && switch.is_kept(ports.rtcp) {
+                return Ok((ports, None));
+            }
+            // A port that another program has bound, or another server keeps, cannot be bound, and is passed over.
+            SocketPair::bind(interface.local, rtp).map(|bound| (ports, Some(bound)))
+        })?;
         self.steer([ports.rtp, ports.rtcp], self.crew.least_laden());
         // Only now: in between, somebody else could have bound them.
         drop(bound);
@@ -133,8 +200,13 @@ impl Datapath for SteeredDatapath {
 
     fn close(&mut self, ports: PortPair) {
         if self.pairs.remove(&ports.rtp).is_some() {
-            self.switch.steer(ports.rtp, None);
-            self.switch.steer(ports.rtcp, None);
+            for port in [ports.rtp, ports.rtcp] {
+                if self.keeps {
+                    self.switch.keep(port);
+                } else {
+                    self.switch.release(port);
+                }
+            }
             self.book.close(ports.rtp.ip(), ports.rtp.port(), monotonic());
         }
     }

@@ -11,7 +11,8 @@
 //! each time. Opening a port is a store into memory that the program reads.
 //!
 //! A steered port looks free to the kernel. A second program is asked at every `bind(2)` on this host, and refuses the ports that
-//! are open as if they were bound.
+//! are open as if they were bound; and those that are closed, once they were found free, so that none need be bound to find
+//! that out again.
 //!
 //! It takes `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`, and Linux 5.9. Nothing is pinned: with the process the program is gone,
 //! however the process ends, so that there is nothing left over to be taken over.

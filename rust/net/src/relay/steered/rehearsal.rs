@@ -36,9 +36,9 @@ pub(super) fn rehearse(
     let Ok(ports) = book.open(&Interface::plain(address), monotonic(), free) else {
         return Err(Unsteerable::Undelivered { address, what: "no port is free" });
     };
-    switch.steer(ports.rtp, Some(number));
+    switch.steer(ports.rtp, number);
     let came = there_and_back(ports.rtp, inlet);
-    switch.steer(ports.rtp, None);
+    switch.release(ports.rtp);
     book.close(address, ports.rtp.port(), monotonic());
     came
 }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::{fmt, io};
 
 use super::guard::{Family, guard};
@@ -13,6 +14,10 @@ use super::lookup::{PORTS, lookup};
 use crate::sys::SharedBytes;
 use crate::sys::bpf::{Link, Occasion, Program, SharedMap, SocketMap};
 use crate::sys::udp::UdpSocket;
+
+/// The entry of a closed port that is kept for us: no socket has this number, so that nobody gets what is sent to it, and
+/// whoever wants to bind it is refused.
+const KEPT: u8 = u8::MAX;
 
 /// Gives what is sent to an open port to the socket of a worker. Dropping it ends that, as does the end of the process.
 #[derive(Debug)]
@@ -62,13 +67,43 @@ impl Switch {
         Ok(Self { addresses: addresses.to_vec(), ports, _lookup: lookup, guard })
     }
 
-    /// From now on what is sent to `port` is for the socket of this number, or for whoever the kernel finds.
-    pub(super) fn steer(&self, port: SocketAddr, socket: Option<usize>) {
-        let Some(address) = self.addresses.iter().position(|&address| address == port.ip()) else { return };
-        let place = address * PORTS as usize + usize::from(port.port());
-        // An entry is a byte: beyond the 255th socket nothing is steered.
-        let entry = socket.and_then(|number| u8::try_from(number + 1).ok()).unwrap_or(0);
-        self.ports.as_slice()[place].store(entry, Release);
+    /// From now on what is sent to `port` is for the socket of this number.
+    pub(super) fn steer(&self, port: SocketAddr, socket: usize) {
+        // An entry is a byte: beyond the 254th socket nothing is steered.
+        let entry = u8::try_from(socket + 1).ok().filter(|entry| *entry != KEPT).unwrap_or(0);
+        self.set(port, entry);
+    }
+
+    /// From now on nobody gets what is sent to `port`, which is closed and has been found free. Nobody else can bind it either,
+    /// if the kernel refuses ports at all.
+    pub(super) fn keep(&self, port: SocketAddr) {
+        self.set(port, if self.guard.is_ok() { KEPT } else { 0 });
+    }
+
+    /// From now on `port` is for whoever binds it.
+    pub(super) fn release(&self, port: SocketAddr) {
+        self.set(port, 0);
+    }
+
+    /// Whether `port` is closed, and nobody else can have it.
+    pub(super) fn is_kept(&self, port: SocketAddr) -> bool {
+        self.entry(port).is_some_and(|entry| entry.load(Acquire) == KEPT)
+    }
+
+    /// Whether `port` is neither open nor kept.
+    pub(super) fn is_anybodys(&self, port: SocketAddr) -> bool {
+        self.entry(port).is_some_and(|entry| entry.load(Acquire) == 0)
+    }
+
+    fn set(&self, port: SocketAddr, value: u8) {
+        if let Some(entry) = self.entry(port) {
+            entry.store(value, Release);
+        }
+    }
+
+    fn entry(&self, port: SocketAddr) -> Option<&AtomicU8> {
+        let address = self.addresses.iter().position(|&address| address == port.ip())?;
+        self.ports.as_slice().get(address * PORTS as usize + usize::from(port.port()))
     }
 
     /// Why other programs can bind a port that is open, if they can.
