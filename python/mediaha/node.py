@@ -19,12 +19,13 @@ import structlog
 import trio
 
 from mediaha.model.errors import MediahaError
+from mediaha.model.listener import UDP
 from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.model.trunk import TargetView, Trunk
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
-from mediaha.ops.ports import PortsUnavailable, Wanted, bind_trouble, check_ports
+from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
 from mediaha.ops.process import Running, State
 from mediaha.ops.relay import run_relay
 from mediaha.ops.shutdown import Shutdown, heed_signals
@@ -70,6 +71,11 @@ class CurrentRoutes:
     def trunks(self) -> Sequence[Trunk]:
         """The trunks by which calls leave."""
         return self.site.trunks
+
+    @property
+    def domains(self) -> Sequence[Domain]:
+        """All domains."""
+        return self.site.domains
 
     def domain(self, name: str) -> Domain | None:
         """Which domain a callee belongs to."""
@@ -160,20 +166,27 @@ class Node:
 
         pool = await pools.enter_async_context(open_pool(self.site.media, self.site.timings))
         self._pools.append(pool)
-        serve = partial(serve_nets, limits=Limits.of(self.site.timings))
+        site = self.site
+        limits = Limits.of(site.timings, site.sip)
+        serve = partial(serve_nets, limits=limits, sip=site.sip, name_servers=site.name_servers)
         try:
             running: Nets = await nursery.start(serve, spec, self._routes, pool)
         except OSError as error:
             # Somebody has taken the port since it was checked: starting the media servers takes a moment.
-            (wanted,) = self._nets_ports([spec])
-            raise PortsUnavailable(bind_trouble(wanted, error)) from error
+            check_ports(self._nets_ports([spec]))
+            raise PortsUnavailable(f"NeTS {spec.name} cannot listen: {error.strerror or error}") from error
         return Session(spec, running, pool)
 
     def _media_command(self, spec: MediaServerSpec) -> list[str]:
         return media_command(spec, drain_s=self._options.drain_s, log_level=self._options.log_level)
 
     def _nets_ports(self, nets: Iterable[NetsSpec]) -> list[Wanted]:
-        return [Wanted(f"NeTS {spec.name}", spec.listen, self._options.change_listen_by) for spec in nets]
+        change_by = self._options.change_listen_by
+        return [
+            Wanted(f"NeTS {spec.name}", one.address, change_by, stream=one.transport != UDP)
+            for spec in nets
+            for one in spec.listeners
+        ]
 
     def _media_ports(self, media: Iterable[MediaServerSpec]) -> list[Wanted]:
         return [Wanted(f"media server {spec.name}", spec.ng, self._options.change_ng_by) for spec in media]
@@ -219,6 +232,8 @@ class Node:
 
     async def _reload(self) -> None:
         assert self._options.reload is not None
+        for session in self._sessions:
+            session.running.renew_certificates()
         try:
             step = change(self.site, self._options.reload(), self.name, self._supervisor.specs(), self._leaving)
             check_ports(self._media_ports(step.start))

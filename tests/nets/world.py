@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener
 from mediaha.model.media import (
     Anchored,
     Attempt,
@@ -192,7 +193,7 @@ class PhoneCall:
 
     def bye(self):
         self.dialog, request = self.dialog.request("BYE")
-        self.phone.endpoint.send(request, self.dialog.next_hop(), lambda outcome: self.over.set())
+        self.phone.endpoint.send(request, self.dialog.next_target(), lambda outcome: self.over.set())
 
     async def ask(self, method, body=b"", **headers):
         """A request in the dialog; its final response, acknowledged if need be."""
@@ -204,7 +205,7 @@ class PhoneCall:
             method, headers=fields, body=body, content_type="application/sdp" if body else ""
         )
         answers, outcomes = trio.open_memory_channel(100)
-        key = self.phone.endpoint.send(request, self.dialog.next_hop(), answers.send_nowait)
+        key = self.phone.endpoint.send(request, self.dialog.next_target(), answers.send_nowait)
         async for outcome in outcomes:
             if not isinstance(outcome, Response) or outcome.status >= 200:
                 break
@@ -212,7 +213,7 @@ class PhoneCall:
             self.told(outcome.body)
             answer = b"" if body else self.phone.sdp
             ack = self.dialog.ack(request.cseq.number, body=answer, content_type="application/sdp" if answer else "")
-            self.phone.endpoint.send_ack(ack, self.dialog.next_hop(), key)
+            self.phone.endpoint.send_ack(ack, self.dialog.next_target(), key)
         return outcome
 
     async def until_port(self, wanted):
@@ -347,7 +348,7 @@ class Phone:
                 call.told(outcome.body)
                 answer = b"" if body else self.sdp
                 ack = call.dialog.ack(1, body=answer, content_type="application/sdp" if answer else "")
-                self.endpoint.send_ack(ack, call.dialog.next_hop(), call.key)
+                self.endpoint.send_ack(ack, call.dialog.next_target(), call.key)
                 call.answered.set()
             else:
                 call.final = outcome
@@ -360,11 +361,13 @@ class Phone:
 class World:
     def __init__(self, nets, pool, caller, callee, second):
         self.nets, self.pool = nets, pool
+        self.front = nets.address
+        """Where the caller sends its INVITEs."""
         self.caller, self.callee, self.second = caller, callee, second
 
     async def connect(self, **options):
         """A call that is up: the caller's side and the callee's."""
-        mine = self.caller.call(self.nets.address, **options)
+        mine = self.caller.call(self.front, **options)
         theirs = await self.callee.rings.receive()
         await mine.answered.wait()
         await theirs.acked.wait()
@@ -434,7 +437,9 @@ class BadNetwork:
 
 
 @asynccontextmanager
-async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1, checkpoint=None, pool=None):
+async def open_world(
+    *, limits=None, timers=None, servers=("a", "b"), targets=1, checkpoint=None, pool=None, listeners=()
+):
     pool = pool or FakePool(*servers)
     async with (
         open_endpoint(Address(LOOPBACK, 0), timers=timers) as one,
@@ -456,14 +461,19 @@ async def open_world(*, limits=None, timers=None, servers=("a", "b"), targets=1,
             def trunks(self):
                 return self.to.trunks if self.to else ()
 
+            @property
+            def domains(self):
+                return getattr(self.to, "domains", ()) if self.to else own
+
             def domain(self, name):
                 if self.to:
                     return self.to.domain(name)
                 return domain if name == "desk.test" else None
 
+        own = (domain,)
         routes = Routes()
 
-        spec = NetsSpec("nets-1", "here", Address(LOOPBACK, 0))
+        spec = NetsSpec("nets-1", "here", listeners or (Listener(Address(LOOPBACK, 0)),))
 
         async def run(task_status=trio.TASK_STATUS_IGNORED):
             await serve_nets(

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener, Tls
 from mediaha.sip.auth.client import Account, Answerer
 from mediaha.sip.auth.digest import HashedSecret
 from mediaha.sip.auth.nonces import Nonces
@@ -17,8 +18,6 @@ from mediaha.sip.auth.server import Known, Realm, Unknown
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.transaction.events import Incoming
-from mediaha.sip.transport.listener import Listener
-from mediaha.sip.transport.tls import Tls
 from tests.peers.ports import free_udp_port
 
 from .certificates import Authority

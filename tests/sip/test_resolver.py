@@ -4,13 +4,13 @@ import pytest
 import trio
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.resolve.locate import NotLocated
 from mediaha.sip.resolve.records import A
 from mediaha.sip.resolve.resolver import Resolver
 from mediaha.sip.target import TCP
 from mediaha.sip.transaction.events import Unreachable, has_failed
-from mediaha.sip.transport.listener import Listener
 from mediaha.sip.uri import uri_untrusted
 
 from .nameserver import NameServer

@@ -9,12 +9,12 @@ import trio
 import trio.testing
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.target import TCP, UDP, Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming
-from mediaha.sip.transport.listener import Listener
 from mediaha.sip.transport.patience import StreamLimits
 from tests.peers.ports import free_udp_port
 

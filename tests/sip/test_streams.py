@@ -9,13 +9,13 @@ import trio
 import trio.testing
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener, Tls
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming, Unreachable
-from mediaha.sip.transport.listener import Listener
 from mediaha.sip.transport.patience import STREAM_LIMITS
-from mediaha.sip.transport.tls import CertificateError, Identity, Tls
+from mediaha.sip.transport.tls import CertificateError, Identity
 
 from .certificates import Authority, needs_openssl
 from .parties import LOOPBACK, Ear, request, serve

@@ -17,6 +17,8 @@ SECTIONS = {
     "[[domains]]": schema.DomainTable,
     "[[users]]": schema.UserTable,
     "[timings]": schema.TimingsTable,
+    "[sip]": schema.SipTable,
+    "[dns]": schema.DnsTable,
 }
 
 

@@ -70,7 +70,8 @@ def test_all_mistakes_are_reported_at_once_each_with_its_line():
     )
     assert mistakes(text) == [
         "site.toml:4: unknown key 'adress' in hosts; did you mean 'address'?",
-        "site.toml:15: unknown key 'x' in nets; known here: advertised, host, listen, name",
+        "site.toml:15: unknown key 'x' in nets; known here: advertised, host, listen, name, tls_authorities, "
+        "tls_certificate, tls_client_authorities, tls_key, tls_verify",
         "site.toml:20: domain '*' lists 'media-3', which is not defined; did you mean 'media-2'?",
     ]
 
@@ -100,8 +101,8 @@ def changed(old, new):
         (changed('["127.0.0.1:5070"]', "[]"), "20: the list 'targets' of domain '*' is empty"),
         (changed('targets = ["127.0.0.1:5070"]', ""), "17: domains '*' has no 'targets'; say where its calls go"),
         (changed("127.0.0.1:5070", "127.0.0.1:5060"), "20: the target 127.0.0.1:5060 of domain '*' is nets 'nets-1'"),
-        (changed("127.0.0.1:5070", "phone.test:5070"), "20: 'phone.test' is not an IP address"),
-        (changed("127.0.0.1:5070", "127.0.0.1:port"), "20: '127.0.0.1:port' is not an address; write HOST:PORT"),
+        (changed("127.0.0.1:5070", "10.0.0.300:5070"), "20: '10.0.0.300:5070' is no target: '10.0.0.300' is"),
+        (changed("127.0.0.1:5070", "127.0.0.1:port"), "20: '127.0.0.1:port' is no target: port is not a number"),
         (changed("127.0.0.1:5070", "127.0.0.1:0"), "20: '127.0.0.1:0' has port 0"),
         (changed('"media-2"]', '"media-1"]'), "19: domain '*' lists 'media-1' twice"),
         (changed('"31000-31999"', "31000"), "13: 'ports': expected text, found 31000"),

@@ -36,7 +36,7 @@ def print_first_screen(node: Node, control: Path, control_given: bool, drain_s: 
 def _parts(node: Node, control: Path) -> Table:
     table = Table.grid(padding=(0, 2))
     for session in node.nets():
-        table.add_row("  NeTS", session.spec.name, f"takes calls on {session.spec.listen}/udp")
+        table.add_row("  NeTS", session.spec.name, f"takes calls on {', '.join(map(str, session.spec.listeners))}")
     for spec in node.media():
         table.add_row("  media server", spec.name, f"ng {spec.ng}/udp, {_whereabouts(node, spec)}")
     for domain in node.site.domains if node.nets() else ():
@@ -63,7 +63,7 @@ def _next_steps(node: Node, control: Path | None) -> str:
     sessions, domains = node.nets(), node.site.domains
     if sessions and domains and domains[-1].targets:
         listen, target = sessions[0].spec.listen, domains[-1].targets[0]
-        if _is_loopback(listen) and _is_loopback(target):
+        if isinstance(target, Address) and _is_loopback(listen) and _is_loopback(target):
             lines += [
                 f"  sipp -sn uas -rtp_echo -i {target.host} -p {target.port}          [dim]# somebody who answers[/]",
                 f"  sipp -sn uac -i {listen.host} -m 1 -d 20000 {listen}    [dim]# a call of 20 s[/]",

@@ -38,7 +38,7 @@ def print_status(answer: object) -> None:
     console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
     for nets in status.nets:
         taking = "" if nets.taking_calls else ", takes no calls"
-        console.print(f"NeTS {nets.name} on {nets.listen}: {_counted(nets.calls, 'call')}{taking}")
+        console.print(f"NeTS {nets.name} on {', '.join(nets.listen)}: {_counted(nets.calls, 'call')}{taking}")
     if status.log_lines_dropped:
         console.print(f"{_counted(status.log_lines_dropped, 'log line')} could not be written", style="yellow")
     console.print(_servers(status.servers))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener
+from mediaha.model.sip import SipSettings
 from mediaha.model.trunk import Trunk
 from mediaha.model.user import User
 
@@ -61,13 +63,17 @@ class MediaServerSpec:
 
 @dataclass(frozen=True, slots=True)
 class NetsSpec:
-    """A NeTS instance and where it listens for SIP over UDP."""
+    """A NeTS instance and where it listens for SIP."""
 
     name: str
     host: str
-    listen: Address
-    advertised: str | None = None
-    """The host written into Via and Contact; the listening address when None."""
+    listeners: tuple[Listener, ...]
+    """At least one; of each transport the preferred one first."""
+
+    @property
+    def listen(self) -> Address:
+        """Where its first listener listens."""
+        return self.listeners[0].address
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,8 @@ class Domain:
 
     name: str
     media: tuple[str, ...]
-    targets: tuple[Address, ...] = ()
-    """Where its calls go, tried in order (N4) ..."""
+    targets: tuple[Address | str, ...] = ()
+    """Where its calls go, tried in order (N4): addresses, over UDP, or SIP URIs, whose names are looked up ..."""
     trunks: tuple[str, ...] = ()
     """... or by which trunks, in order. Calls to users of the domain go to their phones."""
 
@@ -94,6 +100,9 @@ class Site:
     trunks: tuple[Trunk, ...] = ()
     users: tuple[User, ...] = ()
     timings: Timings = field(default_factory=Timings)
+    sip: SipSettings = field(default_factory=SipSettings)
+    name_servers: tuple[Address, ...] = ()
+    """Whom NeTS asks for names; none: those of the machine."""
 
     def domain(self, name: str) -> Domain | None:
         """The domain called ``name`` (case-insensitive); the one called ``*`` takes what no other does."""

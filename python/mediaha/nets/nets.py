@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
+from collections.abc import Sequence
 from itertools import count
 
 import structlog
@@ -12,6 +13,7 @@ import trio
 
 from mediaha.model.address import Address
 from mediaha.model.media import Moved, ServerChanged
+from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, NetsSpec
 from mediaha.model.trunk import TargetView, Trunk, WhenDown
 from mediaha.nets.admission import (
@@ -29,6 +31,7 @@ from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
 from mediaha.nets.headers import ABILITIES
+from mediaha.nets.opening import guard_of, stream_limits_of, timers_of, transaction_limits_of
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
 from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
@@ -39,10 +42,11 @@ from mediaha.nets.written import adopted
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request
-from mediaha.sip.target import Target
+from mediaha.sip.target import TLS, Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming, ServerEvent, Unacknowledged
 from mediaha.sip.transaction.events import Cancelled as CancelReceived
 from mediaha.sip.transaction.timers import Timers
+from mediaha.sip.transport.tls import CertificateError
 
 BYE_S_MAX = 4.0
 """How long the ends of calls are waited for when NeTS stops."""
@@ -51,7 +55,7 @@ _log = structlog.get_logger("nets")
 
 
 class Nets:
-    """Session control at one address; ``serve_nets`` makes it."""
+    """Session control at its listeners; ``serve_nets`` makes it."""
 
     def __init__(
         self, spec: NetsSpec, endpoint: Endpoint, routes: Routes, media: Media, carrier: Carrier, trunks: Trunks
@@ -71,8 +75,13 @@ class Nets:
 
     @property
     def address(self) -> Address:
-        """Where it listens, with the real port."""
+        """Where its first listener listens, with the real port."""
         return self._endpoint.address
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """All of them, as ``192.0.2.1:5060/udp``, with the real ports."""
+        return self._endpoint.listening
 
     def calls(self) -> tuple[Call, ...]:
         """The calls as they are now, those that are being set up or ended included."""
@@ -90,7 +99,7 @@ class Nets:
         clients, servers = self._endpoint.open_transactions
         return {
             "name": self.spec.name,
-            "listen": str(self.address),
+            "listen": list(self.listeners),
             "draining": self.draining,
             "taking_calls": self._cannot_take(None) is None,
             "calls": dict(Counter(phase_name(call.phase) for call in self.calls())),
@@ -118,6 +127,17 @@ class Nets:
             self._carrier.happens(held, Stop("Server is shutting down"))
         with trio.move_on_after(BYE_S_MAX):
             await self._empty()
+
+    def renew_certificates(self) -> None:
+        """Read the files of the TLS listeners again, for connections to come. What cannot be used is logged."""
+        if not any(place.transport == TLS for place in self._endpoint.places):
+            return
+        try:
+            self._endpoint.reload_certificates()
+        except CertificateError as error:
+            _log.error("certificates cannot be used; those before stay in use", name=self.spec.name, why=str(error))
+        else:
+            _log.info("certificates were read again", name=self.spec.name)
 
     def _target_down(self, trunk: Trunk, target: Target) -> None:
         if trunk.when_down is not WhenDown.END:
@@ -330,6 +350,8 @@ async def serve_nets(
     media: Media,
     *,
     limits: Limits | None = None,
+    sip: SipSettings | None = None,
+    name_servers: Sequence[Address] = (),
     timers: Timers | None = None,
     checkpoint: Checkpoint | None = None,
     task_status: trio.TaskStatus[Nets] = trio.TASK_STATUS_IGNORED,
@@ -337,18 +359,25 @@ async def serve_nets(
     """Run a NeTS until cancelled; ``started()`` gives it once it listens.
 
     ``routes`` says which domain a callee belongs to, ``media`` is the failover pool, ``checkpoint`` where calls are
-    written down (nowhere by default). Raises OSError when the address cannot be listened at. Being cancelled ends no
-    call: ``drain`` first.
+    written down (nowhere by default). ``timers`` overrule those of ``sip``; ``name_servers`` are asked for names,
+    none: those of the machine. Raises OSError when an address cannot be listened at, CertificateError. Being cancelled
+    ends no call: ``drain`` first.
     """
-    limits = limits or Limits()
+    limits, sip = limits or Limits(), sip or SipSettings()
     async with (
-        open_endpoint(spec.listen, advertised=spec.advertised, timers=timers) as endpoint,
+        open_endpoint(
+            spec.listeners,
+            timers=timers or timers_of(sip),
+            limits=transaction_limits_of(sip),
+            stream_limits=stream_limits_of(sip),
+            guard=guard_of(sip),
+        ) as endpoint,
         trio.open_nursery() as nursery,
     ):
         here = endpoint.places[0].sent_by
         contacts = contacts_of(endpoint.places)
         rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
-        trunks = Trunks(endpoint, routes, rules)
+        trunks = Trunks(endpoint, routes, rules, name_servers)
         carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks.heard)
         nets = Nets(spec, endpoint, routes, media, carrier, trunks)
         nursery.start_soon(trunks.run)
@@ -356,6 +385,6 @@ async def serve_nets(
         nursery.start_soon(carrier.keep_time)
         nursery.start_soon(nets.listen)
         nursery.start_soon(nets.heed)
-        _log.info("listening", name=spec.name, address=str(endpoint.address))
+        _log.info("listening", name=spec.name, listeners=list(nets.listeners))
         task_status.started(nets)
         await trio.sleep_forever()

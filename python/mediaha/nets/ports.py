@@ -68,6 +68,11 @@ class Routes(Protocol):
         """All trunks; another object when any has changed."""
         ...
 
+    @property
+    def domains(self) -> Sequence[Domain]:
+        """All domains; another object when any has changed."""
+        ...
+
     def domain(self, name: str) -> Domain | None:
         """The domain of this host name, with its media servers and targets in order; None: unknown."""
         ...

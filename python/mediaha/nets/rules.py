@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mediaha.model.sip import SipSettings
 from mediaha.model.site import Timings
 from mediaha.sip.target import UDP, Place, Target
 
@@ -50,9 +51,16 @@ class Limits:
     """Calls that have ended and can still be explained; the oldest is forgotten first."""
 
     @classmethod
-    def of(cls, timings: Timings) -> Limits:
-        """The limits that a site's timings set; the rest as they are here."""
-        return cls(ring_s_max=timings.ring_s_max, session_s=timings.session_s, session_s_min=timings.session_s_min)
+    def of(cls, timings: Timings, sip: SipSettings | None = None) -> Limits:
+        """The limits that a site sets; the rest as they are here."""
+        sip = sip or SipSettings()
+        return cls(
+            calls_max=sip.calls_max,
+            ring_s_max=timings.ring_s_max,
+            request_s_max=64 * sip.t1_ms / 1000,
+            session_s=timings.session_s,
+            session_s_min=timings.session_s_min,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Find out before anything is started whether its UDP port can be had, and say in a sentence why not."""
+"""Find out before anything is started whether its port can be had, and say in a sentence why not."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ class Wanted:
     address: Address
     change_by: str
     """How to choose another: an option, or a key of the site file."""
+    stream: bool = False
+    """It is a TCP port."""
+
+    @property
+    def protocol(self) -> str:
+        return "tcp" if self.stream else "udp"
 
 
 def check_ports(wanted: Iterable[Wanted]) -> None:
@@ -39,9 +45,15 @@ def check_ports(wanted: Iterable[Wanted]) -> None:
 def _trouble(want: Wanted) -> str | None:
     host, port = want.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with socket.socket(family, socket.SOCK_STREAM if want.stream else socket.SOCK_DGRAM) as probe:
         try:
+            if want.stream:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((host, port))
+            if want.stream:
+                probe.listen(1)  # with SO_REUSEADDR, only this tells that somebody else listens there
         except OSError as error:
             return bind_trouble(want, error)
     return None
@@ -49,10 +61,10 @@ def _trouble(want: Wanted) -> str | None:
 
 def bind_trouble(want: Wanted, error: OSError) -> str:
     """The sentence for a bind that failed: what is in the way, and what to do."""
-    place = f"{want.address}/udp"
+    place = f"{want.address}/{want.protocol}"
     match error.errno:
         case errno.EADDRINUSE:
-            holder = _holder(want.address.port)
+            holder = _holder(want)
             by = f"process {holder[0]} ({holder[1]})" if holder else "another process"
             return (
                 f"{want.what} needs {place}, but {by} has it; end that, or choose another port with {want.change_by}"
@@ -79,10 +91,10 @@ def ports_of_others(pid: int | None) -> set[int]:
     return {port for table in tables for port, link in _bound(table) if link not in own}
 
 
-def _holder(port: int) -> tuple[int, str] | None:
-    """The process that has a UDP port, as far as this user may see: its id and its name."""
-    tables = (Path("/proc/net") / name for name in ("udp", "udp6"))
-    inodes = {link for table in tables for bound, link in _bound(table) if bound == port}
+def _holder(want: Wanted) -> tuple[int, str] | None:
+    """The process that has a port, as far as this user may see: its id and its name."""
+    tables = (Path("/proc/net") / f"{want.protocol}{six}" for six in ("", "6"))
+    inodes = {link for table in tables for bound, link in _bound(table) if bound == want.address.port}
     if not inodes:
         return None
     for process in Path("/proc").iterdir():
@@ -101,8 +113,13 @@ def _bound(table: Path) -> list[tuple[int, str]]:
     with suppress(OSError):
         for line in table.read_text().splitlines()[1:]:
             fields = line.split()
+            if table.name.startswith("tcp") and fields[3] != _LISTENING:
+                continue
             found.append((int(fields[1].rpartition(":")[2], 16), f"socket:[{fields[9]}]"))
     return found
+
+
+_LISTENING = "0A"
 
 
 def _readlink(link: Path) -> str:

@@ -63,7 +63,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     """A NeTS instance of this host."""
 
     name: str
-    listen: str
+    listen: list[str]
+    """Each as ``192.0.2.11:5060/udp``."""
     calls: int
     taking_calls: bool
     targets: list[TargetStatus] = []
@@ -161,7 +162,7 @@ def nets_status(
     """One NeTS instance."""
     return NetsStatus(
         name=spec.name,
-        listen=f"{spec.listen}/udp",
+        listen=[str(one) for one in spec.listeners],
         calls=calls,
         taking_calls=taking_calls,
         targets=[_target_status(view, now) for view in targets],

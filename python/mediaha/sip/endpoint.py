@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener
 from mediaha.sip.message import Request, Response
 from mediaha.sip.rate import RateLimit
 from mediaha.sip.target import Place, Target
@@ -21,7 +22,7 @@ from mediaha.sip.transaction.layer import Layer
 from mediaha.sip.transaction.outbox import Counters
 from mediaha.sip.transaction.servers import Limits
 from mediaha.sip.transaction.timers import Timers
-from mediaha.sip.transport.listener import Listener, open_transport
+from mediaha.sip.transport.listener import open_transport
 from mediaha.sip.transport.patience import STREAM_LIMITS, StreamLimits
 from mediaha.sip.transport.seam import Heard, Transport
 from mediaha.sip.transport.streams import StreamTransport
@@ -46,6 +47,10 @@ class Endpoint:
         """Where its first listener listens, with the real port."""
         self.places: tuple[Place, ...] = tuple(transport.place for transport in transports)
         """All listeners as peers see them."""
+        self.listening: tuple[str, ...] = tuple(
+            f"{transport.address}/{transport.place.transport.lower()}" for transport in transports
+        )
+        """The same as they are here: ``0.0.0.0:5060/udp``."""
         self.requests: trio.MemoryReceiveChannel[ServerEvent]
         """New requests, ACKs of 2xx, CANCELs, missing ACKs. When REQUESTS_MAX wait, new requests get 503.
 

@@ -33,12 +33,12 @@ class RateLimits:
 class RateLimit:
     """Decides whether a message is taken. ``now`` is seconds of a clock that never goes back."""
 
-    __slots__ = ("_limits", "_paid_at", "_shared_paid_at", "_swept_at", "_trusted", "turned_away")
+    __slots__ = ("_always", "_limits", "_paid_at", "_shared_paid_at", "_swept_at", "_trusted", "turned_away")
 
     def __init__(self, limits: RateLimits | None = None, trusted: Iterable[str] = ()) -> None:
-        """``trusted`` are addresses that may send whatever they like: trunks."""
+        """``trusted`` are addresses that may send whatever they like, for good."""
         self._limits = limits or RateLimits()
-        self._trusted = frozenset(trusted)
+        self._always = self._trusted = frozenset(trusted)
         self._paid_at: dict[str, float] = {}
         self._shared_paid_at = 0.0
         self._swept_at = 0.0
@@ -49,8 +49,8 @@ class RateLimit:
         return len(self._paid_at)
 
     def trust(self, hosts: Iterable[str]) -> None:
-        """Replace those who are trusted."""
-        self._trusted = frozenset(hosts)
+        """Replace those who are trusted for now: trunks."""
+        self._trusted = self._always.union(hosts)
 
     def admits(self, host: str, now: float) -> bool:
         """Whether a message from there is taken; it is counted as used if so."""

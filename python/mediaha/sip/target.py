@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaha.model.address import Address
+from mediaha.model.listener import TCP, TLS, TRANSPORTS, UDP
 
-UDP, TCP, TLS = "UDP", "TCP", "TLS"
-"""Transports as Via writes them."""
-TRANSPORTS = (UDP, TCP, TLS)
+__all__ = ["STREAMS", "TCP", "TLS", "TRANSPORTS", "UDP", "Place", "Target", "target_of"]
+
 STREAMS = frozenset({TCP, TLS})
 
 

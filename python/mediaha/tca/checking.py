@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import ipaddress
 
+import msgspec
+
 from mediaha.model.address import Address, AddressError
+from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, Host, MediaServerSpec, NetsSpec, Site, Timings
 from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, parse_ports
 from mediaha.tca.collisions import report_collisions
 from mediaha.tca.lines import KeyPath
+from mediaha.tca.listeners import checked_listeners
 from mediaha.tca.mistakes import did_you_mean
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import DomainTable, MediaTable, NetsTable
-from mediaha.tca.trunks import checked_trunks, report_circles
+from mediaha.tca.trunks import checked_target, checked_trunks, report_circles, report_unreachable
 from mediaha.tca.users import checked_users, user_domains
 
 NG_PORT = 2223
-SIP_PORT = 5060
 SESSION_S_MIN = 90
 
 
@@ -41,11 +44,14 @@ def checked_site(reading: Reading) -> Site:
         trunks=trunks,
         users=checked_users(reading),
         timings=_timings(reading),
+        sip=_sip(reading),
+        name_servers=_name_servers(reading),
     )
     if not (reading.document.get("nets") or reading.document.get("media")):
         reading.mistake((), "there is nothing to run", "define [[media]] and [[nets]]")
     report_collisions(reading, site)
     _report_loops(reading, site)
+    report_unreachable(reading, site)
     _report_unused(reading, site)
     return site
 
@@ -112,14 +118,10 @@ def _media(reading: Reading, path: KeyPath, table: MediaTable, hosts: dict[str, 
 
 def _nets(reading: Reading, path: KeyPath, table: NetsTable, hosts: dict[str, Host]) -> NetsSpec | None:
     before = len(reading.mistakes)
-    host = _host(reading, path, table.host, hosts)
-    listen = _address(reading, (*path, "listen"), table.listen, host, SIP_PORT)
-    if listen is not None and table.advertised is None and ipaddress.ip_address(listen.host).is_unspecified:
-        text = f"nets {table.name!r} listens on every address, so it must say which one others reach"
-        reading.mistake((*path, "listen"), text, 'write advertised = "IP or name"')
-    if len(reading.mistakes) > before or listen is None:
+    listeners = checked_listeners(reading, path, table, _host(reading, path, table.host, hosts))
+    if any(not mistake.warning for mistake in reading.mistakes[before:]) or not listeners:
         return None
-    return NetsSpec(table.name, table.host, listen, table.advertised)
+    return NetsSpec(table.name, table.host, listeners)
 
 
 def _domain(reading: Reading, path: KeyPath, table: DomainTable) -> Domain | None:
@@ -134,7 +136,7 @@ def _domain(reading: Reading, path: KeyPath, table: DomainTable) -> Domain | Non
                 (*path, "media", index), f"domain {table.name!r} lists {name!r}, which is not defined", hint
             )
     where = (*path, "targets")
-    targets = [_parsed(reading, (*where, index), text, SIP_PORT) for index, text in enumerate(table.targets or ())]
+    targets = [checked_target(reading, (*where, index), text) for index, text in enumerate(table.targets or ())]
     if len(table.media) == 1:
         text = f"domain {table.name!r} has a single media server: its calls end when that one dies"
         reading.mistake((*path, "media"), text, "list a second one", warning=True)
@@ -186,6 +188,22 @@ def _timings(reading: Reading) -> Timings:
     )
 
 
+def _sip(reading: Reading) -> SipSettings:
+    for index, written in enumerate(reading.sip.trusted):
+        if not is_ip(written):
+            reading.mistake(("sip", "trusted", index), f"{written!r} is not an IP address", "names are not looked up")
+    if reading.sip.t2_ms < reading.sip.t1_ms:
+        path = ("sip", "t2_ms" if ("sip", "t2_ms") in reading.lines else "t1_ms")
+        text = f"t2_ms = {reading.sip.t2_ms} is less than t1_ms = {reading.sip.t1_ms}"
+        reading.mistake(path, text, "it is the longest interval between repetitions, and T1 the first")
+    return SipSettings(**msgspec.structs.asdict(reading.sip))
+
+
+def _name_servers(reading: Reading) -> tuple[Address, ...]:
+    parsed = [_parsed(reading, ("dns", "servers", n), text, 53) for n, text in enumerate(reading.dns.servers)]
+    return tuple(address for address in parsed if address is not None)
+
+
 def _report_session(reading: Reading) -> None:
     """RFC 4028 section 5 allows no interval below 90 seconds; a test bench may have its reasons."""
     table = reading.timings
@@ -210,17 +228,7 @@ def _report_list(reading: Reading, path: KeyPath, domain: str, names: list[str])
 
 def _report_loops(reading: Reading, site: Site) -> None:
     """A target that is NeTS itself would send a call round until Max-Forwards ends it."""
-    listening = {nets.listen: nets.name for nets in site.nets}
-    for path, table in reading.domains:
-        for index, written in enumerate(table.targets or ()):
-            try:
-                name = listening.get(Address.parse(written, SIP_PORT))
-            except AddressError:
-                continue
-            if name is not None:
-                text = f"the target {written} of domain {table.name!r} is nets {name!r} itself"
-                reading.mistake((*path, "targets", index), text, "its calls would go in a circle")
-    report_circles(reading, listening)
+    report_circles(reading, {(one.transport, one.address): nets.name for nets in site.nets for one in nets.listeners})
 
 
 def _report_unused(reading: Reading, site: Site) -> None:

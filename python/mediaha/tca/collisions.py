@@ -1,4 +1,4 @@
-"""Two parts that want the same UDP port of one machine, found before the second one fails to start.
+"""Two parts that want the same port of one machine, found before the second one fails to start.
 
 Loopback and wildcard addresses belong to their host; any other address is unique in the site, so a port of it can
 be wanted twice across hosts too (a mistake in copying a table).
@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mediaha.model.listener import UDP
 from mediaha.model.site import MediaServerSpec, Site
 from mediaha.tca.addresses import local_address
 from mediaha.tca.lines import KeyPath
@@ -18,7 +19,7 @@ from mediaha.tca.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A range of UDP ports of one address that a part wants for itself; a single port is a range of one."""
+    """A range of ports of one address that a part wants for itself; a single port is a range of one."""
 
     what: str
     host: str
@@ -26,15 +27,17 @@ class Claim:
     first: int
     last: int
     path: KeyPath
+    transport: str = "UDP"
 
     def meets(self, other: Claim) -> bool:
         """Whether the two cannot both be had."""
-        ports_meet = self.first <= other.last and other.first <= self.last
+        ports_meet = self.transport == other.transport and self.first <= other.last and other.first <= self.last
         return ports_meet and _addresses_meet(self, other)
 
     def __str__(self) -> str:
         port = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-        return f"{self.what} wants {self.address} port{'s' if self.first != self.last else ''} {port}"
+        stream = "" if self.transport == "UDP" else f"{self.transport} "
+        return f"{self.what} wants {self.address} {stream}port{'s' if self.first != self.last else ''} {port}"
 
 
 def report_collisions(reading: Reading, site: Site) -> None:
@@ -60,7 +63,10 @@ def _claims(reading: Reading, site: Site) -> Iterator[Claim]:
                 yield Claim(f"{what} RTP", media.host, address, *media.ports, (*path, "ports"))
     for nets in site.nets:
         path = (*paths["nets", nets.name], "listen")
-        yield Claim(f"nets {nets.name!r} SIP", nets.host, nets.listen.host, nets.listen.port, nets.listen.port, path)
+        for one in nets.listeners:
+            transport = "UDP" if one.transport == UDP else "TCP"
+            host, port = one.address
+            yield Claim(f"nets {nets.name!r} SIP", nets.host, host, port, port, path, transport)
 
 
 def _locals(media: MediaServerSpec) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,10 +17,12 @@ import msgspec
 from mediaha.tca.lines import KeyPath, line_of, positions
 from mediaha.tca.mistakes import Mistake, closest, did_you_mean
 from mediaha.tca.schema import (
+    DnsTable,
     DomainTable,
     HostTable,
     MediaTable,
     NetsTable,
+    SipTable,
     SiteTable,
     TimingsTable,
     TrunkTable,
@@ -43,7 +46,9 @@ Table = TypeVar("Table", bound=msgspec.Struct)
 class Reading:
     """The tables of one site file, each with its path, and the mistakes found so far."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, folder: Path = Path()) -> None:
+        """``folder`` is where the file is: the paths in it begin there."""
+        self.folder = folder
         self.mistakes: list[Mistake] = []
         self.hosts: list[tuple[KeyPath, HostTable]] = []
         self.media: list[tuple[KeyPath, MediaTable]] = []
@@ -52,6 +57,8 @@ class Reading:
         self.domains: list[tuple[KeyPath, DomainTable]] = []
         self.users: list[tuple[KeyPath, UserTable]] = []
         self.timings = TimingsTable()
+        self.sip = SipTable()
+        self.dns = DnsTable()
         self.name = "site"
         self.unread: dict[str, set[str]] = {kind: set() for kind in _LISTS}
         """Names of tables left out for a mistake of their own, so that references to them are not mistakes too."""
@@ -84,6 +91,8 @@ class Reading:
         self.domains = self._tables("domains", DomainTable)
         self.users = self._tables("users", UserTable)
         self.timings = self._table(("timings",), self.document.get("timings", {}), TimingsTable) or self.timings
+        self.sip = self._table(("sip",), self.document.get("sip", {}), SipTable) or self.sip
+        self.dns = self._table(("dns",), self.document.get("dns", {}), DnsTable) or self.dns
         if "name" in self.document:
             self.name = str(self._value(("name",), self.document["name"], SiteTable, "name") or self.name)
 
@@ -187,7 +196,9 @@ def _plain(error: msgspec.ValidationError) -> tuple[str, KeyPath]:
 _WORDS = {
     "expected str matching regex '^[A-Za-z0-9][A-Za-z0-9_.-]*$'": "expected letters, digits, '-', '_' or '.'",
     "expected str matching regex '^[A-Za-z0-9+_.!~*()$&=/-]+$'": "expected the user part of a SIP URI",
+    "str | array | null": "text or a list",
     "str | null": "text",
+    "float | null": "a number",
     "array | null": "a list",
     "expected str": "expected text",
     "expected int": "expected a whole number",

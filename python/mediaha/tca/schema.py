@@ -49,8 +49,13 @@ class NetsTable(msgspec.Struct, kw_only=True, frozen=True):
 
     name: Name
     host: str
-    listen: str | None = None
+    listen: str | list[str] | None = None
     advertised: str | None = None
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_authorities: str | None = None
+    tls_client_authorities: str | None = None
+    tls_verify: bool = True
 
 
 class TrunkTable(msgspec.Struct, kw_only=True, frozen=True):
@@ -99,6 +104,39 @@ class TimingsTable(msgspec.Struct, kw_only=True, frozen=True):
     hang_s_max: Annotated[float, Meta(ge=1, le=3600)] = 10.0
 
 
+class SipTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[sip]``: timers of SIP, and what strangers may do. The fields are those of `SipSettings`."""
+
+    t1_ms: Annotated[int, Meta(ge=10, le=10_000)] = 500
+    t2_ms: Annotated[int, Meta(ge=10, le=60_000)] = 4000
+    t4_ms: Annotated[int, Meta(ge=10, le=60_000)] = 5000
+    timer_b_s: Annotated[float, Meta(ge=0.1, le=600)] | None = None
+    timer_d_s: Annotated[float, Meta(ge=0, le=600)] = 32.0
+    timer_f_s: Annotated[float, Meta(ge=0.1, le=600)] | None = None
+    datagram_bytes_max: Annotated[int, Meta(ge=576, le=65_507)] = 1300
+    calls_max: Count = 10_000
+    trusted: tuple[str, ...] = ()
+    messages_per_s: Annotated[float, Meta(ge=0, le=1_000_000)] = 50.0
+    messages_burst: Count = 200
+    strangers_per_s: Annotated[float, Meta(ge=1, le=1_000_000)] = 500.0
+    strangers_burst: Count = 1000
+    sources_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 20_000
+    connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    source_connections_max: Count = 1_000
+    source_silent_max: Count = 100
+    open_s_max: Annotated[float, Meta(ge=0.1, le=60)] = 4.0
+    first_message_s_max: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+    message_s_max: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+    idle_s_max: Annotated[float, Meta(ge=1, le=7 * 24 * 3600)] = 1_800.0
+    keepalive_s: Annotated[float, Meta(ge=1, le=24 * 3600)] = 110.0
+
+
+class DnsTable(msgspec.Struct, kw_only=True, frozen=True):
+    """``[dns]``: whom NeTS asks for names."""
+
+    servers: list[str] = []
+
+
 class SiteTable(msgspec.Struct, kw_only=True, frozen=True):
     """The whole file. The lists are tables of their own kinds, read one by one so that each mistake is found."""
 
@@ -110,3 +148,5 @@ class SiteTable(msgspec.Struct, kw_only=True, frozen=True):
     domains: tuple[DomainTable, ...] = ()
     users: tuple[UserTable, ...] = ()
     timings: TimingsTable = TimingsTable()
+    sip: SipTable = SipTable()
+    dns: DnsTable = DnsTable()

@@ -6,6 +6,7 @@ import ipaddress
 
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
+from mediaha.model.listener import Listener
 from mediaha.model.site import Domain, Host, MediaServerSpec, NetsSpec, Site, Timings
 from mediaha.tca.addresses import PORT_MAX, is_ip
 
@@ -52,7 +53,7 @@ def standalone_site(
         name="standalone",
         hosts=(Host(HOST, listen.host),),
         media=servers,
-        nets=(NetsSpec("nets-1", HOST, listen),),
+        nets=(NetsSpec("nets-1", HOST, (Listener(listen),)),),
         domains=(Domain("*", tuple(server.name for server in servers), targets),),
         timings=timings or Timings(),
     )

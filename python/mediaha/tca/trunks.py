@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from mediaha.model.address import Address
+from mediaha.model.site import Site
 from mediaha.model.trunk import Trunk, WhenDown
 from mediaha.sip.errors import Malformed
 from mediaha.sip.resolve.locate import literal_target
-from mediaha.sip.target import TRANSPORTS
+from mediaha.sip.target import TRANSPORTS, UDP, Target
 from mediaha.sip.uri import Uri, uri_untrusted
+from mediaha.tca.addresses import is_ip
 from mediaha.tca.lines import KeyPath
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import TrunkTable
@@ -24,15 +26,51 @@ def checked_trunks(reading: Reading) -> tuple[Trunk, ...]:
     return tuple(trunk for path, table in reading.trunks if (trunk := _trunk(reading, path, table)) is not None)
 
 
-def report_circles(reading: Reading, listening: Mapping[Address, str]) -> None:
+def checked_target(reading: Reading, path: KeyPath, written: str) -> Address | str | None:
+    """A target that a domain names itself: an address, over UDP, or a SIP URI. None, and a mistake: neither."""
+    uri = _uri(written)
+    if isinstance(uri, str):
+        reading.mistake(path, uri, SHOWN)
+        return None
+    if uri.port == 0:
+        reading.mistake(path, f"{written!r} has port 0", "a call must go somewhere")
+        return None
+    target = literal_target(uri)
+    return target.address if target is not None and target == Target(UDP, target.address) else str(uri)
+
+
+def report_circles(reading: Reading, listening: Mapping[tuple[str, Address], str]) -> None:
     """A target that is a NeTS of the site would send a call round until Max-Forwards ends it."""
-    for path, table in reading.trunks:
-        for index, written in enumerate(table.targets):
+    for path, what, written, target in _literals(reading):
+        name = listening.get((target.transport, target.address))
+        if name is not None:
+            text = f"the target {written} of {what} is nets {name!r} itself"
+            reading.mistake(path, text, "its calls would go in a circle")
+
+
+def report_unreachable(reading: Reading, site: Site) -> None:
+    """A target over a transport that no NeTS of the site has, or of an address family that none reaches."""
+    have = {(one.transport, ":" in one.address.host) for nets in site.nets for one in nets.listeners}
+    if not have or reading.unread["nets"]:
+        return
+    for path, what, written, target in _literals(reading):
+        ipv6 = ":" in target.address.host
+        if (target.transport, ipv6) not in have:
+            text = f"no NeTS listens with {target.transport} on IPv{6 if ipv6 else 4}"
+            hint = "name one in listen of [[nets]]"
+            reading.mistake(path, f"{text}, so none reaches the target {written} of {what}", hint, warning=True)
+
+
+def _literals(reading: Reading) -> Iterator[tuple[KeyPath, str, str, Target]]:
+    """Every target of the file that is an IP address: where it stands, whose it is, as written and as meant."""
+    tables = [(path, f"trunk {trunk.name!r}", trunk.targets) for path, trunk in reading.trunks]
+    tables += [(path, f"domain {domain.name!r}", domain.targets or []) for path, domain in reading.domains]
+    for path, what, targets in tables:
+        for index, written in enumerate(targets):
             uri = _uri(written)
             target = literal_target(uri) if isinstance(uri, Uri) else None
-            if target is not None and target.address in listening:
-                text = f"the target {written} of trunk {table.name!r} is nets {listening[target.address]!r} itself"
-                reading.mistake((*path, "targets", index), text, "its calls would go in a circle")
+            if target is not None:
+                yield (*path, "targets", index), what, written, target
 
 
 def _trunk(reading: Reading, path: KeyPath, table: TrunkTable) -> Trunk | None:
@@ -78,13 +116,20 @@ def _report_checks(reading: Reading, path: KeyPath, table: TrunkTable) -> None:
             reading.mistake((*path, "failures", index), text, "the next target would ring the same callee")
 
 
+def _bracketed(written: str) -> str:
+    """An IPv6 address as a URI writes it."""
+    return f"[{written}]" if is_ip(written) and ":" in written else written
+
+
 def _uri(written: str) -> Uri | str:
     """A target as a URI, or what is wrong with it."""
-    text = written if written.lower().startswith(("sip:", "sips:")) else f"sip:{written}"
+    text = written if written.lower().startswith(("sip:", "sips:")) else f"sip:{_bracketed(written)}"
     try:
         uri = uri_untrusted(text)
     except Malformed as fault:
         return f"{written!r} is no target: {fault}"
+    if set(uri.host) <= set("0123456789.") and not is_ip(uri.host):
+        return f"{written!r} is no target: {uri.host!r} is not an IP address"
     if uri.user is not None:
         return f"{written!r} names a user; a target is where all users of the trunk are"
     if uri.headers:

@@ -13,6 +13,7 @@ import structlog
 import trio
 from msgspec import structs
 
+from mediaha.model.address import Address
 from mediaha.model.site import Domain
 from mediaha.model.trunk import TargetView, Trunk, TrunkState
 from mediaha.nets.destination import Destination, plain
@@ -39,6 +40,8 @@ RESOLVE_S = 30.0
 RESOLVE_AGAIN_S = 5.0
 """The same while a name has not been found."""
 
+OWN = ""
+"""No trunk is called so."""
 LATE_S = 0.2
 """So much later than planned, time has passed in which this process did not run."""
 
@@ -68,15 +71,18 @@ class _Line:
 class Trunks:
     """Where calls may go, and how well each of these places is."""
 
-    def __init__(self, endpoint: Endpoint, routes: Routes, rules: Rules) -> None:
+    def __init__(self, endpoint: Endpoint, routes: Routes, rules: Rules, name_servers: Sequence[Address] = ()) -> None:
+        """``name_servers`` are asked for names; none: those of the machine."""
         self.on_down: Callable[[Trunk, Target], None] = _nothing
         """Called when a target is believed to be down from now on."""
         self._endpoint = endpoint
         self._routes = routes
         self._rules = rules
         self._resolver: Resolver | None = None
-        self._known: Sequence[Trunk] = ()
+        self._name_servers = name_servers
+        self._known: tuple[Sequence[Trunk], Sequence[Domain]] = ((), ())
         self._lines: dict[str, list[_Line]] = {}
+        """By the trunk's name; under ``OWN`` the URIs that domains name themselves."""
         self._alarm = trio.CancelScope()
 
     def destinations(self, domain: Domain) -> tuple[Destination, ...]:
@@ -84,7 +90,8 @@ class Trunks:
         self._read_site()
         now = time.monotonic()
         listed = [destination for name in domain.trunks for destination in self._listed(name)]
-        listed += map(plain, domain.targets)
+        for target in domain.targets:
+            listed += [plain(target)] if isinstance(target, Address) else self._listed(OWN, target)
         ordered = in_order(listed, lambda destination: decide.rank(self._health(destination), now))
         doubts = [decide.doubt(self._health(destination), now) for destination in ordered]
         if not any(doubts):
@@ -115,6 +122,12 @@ class Trunks:
         self._read_site()
         return tuple(view for lines in self._lines.values() for line in lines for view in _views(line))
 
+    def hosts(self) -> frozenset[str]:
+        """The IP addresses of all targets, as far as they are known: of trunks, and of domains themselves."""
+        found = {target.address.host for lines in self._lines.values() for line in lines for target in line.found}
+        own = (target.host for domain in self._known[1] for target in domain.targets if isinstance(target, Address))
+        return frozenset(found.union(own))
+
     async def run(self) -> None:
         """Check targets and look names up until cancelled."""
         async with trio.open_nursery() as nursery:
@@ -143,15 +156,16 @@ class Trunks:
 
     def _read_site(self) -> None:
         """Take what the site says now; what stays as it was keeps what is believed of it."""
-        wanted = self._routes.trunks
-        if wanted is self._known:
+        trunks, domains = self._routes.trunks, self._routes.domains
+        if trunks is self._known[0] and domains is self._known[1]:
             return
         before = {(line.trunk.name, line.uri): line for lines in self._lines.values() for line in lines}
-        self._known = wanted
+        self._known = (trunks, domains)
         self._lines = {}
-        for trunk in wanted:
+        for trunk in (*trunks, _own_targets(domains, self._rules.limits.target_s_max)):
             lines = [self._new(trunk, uri, before.get((trunk.name, uri))) for uri in trunk.targets]
             self._lines[trunk.name] = lines
+        self._trust_them()
 
     def _new(self, trunk: Trunk, uri: str, before: _Line | None) -> _Line:
         if before is not None:
@@ -167,11 +181,17 @@ class Trunks:
             line.resolve_at = 0.0
         return line
 
+    def _trust_them(self) -> None:
+        """Whom we send calls to may send us as much as they like."""
+        guard = self._endpoint.guard
+        if guard is not None:
+            guard.trust(self.hosts())
+
     # Names
 
     async def _resolve(self, line: _Line) -> None:
         try:
-            self._resolver = self._resolver or Resolver()
+            self._resolver = self._resolver or Resolver(self._name_servers)
             targets = await self._resolver.targets(uri_untrusted(line.uri), **self._ways())
         except (NotLocated, OSError) as error:
             # What was found before is still the best that there is.
@@ -181,6 +201,7 @@ class Trunks:
             line.why = ""
             line.resolve_at = time.monotonic() + RESOLVE_S
             self._found(line, targets)
+            self._trust_them()
         self._alarm.cancel()
 
     def _ways(self) -> _Ways:
@@ -258,8 +279,9 @@ class Trunks:
 
     # Looking things up
 
-    def _listed(self, name: str) -> list[Destination]:
-        return [destination for line in self._lines.get(name, ()) for destination in self._drawn(line)]
+    def _listed(self, name: str, uri: str | None = None) -> list[Destination]:
+        lines = [line for line in self._lines.get(name, ()) if uri in {None, line.uri}]
+        return [destination for line in lines for destination in self._drawn(line)]
 
     def _drawn(self, line: _Line) -> Iterable[Destination]:
         """What the line stands for, in an order drawn anew: each call is a draw of its own (weights, RFC 2782)."""
@@ -281,6 +303,12 @@ class Trunks:
         return line.health[destination.target] if line is not None else None
 
 
+def _own_targets(domains: Iterable[Domain], try_s_max: float) -> Trunk:
+    """What the domains name themselves by URI, as the targets of a trunk that nobody checks."""
+    uris = (target for domain in domains for target in domain.targets if isinstance(target, str))
+    return Trunk(OWN, tuple(dict.fromkeys(uris)), check_s=0, try_s_max=try_s_max)
+
+
 def _nothing(trunk: Trunk, target: Target) -> None:
     """Nobody wants to know."""
 
@@ -293,6 +321,8 @@ def _failure(outcome: ClientEvent, trunk: Trunk) -> str | None:
 
 
 def _views(line: _Line) -> Iterable[TargetView]:
+    if line.trunk.name == OWN and line.found:
+        return  # nobody checks them: there is nothing to tell
     if not line.found:
         yield TargetView(line.trunk.name, line.uri, "", TrunkState.UNKNOWN, line.why, time.monotonic())
     for target in line.found:

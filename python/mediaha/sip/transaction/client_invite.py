@@ -116,7 +116,7 @@ class ClientInvite:
         """Send the request."""
         timers = self._timers
         resend_at = inf if timers.reliable else now + timers.t1
-        self.state = Calling(resend_at, timers.t1, now + timers.transaction)
+        self.state = Calling(resend_at, timers.t1, now + timers.invite)
         self._datagram = datagram
         out.datagrams.append((datagram, self.target))
 

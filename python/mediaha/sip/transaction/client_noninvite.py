@@ -84,7 +84,7 @@ class ClientNonInvite:
         """Send the request."""
         timers = self._timers
         resend_at = inf if timers.reliable else now + timers.t1
-        self.state = Trying(resend_at, timers.t1, now + timers.transaction)
+        self.state = Trying(resend_at, timers.t1, now + timers.request)
         out.datagrams.append((self._datagram, self.target))
 
     def restart(self, datagram: bytes, timers: Timers, out: Outbox, now: float) -> None:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 
 from mediaha.model.errors import MediahaError
+from mediaha.model.listener import Tls
 
 
 class CertificateError(MediahaError):
     """A certificate or key cannot be used; the text names the file and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """The files of one TLS listener, in PEM. Section 26.3.1; TLS 1.2 at least (RFC 5630 does not know better)."""
-
-    certificate: Path
-    """Our certificate and what leads from it to a root."""
-    key: Path
-    authorities: Path | None = None
-    """Whom we trust when we connect; None: whom this system trusts."""
-    client_authorities: Path | None = None
-    """Mutual TLS: those who connect must show a certificate of these. None: nobody is asked for one."""
-    verify: bool = True
-    """False: whoever answers is believed when we connect. For a laboratory."""
 
 
 class Identity:

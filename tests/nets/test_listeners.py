@@ -1,0 +1,91 @@
+"""Each leg of a call has its own transport: who comes by one may be connected by another, and stays reachable."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+import trio
+
+from mediaha.model.address import Address
+from mediaha.model.listener import TCP, TLS, UDP, Listener, Tls
+from mediaha.sip.endpoint import open_endpoint
+from mediaha.sip.target import Target
+from tests.nets.world import LOOPBACK, Phone, open_world
+from tests.sip.certificates import Authority, needs_openssl
+
+HERE = Address(LOOPBACK, 0)
+WAYS = [(UDP, TCP), (TCP, UDP), (TCP, TCP), (UDP, TLS), (TLS, UDP), (TLS, TCP)]
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """The files of everybody here."""
+    authority = Authority(tmp_path_factory.mktemp("certificates"))
+    issued = authority.issue(f"IP:{LOOPBACK}")
+    return Tls(issued.certificate, issued.key, authorities=authority.certificate)
+
+
+def listener(transport, tls):
+    return Listener(HERE, transport, tls=tls if transport == TLS else None)
+
+
+class StreamPhone(Phone):
+    """A phone at the other end of a connection: its Contact says so."""
+
+    def __init__(self, endpoint, name, port):
+        super().__init__(endpoint, name, port)
+        transport = endpoint.places[0].transport
+        self.contact = f"<sip:{name}@{endpoint.address};transport={transport.lower()}>"
+
+
+class OneDomain:
+    """Routes: every call goes there."""
+
+    trunks = ()
+
+    def __init__(self, domain):
+        self.domains = (domain,)
+
+    def domain(self, name):
+        return self.domains[0]
+
+
+@asynccontextmanager
+async def mixed(tls, caller_by, callee_by):
+    """A NeTS with a listener of each kind, a caller and a callee that have one kind each."""
+    async with (
+        open_world(listeners=[listener(transport, tls) for transport in (UDP, TCP, TLS)]) as world,
+        open_endpoint([listener(caller_by, tls)]) as one,
+        open_endpoint([listener(callee_by, tls)]) as two,
+        trio.open_nursery() as nursery,
+    ):
+        world.caller, world.callee = StreamPhone(one, "ann", 4000), StreamPhone(two, "bob", 6000)
+        nursery.start_soon(world.caller.run)
+        nursery.start_soon(world.callee.run)
+        domain = replace(world.routes.domain("desk.test"), targets=(world.callee.contact[1:-1].replace("bob@", ""),))
+
+        world.route(OneDomain(domain))
+        place = next(place for place in world.nets._endpoint.places if place.transport == caller_by)
+        world.front = Target(caller_by, place.sent_by, LOOPBACK if caller_by == TLS else "")
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+@needs_openssl
+@pytest.mark.parametrize(("caller_by", "callee_by"), WAYS)
+async def test_the_legs_of_a_call_have_their_own_transports(tls, caller_by, callee_by):
+    async with mixed(tls, caller_by, callee_by) as world:
+        mine, theirs = await world.connect()
+        assert world.nets._endpoint.counters.unreachable == 0
+        contact = theirs.invite.headers.get("Contact")
+        assert f";transport={callee_by.lower()}" in contact if callee_by != UDP else ";transport" not in contact
+        assert theirs.invite.via.transport == callee_by
+        world.pool.crash("a")
+        await mine.until_port(lambda port: port > 20000)
+        await theirs.until_port(lambda port: port > 20000)
+        mine.bye()
+        await theirs.over.wait()
+        await mine.over.wait()
+        await world.empties()
