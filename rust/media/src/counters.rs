@@ -24,11 +24,13 @@ pub enum Cause {
     Unaddressed,
     /// A connectivity check (RFC 8445): the relay takes no part in ICE.
     Stun,
+    /// Too many packets before it were waiting to be read. Known for a socket of its own, not for ports that share a queue.
+    Overflow,
 }
 
 impl Cause {
     /// All of them, in the order in which arrays are indexed.
-    pub const ALL: [Self; 4] = [Self::Malformed, Self::Stranger, Self::Unaddressed, Self::Stun];
+    pub const ALL: [Self; 5] = [Self::Malformed, Self::Stranger, Self::Unaddressed, Self::Stun, Self::Overflow];
 
     /// The word for it in statistics and logs.
     #[must_use]
@@ -38,6 +40,7 @@ impl Cause {
             Self::Stranger => "stranger",
             Self::Unaddressed => "unaddressed",
             Self::Stun => "stun",
+            Self::Overflow => "overflow",
         }
     }
 
@@ -47,6 +50,7 @@ impl Cause {
             Self::Stranger => 1,
             Self::Unaddressed => 2,
             Self::Stun => 3,
+            Self::Overflow => 4,
         }
     }
 }

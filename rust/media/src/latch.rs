@@ -23,7 +23,7 @@
 //! calls of that life go on arriving until their senders are told better. A latch that is made wary of them learns
 //! nobody but the signalled address for its first moment, so that no call hears another one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
 
 use mediaha_time::{Duration, Time};
@@ -38,6 +38,17 @@ pub const WINDOW: Duration = Duration::from_secs(3);
 const WARY: Duration = Duration::from_millis(500);
 /// A source heard this recently is alive: a window that opens again does not give its place away.
 pub const ALIVE: Duration = Duration::from_millis(500);
+
+/// Who may still be heard at a port: whoever else sends there is a stranger, and will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Believed {
+    /// It depends on the packet.
+    Anybody,
+    /// Any port of this host.
+    Host(IpAddr),
+    /// This one.
+    Only(SocketAddr),
+}
 
 /// The belief about one party's component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,13 +188,16 @@ impl Latch {
         }
     }
 
-    /// The only source that will be believed until the next [`Latch::replan`]; `None` while another may be learnt.
+    /// Who can be believed until the next [`Latch::replan`].
     #[must_use]
-    pub fn only_source(&self, now: Time) -> Option<SocketAddr> {
-        match self.state {
-            State::Strict => self.signalled,
-            State::Held { source, .. } if now >= self.window_until => Some(source),
-            State::Held { .. } | State::Listening { .. } => None,
+    pub fn believed(&self, now: Time) -> Believed {
+        match (self.state, self.signalled) {
+            (State::Held { source, .. }, _) if now >= self.window_until => Believed::Only(source),
+            (State::Strict, Some(signalled)) => Believed::Only(signalled),
+            (State::Listening { .. }, Some(signalled)) if now >= self.window_until => {
+                Believed::Host(signalled.ip())
+            }
+            _ => Believed::Anybody,
         }
     }
 
@@ -231,8 +245,8 @@ mod tests {
         assert!(!latch.hears(stranger(), ms(101)));
         assert!(!latch.hears(stranger(), ms(10_000)));
         assert_eq!(latch.target(), Some(phone()));
-        assert_eq!(latch.only_source(ms(2_999)), None);
-        assert_eq!(latch.only_source(ms(3_000)), Some(phone()));
+        assert_eq!(latch.believed(ms(2_999)), Believed::Anybody);
+        assert_eq!(latch.believed(ms(3_000)), Believed::Only(phone()));
     }
 
     #[test]
@@ -312,7 +326,7 @@ mod tests {
         let mut latch = Latch::new(Some(phone()), true, Time::ZERO);
         assert!(!latch.hears(at("198.51.100.1:4001"), ms(1)));
         assert!(latch.hears(phone(), ms(2)));
-        assert_eq!(latch.only_source(ms(2)), Some(phone()));
+        assert_eq!(latch.believed(ms(2)), Believed::Only(phone()));
     }
 
     #[test]
@@ -348,21 +362,21 @@ mod tests {
 
         proptest! {
             /// Outside of every window, a source that is neither held nor on the signalled host never gets in, and
-            /// once `only_source` has named one, nobody else is believed until the next offer or answer.
+            /// nobody is heard whom `believed` has excluded before, until the next offer or answer.
             #[test]
             fn strangers_stay_out(steps in proptest::collection::vec((step(), 0_u64..1_500), 1..200)) {
                 let mut now = Time::ZERO;
                 let mut opened = Time::ZERO;
                 let mut signalled = Some(host(0));
                 let mut latch = Latch::new(signalled, false, now);
-                let mut only = None;
+                let mut said = Believed::Anybody;
                 for (step, millis) in steps {
                     now = now + Duration::from_millis(millis);
                     match step {
                         Step::Offer { signalled: to, strict } => {
                             signalled = to.map(host).or(signalled);
                             latch.replan(to.map(host), strict, true, now);
-                            (opened, only) = (now, None);
+                            (opened, said) = (now, Believed::Anybody);
                         }
                         Step::Packet(number) => {
                             let (source, before) = (host(number), latch.target());
@@ -371,10 +385,13 @@ mod tests {
                                 let known = before == Some(source);
                                 prop_assert!(known || signalled.is_some_and(|it| it.ip() == source.ip()));
                             }
-                            if let Some(only) = only {
-                                prop_assert_eq!(believed, source == only);
+                            match said {
+                                Believed::Only(only) => prop_assert_eq!(believed, source == only),
+                                Believed::Host(host) => prop_assert!(!believed || source.ip() == host),
+                                Believed::Anybody => {}
                             }
-                            only = only.or(latch.only_source(now));
+                            said = latch.believed(now);
+                            prop_assert!(!believed || now.since(opened) < WINDOW || said == Believed::Only(source));
                         }
                     }
                 }

@@ -48,7 +48,7 @@ pub use self::controller::{
 pub use self::counters::{Cause, STREAM_WORDS, SideCounters, StreamCounters};
 pub use self::datapath::{Datapath, Load, PortsExhausted};
 pub use self::interface::{DEFAULT_NAME, Interface, InterfaceError};
-pub use self::latch::{ALIVE, Latch, WINDOW};
+pub use self::latch::{ALIVE, Believed, Latch, WINDOW};
 pub use self::plan::{Component, PortPair, Side, SidePlan, StreamId, StreamPlan};
 pub use self::sequence::Sequence;
 pub use self::stream::{Stream, Verdict};

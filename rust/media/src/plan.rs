@@ -129,4 +129,11 @@ impl StreamPlan {
     pub const fn side(&self, side: Side) -> &SidePlan {
         &self.sides[side.index()]
     }
+
+    /// Our four ports: A's for RTP and RTCP, then B's.
+    #[must_use]
+    pub const fn ports(&self) -> [SocketAddr; 4] {
+        let [a, b] = &self.sides;
+        [a.local.rtp, a.local.rtcp, b.local.rtp, b.local.rtcp]
+    }
 }

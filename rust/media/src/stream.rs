@@ -6,7 +6,7 @@ use mediaha_time::Time;
 
 use crate::counters::{Cause, StreamCounters};
 use crate::demux::{Kind, kind_untrusted};
-use crate::latch::{Heard, Latch};
+use crate::latch::{Believed, Heard, Latch};
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
 use crate::sequence::Sequence;
 
@@ -97,16 +97,20 @@ impl Stream {
         Verdict::Forward { from: self.plan.side(side.other()).local(outgoing), component: outgoing, to }
     }
 
-    /// The only source that is still believed at this port until the next [`Stream::replan`]; a socket may be
-    /// connected to it. `None` while another one could be learnt.
+    /// Who can be believed at this port until the next [`Stream::replan`].
     #[must_use]
-    pub fn only_source(&self, side: Side, component: Component, now: Time) -> Option<SocketAddr> {
-        self.parties[side.index()].latches[component.index()].only_source(now)
+    pub fn believed(&self, side: Side, component: Component, now: Time) -> Believed {
+        self.parties[side.index()].latches[component.index()].believed(now)
     }
 
     /// Counts packets that strangers sent to `side` and that were turned away before they could be looked at.
     pub fn strangers(&self, side: Side, packets: u64) {
         self.counters.side(side).drop(Cause::Stranger, packets);
+    }
+
+    /// Counts packets to `side` that the kernel dropped because those before them were waiting to be read.
+    pub fn overflowed(&self, side: Side, packets: u64) {
+        self.counters.side(side).drop(Cause::Overflow, packets);
     }
 
     /// What this stream is doing.
@@ -215,7 +219,7 @@ mod tests {
         stream.packet(Side::A, Component::Rtp, &RTP, phone, Time::ZERO);
         let late = Time::from_millis(4_000);
         let mut successor = Stream::new(plan(), counters.clone(), late);
-        assert_eq!(successor.only_source(Side::A, Component::Rtp, late), Some(phone));
+        assert_eq!(successor.believed(Side::A, Component::Rtp, late), Believed::Only(phone));
         let verdict = successor.packet(Side::A, Component::Rtp, &RTP, stranger, late);
         assert_eq!(verdict, Verdict::Drop(Cause::Stranger));
         let verdict = successor.packet(Side::B, Component::Rtp, &RTP, at("198.51.100.2:5000"), late);

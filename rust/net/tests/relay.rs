@@ -53,6 +53,8 @@ macro_rules! stories {
 stories! {
     packets_go_both_ways_within_and_between_the_address_families,
     packets_that_came_before_the_plan_are_forwarded_in_order,
+    strangers_at_every_port_with_whatever_they_send_cost_no_call_a_packet,
+    a_stranger_from_the_partys_host_is_none_until_the_party_is_heard,
     rtcp_takes_the_odd_ports_or_the_even_ones_when_multiplexed,
     a_stranger_is_dropped_and_counted,
     a_stranger_is_counted_too_when_a_party_is_certain,
@@ -168,14 +170,17 @@ fn packets_that_came_before_the_plan_are_forwarded_in_order(choice: DatapathChoi
     }
 }
 
-/// Waits until a relay with sockets has connected the one at `port` to its party.
+/// Waits until a relay has seen who is certain: one with sockets has then connected the one at `port` to its party.
 fn certain(choice: DatapathChoice, port: SocketAddr) {
     if choice == DatapathChoice::Steered {
+        // Nothing shows it; whether it is soon enough or not, the same must come of it.
+        std::thread::sleep(Duration::from_millis(600));
         return;
     }
     let needle = format!(":{:04X}", port.port());
     eventually("the relay's socket is connected", || {
-        let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
+        let list = if port.is_ipv4() { "/proc/net/udp" } else { "/proc/net/udp6" };
+        let sockets = std::fs::read_to_string(list).unwrap();
         // The fields are a number, the local and the remote address, and the state: 1 is connected.
         sockets.lines().any(|line| {
             let mut fields = line.split_whitespace().skip(1);
@@ -210,6 +215,54 @@ fn a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_part
     }
     eventually("all counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 20_000);
     assert_eq!(relay.counters(&call, Side::A).packets, 101);
+}
+
+fn strangers_at_every_port_with_whatever_they_send_cost_no_call_a_packet(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let calls: Vec<Call> =
+        [V4, V6].into_iter().map(|address| relay.call([address; 2], monotonic() - LONG_AGO)).collect();
+    let jumbo = vec![0x80; 60_000];
+    let odd: [&[u8]; 6] = [b"", b"\x80", &[0x16; 40], &rtcp(666), &rtp(666), &jumbo];
+    for address in [V4, V6] {
+        let stranger = Party::at(address);
+        let call = &calls[usize::from(address == V6)];
+        Relay::talks_both_ways(call, 1);
+        certain(choice, call.ports[0].rtp);
+        for sequence in 2..102 {
+            for bytes in odd.into_iter().cycle().take(24) {
+                // What is never heard of the party is its RTCP.
+                call.plan.ports().into_iter().for_each(|port| stranger.send(bytes, port));
+            }
+            Relay::talks_both_ways(call, sequence);
+        }
+        let dropped = |side| relay.counters(call, side).dropped.iter().sum::<u64>();
+        eventually("all counted", || {
+            // Sockets are looked at when they hear something.
+            Relay::talks_both_ways(call, 102);
+            dropped(Side::A) == 4_800 && dropped(Side::B) == 4_800
+        });
+        assert!(relay.counters(call, Side::A).packets > 101);
+    }
+}
+
+fn a_stranger_from_the_partys_host_is_none_until_the_party_is_heard(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic() - LONG_AGO);
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    certain_of_host(choice);
+    other.send_to(&rtp(666), call.ports[0].rtp).unwrap();
+    eventually("counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 1);
+    // Behind the window a party may still show itself from a port that it did not announce, but from no other host.
+    let unannounced = Party::at(V4);
+    unannounced.send(&rtp(1), call.ports[0].rtp);
+    assert_eq!(call.parties[1].hear().0, rtp(1));
+}
+
+/// Waits until a relay that steers has seen which host may be heard.
+fn certain_of_host(choice: DatapathChoice) {
+    if choice == DatapathChoice::Steered {
+        std::thread::sleep(Duration::from_millis(600));
+    }
 }
 
 fn rtcp_takes_the_odd_ports_or_the_even_ones_when_multiplexed(choice: DatapathChoice) {
@@ -422,8 +475,9 @@ fn a_steered_port_that_was_found_free_is_kept_until_the_server_drains() {
         return;
     }
     let six = ports(6);
-    let taken = UdpSocket::bind((V4, six.start() + 3)).unwrap();
     let mut relay = Relay::with(DatapathChoice::Steered, 1, six.clone());
+    // After the start, which may try this port and would then not try it again for a while.
+    let taken = UdpSocket::bind((V4, six.start() + 3)).unwrap();
     while relay.datapath.look_ahead() {}
     for port in [six.start() + 4, six.start() + 5] {
         let refused = UdpSocket::bind((V4, port)).unwrap_err();

@@ -25,6 +25,11 @@ impl<F> Slab<F> {
         self.entries.get_mut(place)?.as_mut()
     }
 
+    /// Everything, in order of the places.
+    pub(super) fn all(&self) -> impl Iterator<Item = &F> {
+        self.entries.iter().flatten()
+    }
+
     /// A stream's place, and what is there.
     pub(super) fn find(&mut self, stream: StreamId) -> Option<(usize, &mut F)> {
         let place = *self.places.get(&stream)?;

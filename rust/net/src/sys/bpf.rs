@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use super::shared::SharedBytes;
+use super::shared::{Atomic, Shared};
 
 const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
@@ -40,12 +40,12 @@ impl SharedMap {
         Ok(Self { fd, length: length as usize })
     }
 
-    /// The bytes as this process sees them, for as long as it likes.
+    /// The memory as this process sees it, for as long as it likes.
     ///
     /// # Errors
     /// The kernel's, when there is no room in the address space.
-    pub fn bytes(&self) -> io::Result<SharedBytes> {
-        SharedBytes::map(&self.fd, self.length)
+    pub fn memory<T: Atomic>(&self) -> io::Result<Shared<T>> {
+        Shared::map(&self.fd, self.length)
     }
 }
 

@@ -24,7 +24,7 @@ pub use event_fd::EventFd;
 pub use limits::{OpenFiles, open_files, raise_open_files};
 pub use random::{random_bytes, seed};
 pub use raw::RawSocket;
-pub use shared::SharedBytes;
+pub use shared::{Atomic, Shared};
 pub use thread::{pin_to_cpu, precise_timers};
 
 use std::io;

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mediaha_media::{Component, Side, Stream, StreamPlan, Verdict};
-use mediaha_time::Time;
+use mediaha_media::{Believed, Component, Side, Stream, StreamPlan, Verdict};
+use mediaha_time::{Duration, Time};
 
 use super::datapath::Install;
 use super::doorstep::{self, Doorstep};
@@ -16,6 +16,9 @@ use crate::sys::udp::UdpSocket;
 
 /// Longer than any UDP datagram, so that none is ever cut.
 pub(super) const DATAGRAM_MAX: usize = 65_536;
+
+/// How often it is looked what the kernel has dropped at a flow's sockets. Each look takes four system calls.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a worker lends to the flow it looks after.
 pub(super) struct Desk<'a> {
@@ -32,6 +35,14 @@ pub(super) struct Flow {
     connected: [Option<Connected>; 2],
     /// Its sockets may have to be connected; the table looks at it from time to time.
     pub(super) unsettled: bool,
+    drops: Drops,
+}
+
+/// What the kernel had dropped at the sockets of each side when it was last looked.
+#[derive(Debug, Default)]
+struct Drops {
+    look_at: Time,
+    known: [[u32; 2]; 2],
 }
 
 /// What the RTP socket of a side is connected to, and where everybody else is met.
@@ -44,7 +55,7 @@ struct Connected {
 impl Flow {
     pub(super) fn new(install: Install) -> Self {
         let stream = Stream::new(install.plan, install.counters, install.now);
-        Self { stream, pairs: install.pairs, connected: [None, None], unsettled: true }
+        Self { stream, pairs: install.pairs, connected: [None, None], unsettled: true, drops: Drops::default() }
     }
 
     /// Takes one datagram out of the socket at `place`, and forwards it if the stream says so. Returns false when none was
@@ -52,6 +63,9 @@ impl Flow {
     #[inline]
     pub(super) fn forward_one(&mut self, place: Place, desk: &mut Desk<'_>) -> bool {
         let Place { side, component, doorstep } = place;
+        if desk.now >= self.drops.look_at {
+            self.look_for_drops(desk.now);
+        }
         let received = if doorstep {
             let Some(connected) = &mut self.connected[side.index()] else { return false };
             self.stream.strangers(side, connected.doorstep.turned_away().into());
@@ -79,6 +93,23 @@ impl Flow {
         true
     }
 
+    /// Counts what the kernel has dropped since the last look. A queue that was full has something to be read, so that none is
+    /// forgotten as long as the flow is heard.
+    fn look_for_drops(&mut self, now: Time) {
+        self.drops.look_at = now + LOOK_EVERY;
+        for side in Side::BOTH {
+            for component in [Component::Rtp, Component::Rtcp] {
+                // A kernel that cannot tell drops them all the same.
+                let Ok(drops) = self.pairs[side.index()].socket(component).drops() else { continue };
+                let known = &mut self.drops.known[side.index()][component.index()];
+                let more = drops.wrapping_sub(std::mem::replace(known, drops));
+                if more > 0 {
+                    self.stream.overflowed(side, more.into());
+                }
+            }
+        }
+    }
+
     /// Sends to the party on `side`. A packet that the kernel does not take is dropped and counted: media that waits is worth
     /// nothing, and the others must not wait for it.
     #[inline]
@@ -103,6 +134,7 @@ impl Flow {
         let changed = Side::BOTH.map(|side| !Arc::ptr_eq(&self.pairs[side.index()], &pairs[side.index()]));
         for side in Side::BOTH.into_iter().filter(|side| changed[side.index()]) {
             self.connected[side.index()] = None;
+            self.drops.known[side.index()] = [0; 2];
         }
         self.pairs = pairs;
         changed
@@ -112,7 +144,10 @@ impl Flow {
     /// Returns whether both are connected, so that nothing is to be settled until the next plan.
     pub(super) fn settle(&mut self, watch: Watch<'_>, desk: &mut Desk<'_>) -> bool {
         for side in Side::BOTH {
-            let wanted = self.stream.only_source(side, Component::Rtp, desk.now);
+            let wanted = match self.stream.believed(side, Component::Rtp, desk.now) {
+                Believed::Only(source) => Some(source),
+                Believed::Host(_) | Believed::Anybody => None,
+            };
             match wanted {
                 _ if wanted == self.peer(side) => {}
                 // A failure leaves a socket that works unconnected, too; it is tried again at the next occasion.

@@ -56,6 +56,10 @@ impl<Label: Copy + PartialEq> Assembly<Label> {
         self.push(0x07, target, R0, 0, number);
     }
 
+    pub(super) fn shift_left(&mut self, target: Register, bits: i32) {
+        self.push(0x67, target, R0, 0, bits);
+    }
+
     pub(super) fn mask(&mut self, target: Register, number: i32) {
         self.push(0x57, target, R0, 0, number);
     }
@@ -68,8 +72,17 @@ impl<Label: Copy + PartialEq> Assembly<Label> {
         self.push(0x71, target, source, 0, 0);
     }
 
+    pub(super) fn load_half(&mut self, target: Register, source: Register, offset: i16) {
+        self.push(0x69, target, source, offset, 0);
+    }
+
     pub(super) fn store_word(&mut self, target: Register, offset: i16, source: Register) {
         self.push(0x63, target, source, offset, 0);
+    }
+
+    /// Adds to a word of memory in one step, whoever else does.
+    pub(super) fn add_to_word(&mut self, target: Register, offset: i16, source: Register) {
+        self.push(0xc3, target, source, offset, 0);
     }
 
     /// The map itself, as calls take it.

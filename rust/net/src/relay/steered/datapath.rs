@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mediaha_media::{
-    Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamCounters, StreamId, StreamPlan,
+    Believed, Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamCounters, StreamId,
+    StreamPlan,
 };
 use mediaha_time::Time;
 
@@ -82,7 +83,8 @@ impl SteeredDatapath {
             let mailbox = Arc::new(Mailbox::new().map_err(Unsteerable::Resources)?);
             let tally = Arc::new(Tally::default());
             let sockets = inlets.of(worker).to_vec();
-            let worker = Worker::new(config, sockets, Arc::clone(&mailbox), Arc::clone(&tally));
+            let strangers = Arc::clone(switch.strangers());
+            let worker = Worker::new(config, sockets, strangers, Arc::clone(&mailbox), Arc::clone(&tally));
             let worker = worker.map_err(Unsteerable::Resources)?;
             crew.employ(mailbox, tally, move || worker.run()).map_err(Unsteerable::Resources)?;
         }
@@ -217,6 +219,8 @@ impl Datapath for SteeredDatapath {
             return;
         };
         let placed = self.crew.place(stream, worker);
+        // The worker does so as well; but a party may send as soon as its SDP is answered, which is before the worker looks.
+        plan.ports().into_iter().for_each(|port| self.switch.strangers().believe(port, Believed::Anybody));
         let install = Install { stream, plan, counters: placed.counters, now };
         self.crew.tell(placed.worker, Command::Install(Box::new(install)));
         // The worker that has the stream may not be the one that was least laden when a port was opened.

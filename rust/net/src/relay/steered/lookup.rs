@@ -3,16 +3,19 @@
 //! ```text
 //!  is it UDP, for one of our addresses?  ── no ──▶ pass: the kernel looks for a socket as ever
 //!  n = ports[address][port]              ── 0 ───▶ pass
+//!  believed[address][port] is the source, its host, or anybody
+//!                                        ── no ──▶ count it, and refuse it as if the port were closed
 //!  socket = sockets[n - 1]               ── none ▶ pass
 //!  it is that socket's
 //! ```
 //!
-//! The table of ports is memory that control writes to, so that opening and closing a port takes no system call.
+//! Both tables are memory that we write to, so that opening and closing a port takes no system call. Strangers are refused here
+//! because all ports of a worker share a queue: whoever filled it would do so for every call.
 
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-use super::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R10};
+use super::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9, R10};
 
 /// Ports of one address, and bytes of the table.
 pub(super) const PORTS: u32 = 1 << 16;
@@ -21,6 +24,10 @@ pub(super) const PORTS: u32 = 1 << 16;
 mod context {
     pub(super) const FAMILY: i16 = 8;
     pub(super) const PROTOCOL: i16 = 12;
+    /// In network byte order, zero for IPv6. The four words of its IPv6 address follow, zero for IPv4.
+    pub(super) const REMOTE: i16 = 16;
+    /// Two bytes in network byte order.
+    pub(super) const REMOTE_PORT: i16 = 36;
     /// In network byte order.
     pub(super) const LOCAL_IPV4: i16 = 40;
     /// Four words in network byte order.
@@ -36,11 +43,39 @@ mod call {
     pub(super) const SOCKET_ASSIGN: i32 = 124;
 }
 
+/// What is known of one port's party, in words of a shared map.
+pub(super) mod belief {
+    /// [`ANYBODY`], [`HOST`], or [`ONLY`] with the port in network byte order.
+    pub(in super::super) const WHO: usize = 0;
+    /// As a program is told the remote address: IPv4 or zero, then four words of IPv6 or zeroes.
+    pub(in super::super) const ADDRESS: usize = 1;
+    pub(in super::super) const ADDRESS_WORDS: usize = 5;
+    /// How many were refused.
+    pub(in super::super) const REFUSED: usize = 7;
+    /// In all.
+    pub(in super::super) const WORDS: usize = 8;
+
+    pub(in super::super) const ANYBODY: u32 = 0;
+    pub(in super::super) const ONLY: u32 = 1 << 16;
+    pub(in super::super) const HOST: u32 = 2 << 16;
+
+    /// The offsets of the words, in bytes.
+    pub(super) const OFFSETS: [i16; WORDS] = [0, 4, 8, 12, 16, 20, 24, 28];
+}
+
+const REFUSE: i32 = 0;
 const PASS: i32 = 1;
 
-/// The program for these addresses. `ports` is a shared map of [`PORTS`] bytes for each, which hold zero or the number of a
-/// socket in `sockets` plus one.
-pub(super) fn lookup(addresses: &[IpAddr], ports: RawFd, sockets: RawFd) -> Vec<u64> {
+/// Maps of the program: `ports` holds [`PORTS`] bytes for each address, zero or the number of a socket in `sockets` plus one;
+/// `believed` holds [`belief::WORDS`] words for each of them.
+pub(super) struct Maps {
+    pub(super) ports: RawFd,
+    pub(super) believed: RawFd,
+    pub(super) sockets: RawFd,
+}
+
+/// The program for these addresses.
+pub(super) fn lookup(addresses: &[IpAddr], maps: &Maps) -> Vec<u64> {
     let mut code = Assembly::new();
     code.copy(R6, R1);
     code.load_word(R1, R6, context::PROTOCOL);
@@ -59,15 +94,17 @@ pub(super) fn lookup(addresses: &[IpAddr], ports: RawFd, sockets: RawFd) -> Vec<
 
     code.label(Label::Found);
     code.add(R8, R7);
-    code.map_value(R1, ports);
+    code.map_value(R1, maps.ports);
     code.add(R1, R8);
     code.load_byte(R1, R1);
     code.if_zero(R1, Label::Pass);
+    unless_believed(&mut code, maps.believed);
+    code.label(Label::Believed);
     code.add_number(R1, -1);
     code.store_word(R10, -4, R1);
     code.copy(R2, R10);
     code.add_number(R2, -4);
-    code.map(R1, sockets);
+    code.map(R1, maps.sockets);
     code.call(call::MAP_LOOKUP);
     code.if_zero(R0, Label::Pass);
     code.copy(R7, R0);
@@ -82,6 +119,12 @@ pub(super) fn lookup(addresses: &[IpAddr], ports: RawFd, sockets: RawFd) -> Vec<
     code.label(Label::Pass);
     code.set(R0, PASS);
     code.exit();
+
+    code.label(Label::Stranger);
+    code.set(R1, 1);
+    code.add_to_word(R8, belief::OFFSETS[belief::REFUSED], R1);
+    code.set(R0, REFUSE);
+    code.exit();
     code.finish()
 }
 
@@ -90,7 +133,30 @@ pub(super) fn lookup(addresses: &[IpAddr], ports: RawFd, sockets: RawFd) -> Vec<
 enum Label {
     Pass,
     Found,
+    Believed,
+    Host,
+    Stranger,
     After(i32),
+}
+
+/// Jumps to [`Label::Stranger`] with its entry in R8 if another source is believed at the port whose number is in R8. Keeps R1;
+/// R2, R3 and R9 are lost.
+fn unless_believed(code: &mut Assembly<Label>, believed: RawFd) {
+    code.shift_left(R8, (belief::WORDS * 4).ilog2().cast_signed());
+    code.map_value(R9, believed);
+    code.add(R8, R9);
+    code.load_word(R2, R8, belief::OFFSETS[belief::WHO]);
+    code.if_equal(R2, belief::ANYBODY.cast_signed(), Label::Believed);
+    code.if_equal(R2, belief::HOST.cast_signed(), Label::Host);
+    code.load_half(R3, R6, context::REMOTE_PORT);
+    code.add_number(R3, belief::ONLY.cast_signed());
+    code.unless_same(R2, R3, Label::Stranger);
+    code.label(Label::Host);
+    for word in 0..belief::ADDRESS_WORDS {
+        code.load_word(R2, R8, belief::OFFSETS[belief::ADDRESS + word]);
+        code.load_word(R3, R6, context::REMOTE + belief::OFFSETS[word]);
+        code.unless_same(R2, R3, Label::Stranger);
+    }
 }
 
 /// Compares the family in R2 and the local address; R3 is lost.

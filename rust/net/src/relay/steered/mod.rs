@@ -10,6 +10,9 @@
 //! and leave in batches with headers that are written in front of them where they lie, since they need another source port
 //! each time. Opening a port is a store into memory that the program reads.
 //!
+//! Once a party is certain, the program refuses all others at its port and counts them: a flood does not reach the queue that all
+//! calls of a worker share.
+//!
 //! A steered port looks free to the kernel. A second program is asked at every `bind(2)` on this host, and refuses the ports that
 //! are open as if they were bound; and those that are closed, once they were found free, so that none need be bound to find
 //! that out again.
@@ -26,6 +29,7 @@ mod inlets;
 mod lookup;
 mod outlet;
 mod rehearsal;
+mod strangers;
 mod switch;
 mod table;
 mod unsteerable;

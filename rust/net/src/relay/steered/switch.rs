@@ -9,9 +9,12 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::{fmt, io};
 
+use mediaha_media::Believed;
+
 use super::guard::{Family, guard};
-use super::lookup::{PORTS, lookup};
-use crate::sys::SharedBytes;
+use super::lookup::{Maps, PORTS, lookup};
+use super::strangers::Strangers;
+use crate::sys::Shared;
 use crate::sys::bpf::{Link, Occasion, Program, SharedMap, SocketMap};
 use crate::sys::udp::UdpSocket;
 
@@ -23,7 +26,8 @@ const KEPT: u8 = u8::MAX;
 #[derive(Debug)]
 pub(super) struct Switch {
     addresses: Vec<IpAddr>,
-    ports: SharedBytes,
+    ports: Shared<AtomicU8>,
+    strangers: Arc<Strangers>,
     _lookup: Link,
     guard: Result<[Link; 2], Unguarded>,
 }
@@ -58,13 +62,16 @@ impl Switch {
         for (number, socket) in (0..).zip(sockets) {
             map.put(number, &**socket).map_err(Refusal::Socket)?;
         }
-        let instructions = lookup(addresses, ports.as_raw_fd(), map.as_raw_fd());
+        let believed = Strangers::map(addresses.len()).map_err(Refusal::Map)?;
+        let maps = Maps { ports: ports.as_raw_fd(), believed: believed.as_raw_fd(), sockets: map.as_raw_fd() };
+        let instructions = lookup(addresses, &maps);
         let program = Program::load(Occasion::Lookup, "mediaha_steer", &instructions).map_err(Refusal::Program)?;
         let namespace = File::open("/proc/thread-self/ns/net").map_err(Refusal::Link)?;
         let lookup = program.attach(&namespace).map_err(Refusal::Link)?;
         let guard = keep_off(addresses, &ports, sockets);
-        let ports = ports.bytes().map_err(Refusal::Map)?;
-        Ok(Self { addresses: addresses.to_vec(), ports, _lookup: lookup, guard })
+        let strangers = Arc::new(Strangers::new(addresses, &believed).map_err(Refusal::Map)?);
+        let ports = ports.memory().map_err(Refusal::Map)?;
+        Ok(Self { addresses: addresses.to_vec(), ports, strangers, _lookup: lookup, guard })
     }
 
     /// From now on what is sent to `port` is for the socket of this number.
@@ -97,6 +104,9 @@ impl Switch {
 
     fn set(&self, port: SocketAddr, value: u8) {
         if let Some(entry) = self.entry(port) {
+            // Of a port that is opened or closed nothing is known.
+            self.strangers.believe(port, Believed::Anybody);
+            self.strangers.refused(port);
             entry.store(value, Release);
         }
     }
@@ -104,6 +114,11 @@ impl Switch {
     fn entry(&self, port: SocketAddr) -> Option<&AtomicU8> {
         let address = self.addresses.iter().position(|&address| address == port.ip())?;
         self.ports.as_slice().get(address * PORTS as usize + usize::from(port.port()))
+    }
+
+    /// Who is let through to which port.
+    pub(super) fn strangers(&self) -> &Arc<Strangers> {
+        &self.strangers
     }
 
     /// Why other programs can bind a port that is open, if they can.

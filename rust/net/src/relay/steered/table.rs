@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use mediaha_media::{Component, Side, Stream, StreamCounters, StreamId, StreamPlan, Verdict};
 use mediaha_time::Time;
 
+use super::strangers::Strangers;
 use crate::relay::slab::Slab;
 
 /// A slab of streams, and for each port of each address whose it is.
@@ -66,6 +67,22 @@ impl Table {
     pub(super) fn remove(&mut self, stream: StreamId) {
         if let Some((place, entry)) = self.streams.remove(stream) {
             self.mark(entry.plan(), place, false);
+        }
+    }
+
+    /// Has strangers refused where a party is certain by now, and counts those that were refused before.
+    pub(super) fn settle(&mut self, strangers: &Strangers, now: Time) {
+        for stream in self.streams.all() {
+            for side in Side::BOTH {
+                for component in [Component::Rtp, Component::Rtcp] {
+                    let port = stream.plan().side(side).local(component);
+                    strangers.believe(port, stream.believed(side, component, now));
+                    let refused = strangers.refused(port);
+                    if refused > 0 {
+                        stream.strangers(side, refused);
+                    }
+                }
+            }
         }
     }
 

@@ -1,16 +1,16 @@
 //! A worker thread: one socket for everything, batches in, batches out.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-use mediaha_media::{StreamPlan, Verdict};
-use mediaha_time::Time;
+use mediaha_media::{Believed, Verdict};
+use mediaha_time::{Duration, Time};
 
 use super::datapath::{Command, Install};
 use super::early::{Early, EarlyPacket};
 use super::outlet::{self, Outlet};
+use super::strangers::Strangers;
 use super::table::Table;
 use crate::relay::RelayConfig;
 use crate::relay::mailbox::Mailbox;
@@ -26,6 +26,8 @@ pub(super) const BATCH: usize = 64;
 const BATCHES_MAX: usize = 4;
 /// How many commands are carried out before packets are looked for again.
 const COMMANDS_MAX: usize = 64;
+/// How often it is looked which parties have become certain.
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
 /// The token of the mailbox's bell; the sockets have smaller ones.
 const BELL: u64 = u64::MAX;
 
@@ -42,6 +44,8 @@ pub(super) struct Worker {
     pace: Pace,
     mailbox: Arc<Mailbox<Command>>,
     tally: Arc<Tally>,
+    strangers: Arc<Strangers>,
+    settle_at: Time,
 }
 
 /// What a look has found.
@@ -60,6 +64,7 @@ impl Worker {
     pub(super) fn new(
         config: &RelayConfig,
         inlets: Vec<Arc<UdpSocket>>,
+        strangers: Arc<Strangers>,
         mailbox: Arc<Mailbox<Command>>,
         tally: Arc<Tally>,
     ) -> io::Result<Self> {
@@ -80,6 +85,8 @@ impl Worker {
             pace: Pace::new(config.coalesce, monotonic()),
             mailbox,
             tally,
+            strangers,
+            settle_at: Time::ZERO,
         })
     }
 
@@ -94,7 +101,8 @@ impl Worker {
         while !self.mailbox.is_stopping() {
             let pausing = self.pace.pauses(done_at);
             if !pausing {
-                self.epoll.wait(&mut self.events, None).expect("epoll waits");
+                let timeout = self.settle_at.since(done_at);
+                self.epoll.wait(&mut self.events, Some(timeout)).expect("epoll waits");
                 if self.events.iter().any(|ready| ready.token == BELL) {
                     self.mailbox.bell.drain();
                 }
@@ -122,6 +130,10 @@ impl Worker {
         }
         // With nothing received there may still be something to do.
         self.obey(now);
+        if now >= self.settle_at {
+            self.table.settle(&self.strangers, now);
+            self.settle_at = now + SETTLE_EVERY;
+        }
         found
     }
 
@@ -176,17 +188,13 @@ impl Worker {
     /// What came to the stream's ports before is forwarded before anything that comes from here on.
     fn install(&mut self, install: Install, now: Time) {
         let Install { stream, plan, counters, now: installed_at } = install;
+        plan.ports().into_iter().for_each(|port| self.strangers.believe(port, Believed::Anybody));
         self.table.install(stream, &plan, counters, installed_at);
-        for early in self.early.take(&ports(&plan), now) {
+        for early in self.early.take(&plan.ports(), now) {
             let EarlyPacket { bytes, source, destination, .. } = early;
             if let Some(Verdict::Forward { from, to, .. }) = self.table.packet(&bytes, source, destination, now) {
                 outlet::detour(&bytes, from, to, &self.tally);
             }
         }
     }
-}
-
-fn ports(plan: &StreamPlan) -> [SocketAddr; 4] {
-    let [a, b] = plan.sides.map(|side| side.local);
-    [a.rtp, a.rtcp, b.rtp, b.rtcp]
 }
