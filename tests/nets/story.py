@@ -9,7 +9,7 @@ from mediaha.model.media import Anchored, Fault, MediaRefused, Moved, Stranded
 from mediaha.model.site import Domain
 from mediaha.nets.call import Over, wake_at
 from mediaha.nets.decide import begin, decide
-from mediaha.nets.destination import plain
+from mediaha.nets.destination import phones, plain
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -35,12 +35,22 @@ from mediaha.nets.rules import Limits, Rules
 from mediaha.nets.underway import Party
 from mediaha.nets.written import read_back, write_down
 from mediaha.sip.message import Headers, Request
+from mediaha.sip.registration import Contact
 from mediaha.sip.target import UDP, Target
 
 RULES = Rules(contact="sip:nets@192.0.2.1:5060", host="192.0.2.1", limits=Limits())
 TARGETS = tuple(plain(Address(host, 5060)) for host in ("198.51.100.1", "198.51.100.2"))
 DOMAIN = Domain("desk.test", ("a", "b"), (Address("198.51.100.1", 5060), Address("198.51.100.2", 5060)))
 CALLER = Target(UDP, Address("203.0.113.5", 5062))
+
+
+def phones_at(*places):
+    """Destinations of a user's phones: a name, whose address comes of it, and a q each. Behind a NAT, all of them."""
+    contacts = [
+        Contact(f"sip:{name}@10.1.1.1:5060", Target(UDP, Address(f"198.51.100.{ord(name)}", 40000), "", "udp"), q=q)
+        for name, q in places
+    ]
+    return phones(contacts, lambda flow: True)
 
 
 def sdp(host="203.0.113.5", port=4000, direction="sendrecv", version=1):
@@ -231,5 +241,5 @@ __all__ = [
     "ANSWER", "CALLER", "DOMAIN", "OFFER", "RULES", "Acked", "AnswerMedia", "Cancelled", "DropMedia", "EndStray",
     "Fault", "MediaFailed", "MediaReady", "Note", "OfferMedia", "Party", "Received", "Reply", "Responded", "Send",
     "SendAck", "SendCancel", "Stop", "Story", "Tick", "Tried", "Unanswered", "invite", "media_sdp",
-    "replace_rules", "sdp", "talking",
+    "phones_at", "replace_rules", "sdp", "talking",
 ]  # fmt: skip

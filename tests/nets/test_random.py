@@ -27,7 +27,7 @@ from mediaha.nets.events import (
 )
 from mediaha.nets.underway import Party, Purpose
 from mediaha.nets.written import adopted, read_back, write_down
-from tests.nets.story import ANSWER, OFFER, Story, invite, media_sdp, sdp
+from tests.nets.story import ANSWER, OFFER, TARGETS, Story, invite, media_sdp, phones_at, sdp
 
 CHANCES = st.integers(min_value=0, max_value=2**16)
 METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, *["PRACK"] * 2, "BYE", "INFO", "MESSAGE", "OPTIONS"]
@@ -54,7 +54,10 @@ class Chaos(Story):
         self.offered = ""
         self.calm = self.draw() % 2
         self.rseq = 0
-        super().__init__(invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS) + self.pick(RELIABLY)))
+        super().__init__(
+            invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS) + self.pick(RELIABLY)),
+            targets=self.pick([TARGETS, phones_at(("a", 1), ("b", 1), ("c", 1), ("d", 0.5), ("e", 0.5))]),
+        )
 
     def draw(self):
         return self.numbers.pop() if self.numbers else 0

@@ -103,5 +103,5 @@ def came_back(request: Request, party: Party, call: Call) -> bool:
     phase = call.phase
     if party is not Party.CALLEE or not isinstance(phase, Trying | Ringing):
         return False
-    target = call.targets[phase.target]
-    return request.uri == target.uri_of(phase.invite.user)
+    targets = (call.targets[branch.target] for branch in phase.branches)
+    return any(request.uri == target.uri_of(phase.invite.user) for target in targets)

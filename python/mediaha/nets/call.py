@@ -82,6 +82,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     """The least session interval that it has told us to ask for (422)."""
     takes_update: bool = False
     """Its Allow has UPDATE."""
+    by_flow: bool = False
+    """It has registered: what goes to it goes where it was met, for its own idea of its address may be a NAT's."""
 
 
 class Invite(Struct, frozen=True, kw_only=True):
@@ -104,6 +106,8 @@ class Invite(Struct, frozen=True, kw_only=True):
 class Fork(Struct, frozen=True, kw_only=True):
     """An early dialog of our INVITE to a target."""
 
+    ref: int
+    """That INVITE."""
     dialog: Dialog
     rseq: int = 0
     """Of its last provisional response that had to be acknowledged; 0: there was none."""
@@ -120,18 +124,36 @@ class Placing(Struct, frozen=True, tag="placing"):
     invite: Invite
 
 
+class Branch(Struct, frozen=True):
+    """Our INVITE with one target, without a final response."""
+
+    ref: int
+    target: int
+    """Its number in the call's list."""
+    sent_at: float
+
+
+class Refused(Struct, frozen=True):
+    """The best of the final responses that were no answer, as it would go to the caller (16.7 step 6)."""
+
+    status: int
+    why: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Trying(Struct, frozen=True, tag="trying"):
-    """Target number ``target`` has our INVITE and has said nothing that the caller should know."""
+    """One target, or several at once, has our INVITE and has said nothing that the caller should know."""
 
     tx: int
     invite: Invite
-    target: int
-    ref: int
-    sent_at: float
+    branches: tuple[Branch, ...]
+    past: int
+    """The number of the target that comes after these."""
     until: float
-    """When it has been silent for too long."""
+    """When they have been silent for too long."""
     heard: bool = False
-    """It has responded in some way, so it is not passed over for the next one."""
+    """One has responded in some way, so they are not passed over for the next one."""
+    refused: Refused | None = None
 
 
 class Ringing(Struct, frozen=True, tag="ringing"):
@@ -139,10 +161,8 @@ class Ringing(Struct, frozen=True, tag="ringing"):
 
     tx: int
     invite: Invite
-    target: int
-    ref: int
-    sent_at: float
-    """When it got our INVITE."""
+    branches: tuple[Branch, ...]
+    past: int
     until: float
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -153,6 +173,7 @@ class Ringing(Struct, frozen=True, tag="ringing"):
     """The early dialogs, the one that was heard from last at the end."""
     renewed: bool = False
     """The parties have changed the session by UPDATE; the 2xx is no answer to the INVITE's offer any more."""
+    refused: Refused | None = None
 
 
 class Answered(Struct, frozen=True, tag="answered"):

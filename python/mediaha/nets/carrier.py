@@ -43,7 +43,6 @@ from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
-from mediaha.sip.target import UDP, Target
 from mediaha.sip.transaction.clients import TransactionsFull
 from mediaha.sip.transaction.events import ClientEvent, Unreachable
 
@@ -239,7 +238,7 @@ class Carrier:
         except Malformed:
             return  # there is nowhere to send an ACK; the callee's own timers end it
         # A name in its Contact has led us to where our INVITE went.
-        target = dialog.next_target() or held.call.callee.met or Target(UDP, dialog.next_hop())
+        target = effect.met if effect.by_flow else dialog.next_target() or effect.met
         if key is not None:
             self._endpoint.send_ack(dialog.ack(effect.request.cseq.number), target, key)
         _, bye = dialog.request("BYE")

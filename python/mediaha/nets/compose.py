@@ -61,6 +61,7 @@ def first_invite(
     ``session`` has our Contact, and what we can do.
     """
     fields: Pairs = (
+        *(("Route", proxy) for proxy in target.path),
         ("Max-Forwards", str(invite.max_forwards - 1)),
         ("From", f"{invite.calling};tag={tag}"),
         ("To", invite.called),

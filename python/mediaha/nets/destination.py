@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from msgspec import Struct
 
 from mediaha.model.address import Address
+from mediaha.sip.registration import Contact
 from mediaha.sip.target import UDP, Target
 from mediaha.sip.uri import Uri, uri_untrusted
 
@@ -23,11 +26,19 @@ class Destination(Struct, frozen=True, kw_only=True):
     """How long it may be silent before the next one is tried; None: as long as the rules say."""
     failures: tuple[int, ...] = UNAVAILABLE
     """Responses that say no more than that it cannot take the call: the next one is tried."""
+    is_phone: bool = False
+    """A phone that has registered: the URI is its own, and what it refuses another phone may take."""
+    beside: bool = False
+    """It is tried together with the one before it."""
+    path: tuple[str, ...] = ()
+    """Proxies on the way, for Route."""
     doubt: str = ""
     """Why it is tried after the others of its list, for people; empty: it is not."""
 
     def uri_of(self, user: str) -> str:
         """The Request-URI for a user there."""
+        if self.is_phone:
+            return self.uri
         uri = uri_untrusted(self.uri)
         return str(Uri(uri.scheme, user or None, uri.host, uri.port, uri.parameters))
 
@@ -35,6 +46,25 @@ class Destination(Struct, frozen=True, kw_only=True):
         place = str(self.target.address) if self.target.transport == UDP else str(self.target)
         named = f"{self.trunk} {place}" if self.trunk else place
         return f"{named} ({self.doubt})" if self.doubt else named
+
+
+def phones(contacts: Sequence[Contact], leads: Callable[[Target], bool]) -> tuple[Destination, ...]:
+    """The phones of a user: those of one q together, those of the next when none of them has answered.
+
+    ``leads`` says whether a way still leads anywhere: a connection may be closed. Then a phone that listens for others
+    is tried there.
+    """
+    ordered = sorted(contacts, key=lambda contact: -contact.q)
+    return tuple(
+        Destination(
+            target=contact.flow if leads(contact.flow) else contact.otherwise or contact.flow,
+            uri=contact.uri,
+            is_phone=True,
+            path=contact.path,
+            beside=index > 0 and ordered[index - 1].q == contact.q,
+        )
+        for index, contact in enumerate(ordered)
+    )
 
 
 def plain(address: Address) -> Destination:

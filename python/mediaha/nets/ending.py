@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.nets.call import IDLE, Answered, AwaitingAck, Ending, Nowhere, Offering, Over, Ringing, Trying
-from mediaha.nets.events import DropMedia, EndStray, SendCancel
+from mediaha.nets.events import DropMedia, SendCancel
 from mediaha.nets.headers import Pairs, reason_of
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import Open, Party, Purpose
@@ -38,8 +38,9 @@ def end(
         turn.note("ended", why=why, status=status)
     if isinstance(phase, Trying | Ringing):
         turn.disregard(Party.CALLEE)
-        if turn.find(phase.ref) is not None:
-            give_up(turn, phase.ref, cause)
+        for branch in phase.branches:
+            if turn.find(branch.ref) is not None:
+                give_up(turn, branch.ref, cause)
     _answer_waiting(turn, status, text, headers)
     turn.relay(None)
     turn.become(Ending(turn.now + 2 * turn.rules.limits.request_s_max))
@@ -93,7 +94,7 @@ def stray_response(turn: Turn, item: Open | None, ref: int, request: Request, re
         turn.close(ref)
     if response.status < 300 and request.method == "INVITE":
         turn.note("ended a late answer", status=response.status)
-        turn.effects.append(EndStray(ref, request, response))
+        turn.effects.append(turn.stray(item, ref, request, response))
 
 
 def finish(turn: Turn) -> None:

@@ -138,6 +138,10 @@ class EndStray:
     ref: int
     request: Request
     response: Response
+    met: Target
+    """Where the INVITE went."""
+    by_flow: bool = False
+    """The dialog is to be ended there, wherever its Contact says that it is."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -21,10 +21,11 @@ FORKS_MAX = 8
 """Early dialogs that are kept; what others say is passed on, but never acknowledged."""
 
 
-def heard(turn: Turn, request: Request, response: Response) -> tuple[tuple[Fork, ...], bytes] | None:
-    """The early dialogs after a provisional response, the one it came by last, and the SDP that is news.
+def heard(turn: Turn, ref: int, request: Request, response: Response) -> tuple[tuple[Fork, ...], bytes] | None:
+    """The early dialogs after a provisional response to our INVITE ``ref``, and the SDP that is news.
 
-    None: the response is a repetition, or one before it is missing and will be sent again (section 4).
+    The dialog that it came by is the last of them. None: the response is a repetition, or one before it is missing and
+    will be sent again (section 4).
     """
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
@@ -33,7 +34,7 @@ def heard(turn: Turn, request: Request, response: Response) -> tuple[tuple[Fork,
     fork = of(forks, response.to_tag)
     others = tuple(one for one in forks if one is not fork)
     if fork is None:
-        fork = _begun(request, response) if len(forks) < FORKS_MAX else None
+        fork = _begun(ref, request, response) if len(forks) < FORKS_MAX else None
     if fork is None:
         return forks, sdp
     rseq = rseq_untrusted(response)
@@ -67,10 +68,10 @@ def confirmed(forks: tuple[Fork, ...], request: Request, response: Response) -> 
     return fork.dialog.answered(response)
 
 
-def _begun(request: Request, response: Response) -> Fork | None:
+def _begun(ref: int, request: Request, response: Response) -> Fork | None:
     if not response.to_tag:
         return None
     try:
-        return Fork(dialog=Dialog.from_response(request, response))
+        return Fork(ref=ref, dialog=Dialog.from_response(request, response))
     except Malformed:
         return None

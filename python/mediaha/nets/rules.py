@@ -30,6 +30,8 @@ class Limits:
     """From the first ringing to the answer; then the callee is cancelled and the caller gets 480."""
     target_s_max: float = 4.0
     """Without any response a target is passed over for the next one, if there is a next one (N4)."""
+    phone_s_max: float = 20.0
+    """How long a user's phones may ring while others of a lower q wait for their turn."""
     request_s_max: float = 32.0
     """64 * T1: for an ACK, for a final response to our own INVITE inside a dialog, and after CANCEL."""
     stranded_s_max: float = 30.0

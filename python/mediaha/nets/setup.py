@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
 from mediaha.nets import forks, questions, reliable
-from mediaha.nets.call import Answered, Leg, Placing, Ringing, Trying, name
+from mediaha.nets.call import Answered, Branch, Call, Leg, Placing, Refused, Ringing, Trying, name
 from mediaha.nets.compose import first_invite, once_more, sdp_of
 from mediaha.nets.destination import Destination
 from mediaha.nets.ending import end, give_up
-from mediaha.nets.events import EndStray, Send, Tried
-from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
+from mediaha.nets.events import Send, Tried
+from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, reason_of, warning_of
 from mediaha.nets.relay import answer_arrived, connect, fail
 from mediaha.nets.rules import Limits
 from mediaha.nets.turn import Turn
@@ -26,6 +26,10 @@ from mediaha.sip.message import Request, Response
 NO_WAY = 503
 """For a caller whose callee cannot be reached from here: a call manager then tries its other route (TR4). Without a
 Retry-After it says nothing about our own state (RFC 3261 section 21.5.4), so other calls still come."""
+
+
+SAY_LITTLE = frozenset({408, 480, 481, 482, 503})
+"""Of several phones that did not answer, one that said something else is worth more to the caller."""
 
 
 def place(turn: Turn, offer: bytes) -> None:
@@ -64,28 +68,56 @@ def busy_headers(turn: Turn) -> Pairs:
 
 
 def try_target(turn: Turn, index: int) -> None:
-    """Send the INVITE to target number ``index``, in a dialog of its own."""
+    """Send the INVITE to target number ``index``, and to those that are tried beside it, in a dialog of its own.
+
+    To several it is one INVITE that we have forked ourselves (section 16.6): what comes back differs in its To tag.
+    """
     call, phase = turn.call, turn.call.phase
     assert isinstance(phase, Placing | Trying | Ringing)
     sdp = call.callee.pending or call.callee.told
-    ref = turn.number()
+    past = _past(turn, index)
+    first = call.targets[index]
+    number = turn.number()
     # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
-    turn.call = replace(turn.call, callee=Leg(tag=name(call.seed, f"callee {ref}"), met=call.targets[index].target))
+    leg = Leg(tag=name(call.seed, f"callee {number}"), met=first.target, by_flow=first.is_phone)
+    turn.call = replace(turn.call, callee=leg)
     body = turn.told(Party.CALLEE, sdp) if sdp else b""
+    branches = tuple(
+        _invite(turn, one, name(call.seed, f"call-id {number}"), number if one == index else turn.number(), body)
+        for one in range(index, past)
+    )
+    limits = turn.rules.limits
+    more = past < len(call.targets)
+    until = turn.now + (patience(limits, first) if more else limits.ring_s_max)
+    turn.become(Trying(phase.tx, phase.invite, branches, past, until, refused=_refused_before(phase)))
+
+
+def _past(turn: Turn, index: int) -> int:
+    """The number of the first target that is not tried together with this one."""
+    targets = turn.call.targets
+    past = index + 1
+    while past < len(targets) and targets[past].beside:
+        past += 1
+    return past
+
+
+def _refused_before(phase: Placing | Trying | Ringing) -> Refused | None:
+    return None if isinstance(phase, Placing) else phase.refused
+
+
+def _invite(turn: Turn, index: int, call_id: str, ref: int, body: bytes) -> Branch:
+    """Our INVITE to one target."""
+    phase, target = turn.call.phase, turn.call.targets[index]
+    assert isinstance(phase, Placing | Trying | Ringing)
+    turn.set_leg(Party.CALLEE, met=target.target)
     # Without an offer, what had to be acknowledged would bring one, before the caller could be asked for the answer.
     session = turn.session_fields(Party.CALLEE, reliably=bool(body))
-    target = call.targets[index]
-    request = first_invite(
-        phase.invite, target, call_id=name(call.seed, f"call-id {ref}"), tag=turn.leg(Party.CALLEE).tag,
-        session=session, body=body,
-    )  # fmt: skip
-    limits = turn.rules.limits
-    more = index + 1 < len(call.targets)
-    until = turn.now + (patience(limits, target) if more else limits.ring_s_max)
-    turn.become(Trying(phase.tx, phase.invite, index, ref, turn.now, until))
-    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
+    tag = turn.leg(Party.CALLEE).tag
+    request = first_invite(phase.invite, target, call_id=call_id, tag=tag, session=session, body=body)
+    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP, met=target.target))
     turn.note("invited", target=str(target), sip_call_id=request.call_id)
     turn.effects.append(Send(ref, request, target.target))
+    return Branch(ref, index, turn.now)
 
 
 def patience(limits: Limits, target: Destination) -> float:
@@ -93,61 +125,119 @@ def patience(limits: Limits, target: Destination) -> float:
     return limits.target_s_max if target.try_s_max is None else target.try_s_max
 
 
-def next_target(turn: Turn, why: str, last_status: int, retry_after: str | None = None) -> None:
-    """This target is of no use; the next one, or else ``last_status`` for the caller."""
+def next_target(turn: Turn, branch: Branch, why: str, refused: Refused, *, retry_after: str | None = None) -> None:
+    """This target is of no use. Unless others have the INVITE still, the next one gets it, or the caller a refusal."""
+    target = turn.call.targets[branch.target]
+    turn.note("passed over", target=str(target), why=why, took_ms=_took_ms(turn, branch))
+    turn.effects.append(Tried(target, why, retry_after))
+    _one_less(turn, branch, refused)
+
+
+def _one_less(turn: Turn, branch: Branch, refused: Refused) -> None:
+    """The branch has come to nothing."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    target = turn.call.targets[phase.target]
-    turn.note("passed over", target=str(target), why=why, took_ms=_took_ms(turn))
-    turn.effects.append(Tried(target, why, retry_after))
+    left = tuple(one for one in phase.branches if one.ref != branch.ref)
+    best = _better(phase.refused, refused)
+    if isinstance(phase, Ringing):
+        phase = replace(phase, forks=tuple(fork for fork in phase.forks if fork.ref != branch.ref))
+    turn.become(replace(phase, branches=left, refused=best))
+    if left:
+        return
     questions.withdraw(turn, About.EARLY)
     _leave_early(turn)
-    if phase.target + 1 < len(turn.call.targets):
-        try_target(turn, phase.target + 1)
+    if phase.past < len(turn.call.targets):
+        try_target(turn, phase.past)
     else:
-        end(turn, last_status, f"no target answered; the last: {why}")
+        end(turn, best.status, best.why, headers=best.headers)
+
+
+def _better(one: Refused | None, other: Refused) -> Refused:
+    """What tells the caller more (16.7 step 6): what somebody has said, and of that the lowest class."""
+    if one is None:
+        return other
+    return min(one, other, key=lambda refused: (refused.status in SAY_LITTLE, refused.status // 100))
 
 
 def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
     """A response to the INVITE that makes the call."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    assert phase.ref == item.ref
-    target = turn.call.targets[phase.target]
+    branch = _branch(turn, item)
+    target = turn.call.targets[branch.target]
     if isinstance(phase, Trying) and not phase.heard and response.status not in target.failures:
         turn.effects.append(Tried(target))
     if response.status == 100:
         if isinstance(phase, Trying) and not phase.heard:
-            turn.become(replace(phase, heard=True, until=turn.now + turn.rules.limits.ring_s_max))
-    elif response.status < 200:
-        _provisional(turn, request, response)
+            turn.become(replace(phase, heard=True, until=turn.now + _ring_s(turn)))
+        return
+    # Whatever is asked in a dialog that this begins, or has begun, goes where the dialog is.
+    turn.set_leg(Party.CALLEE, met=target.target)
+    if response.status < 200:
+        _provisional(turn, branch, request, response)
     elif response.status < 300:
         turn.close(item.ref)
-        _answered(turn, item, request, response)
+        _leave_others(turn, branch)
+        _answered(turn, item, branch, request, response)
     else:
         turn.close(item.ref)
-        _refused(turn, request, response)
+        _refused(turn, branch, request, response)
+
+
+def _ring_s(turn: Turn) -> float:
+    """How long the callee may ring. Phones of a lower q wait for those of a higher one, but not for ever."""
+    phase, call, limits = turn.call.phase, turn.call, turn.rules.limits
+    assert isinstance(phase, Trying | Ringing)
+    return limits.phone_s_max if _phones_wait(call, phase.past) else limits.ring_s_max
+
+
+def _phones_wait(call: Call, past: int) -> bool:
+    return past < len(call.targets) and call.targets[past].is_phone
+
+
+def _branch(turn: Turn, item: Open) -> Branch:
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    return next(branch for branch in phase.branches if branch.ref == item.ref)
+
+
+def _leave_others(turn: Turn, answered: Branch) -> None:
+    """One phone has answered; the others need not say that they missed a call."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    for branch in phase.branches:
+        if branch.ref != answered.ref:
+            give_up(turn, branch.ref, (reason_of(200, "Call completed elsewhere"),))
 
 
 def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
     """The INVITE got no response, or could not be sent."""
     turn.close(item.ref)
-    if unreachable:
-        next_target(turn, "unreachable", NO_WAY)
-    else:
-        next_target(turn, "no response", 408)
+    branch = _branch(turn, item)
+    why = "unreachable" if unreachable else "no response"
+    next_target(turn, branch, why, _silent(turn, branch, why, NO_WAY if unreachable else 408))
+
+
+def _silent(turn: Turn, branch: Branch, why: str, status: int) -> Refused:
+    """Nobody said a word. A user whose phones are away is away (480); that is no trouble of ours."""
+    if turn.call.targets[branch.target].is_phone:
+        return Refused(480, f"no phone answered; the last: {why}")
+    return Refused(status, f"no target answered; the last: {why}")
 
 
 def overdue(turn: Turn) -> None:
-    """The target has been silent, or has been ringing, for too long."""
+    """The targets have been silent, or have been ringing, for too long."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    if isinstance(phase, Trying) and not phase.heard and phase.target + 1 < len(turn.call.targets):
-        give_up(turn, phase.ref)
-        waited = patience(turn.rules.limits, turn.call.targets[phase.target])
-        next_target(turn, f"no response in {waited:g} s", 408)
-    else:
+    silent = isinstance(phase, Trying) and not phase.heard
+    if phase.past >= len(turn.call.targets) or not (silent or _phones_wait(turn.call, phase.past)):
         end(turn, 480, "no answer", text="No answer")
+        return
+    for branch in phase.branches:
+        give_up(turn, branch.ref)
+        waited = patience(turn.rules.limits, turn.call.targets[branch.target])
+        why = f"no response in {waited:g} s" if silent else "no answer"
+        next_target(turn, branch, why, _silent(turn, branch, why, 408))
 
 
 def early_ready(turn: Turn, sdp: bytes, anchored: Anchored) -> None:
@@ -165,11 +255,11 @@ def early_failed(turn: Turn, refused: MediaRefused) -> None:
         reliable.tell(turn, phase.status, phase.headers)
 
 
-def _provisional(turn: Turn, request: Request, response: Response) -> None:
+def _provisional(turn: Turn, branch: Branch, request: Request, response: Response) -> None:
     """The callee rings, or says something in between (180, 181, 182, 183)."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    heard = forks.heard(turn, request, response)
+    heard = forks.heard(turn, branch.ref, request, response)
     if heard is None:
         return
     turn.learn(Party.CALLEE, response)
@@ -180,12 +270,12 @@ def _provisional(turn: Turn, request: Request, response: Response) -> None:
         became = replace(phase, status=status, headers=headers, forks=dialogs, early=sdp or phase.early)
     else:
         known = False
-        until = turn.now + turn.rules.limits.ring_s_max
+        until = turn.now + _ring_s(turn)
         became = Ringing(
-            phase.tx, phase.invite, phase.target, phase.ref, phase.sent_at, until, status, headers, early=sdp,
-            forks=dialogs,
+            phase.tx, phase.invite, phase.branches, phase.past, until, status, headers, early=sdp, forks=dialogs,
+            refused=phase.refused,
         )  # fmt: skip
-        turn.note("ringing", status=status, early_media=bool(sdp), took_ms=_took_ms(turn))
+        turn.note("ringing", status=status, early_media=bool(sdp), took_ms=_took_ms(turn, branch))
     turn.become(became)
     if sdp and not known:
         questions.withdraw(turn, About.EARLY)
@@ -211,43 +301,45 @@ def _leave_early(turn: Turn) -> None:
         questions.ask(turn, About.RESTORE, Party.CALLER, turn.leg(Party.CALLER).sdp)
 
 
-def _refused(turn: Turn, request: Request, response: Response) -> None:
+def _refused(turn: Turn, branch: Branch, request: Request, response: Response) -> None:
     status = response.status
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
+    target = turn.call.targets[branch.target]
     silent = isinstance(phase, Trying)  # a 408 after ringing is the callee who did not answer
     if status == 422 and turn.raised(Party.CALLEE, request, response):
-        _send_again(turn, request)
-    elif status in turn.call.targets[phase.target].failures:
-        next_target(
-            turn, f"answered {status}", NO_WAY if status == 503 else status, response.headers.get("Retry-After")
-        )
-    elif status == 408 and silent:
-        next_target(turn, "answered 408", 408)
+        _send_again(turn, branch, request)
+    elif status in target.failures or (status == 408 and silent):
+        why = f"answered {status}"
+        refused = _silent(turn, branch, why, NO_WAY if status == 503 else status)
+        next_target(turn, branch, why, refused, retry_after=response.headers.get("Retry-After"))
     else:
         answer = f"{status} {response.reason}"
-        turn.note("turned down", target=str(turn.call.targets[phase.target]), answer=answer, took_ms=_took_ms(turn))
+        turn.note("turned down", target=str(target), answer=answer, took_ms=_took_ms(turn, branch))
         headers = passed_on(response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
-        end(turn, _passed_status(status), f"the callee answered {answer}", headers=headers)
+        refused = Refused(_passed_status(status), f"the callee answered {answer}", headers)
+        if target.is_phone and status < 600:
+            _one_less(turn, branch, refused)
+        else:  # nobody else is to be asked (section 16.7 step 5)
+            end(turn, refused.status, refused.why, headers=headers)
 
 
-def _send_again(turn: Turn, request: Request) -> None:
+def _send_again(turn: Turn, branch: Branch, request: Request) -> None:
     """The target wants the same INVITE with a longer session interval: the same call to it, the next CSeq."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
     ref = turn.number()
-    target = turn.call.targets[phase.target]
-    turn.become(replace(phase, ref=ref))
-    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP))
+    target = turn.call.targets[branch.target]
+    branches = (replace(one, ref=ref) if one.ref == branch.ref else one for one in phase.branches)
+    turn.become(replace(phase, branches=tuple(branches)))
+    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP, met=target.target))
     session = turn.session_fields(Party.CALLEE, reliably=bool(request.body))
     turn.effects.append(Send(ref, once_more(request, session), target.target))
 
 
-def _took_ms(turn: Turn) -> float:
+def _took_ms(turn: Turn, branch: Branch) -> float:
     """How long ago the target got our INVITE."""
-    phase = turn.call.phase
-    assert isinstance(phase, Trying | Ringing)
-    return round((turn.now - phase.sent_at) * 1000, 3)
+    return round((turn.now - branch.sent_at) * 1000, 3)
 
 
 def _passed_status(status: int) -> int:
@@ -261,7 +353,7 @@ def _passed_status(status: int) -> int:
     return status
 
 
-def _answered(turn: Turn, item: Open, request: Request, response: Response) -> None:
+def _answered(turn: Turn, item: Open, branch: Branch, request: Request, response: Response) -> None:
     """A 2xx: from now on there are two dialogs, and the answer has to reach the caller."""
     call, phase = turn.call, turn.call.phase
     assert isinstance(phase, Trying | Ringing)
@@ -269,7 +361,7 @@ def _answered(turn: Turn, item: Open, request: Request, response: Response) -> N
     try:
         dialog = forks.confirmed(early.forks if early else (), request, response)
     except Malformed as fault:
-        turn.effects.append(EndStray(item.ref, request, response))
+        turn.effects.append(turn.stray(item, item.ref, request, response))
         end(turn, 502, f"the callee's 200 is unusable: {fault}")
         return
     if turn.call.relay is not None:
@@ -278,7 +370,7 @@ def _answered(turn: Turn, item: Open, request: Request, response: Response) -> N
         turn.disregard(Party.CALLEE)
     turn.set_leg(Party.CALLEE, dialog=dialog)
     turn.refresh(Party.CALLEE, response)
-    turn.note("answered", target=str(call.targets[phase.target]), took_ms=_took_ms(turn))
+    turn.note("answered", target=str(call.targets[branch.target]), took_ms=_took_ms(turn, branch))
     turn.become(Answered(turn.now))
     delayed = not call.caller.sdp
     # Some callees put their answer into a provisional response only.

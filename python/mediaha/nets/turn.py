@@ -25,7 +25,7 @@ from mediaha.nets.call import (
     Ringing,
     draw,
 )
-from mediaha.nets.events import Effect, Note, Reply, Send, SendAck
+from mediaha.nets.events import Effect, EndStray, Note, Reply, Send, SendAck
 from mediaha.nets.expiry import (
     as_client,
     as_server,
@@ -173,15 +173,22 @@ class Turn:
         self.keep(party, dialog)
         ref = self.number()
         self.opened(Open(ref=ref, party=party, purpose=purpose, until=until, back=back))
-        self.effects.append(Send(ref, request, *self._way(self.dialog(party), self.leg(party).met)))
+        self.effects.append(Send(ref, request, *self._way(party, self.dialog(party))))
         return ref
+
+    def stray(self, item: Open | None, ref: int, request: Request, response: Response) -> EndStray:
+        """Acknowledge and end what a 2xx has begun that nobody wants; of two from one target ``item`` is None."""
+        leg = self.leg(Party.CALLEE)
+        met = (item.met if item is not None else None) or leg.met
+        assert met is not None, "no INVITE was sent nowhere"
+        return EndStray(ref, request, response, met, leg.by_flow)
 
     def prack(self, dialog: Dialog, rseq: int, cseq: int) -> Dialog:
         """Acknowledge a provisional response in an early dialog of the callee (RFC 3262 section 4)."""
         dialog, request = dialog.request("PRACK", headers=(("RAck", f"{rseq} {cseq} INVITE"),))
         ref = self.number()
         self.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.HEEDLESS))
-        self.effects.append(Send(ref, request, *self._way(dialog, self.leg(Party.CALLEE).met)))
+        self.effects.append(Send(ref, request, *self._way(Party.CALLEE, dialog)))
         return dialog
 
     def reinvite(self, party: Party, sdp: bytes, purpose: Purpose = Purpose.MEDIA) -> int:
@@ -229,23 +236,24 @@ class Turn:
         dialog = self.dialog(party)
         body = self.told(party, sdp) if sdp else b""
         request = dialog.ack(cseq, body=body, content_type="application/sdp" if body else "")
-        way, _ = self._way(dialog, self.leg(party).met)
+        way, _ = self._way(party, dialog)
         self.effects.append(SendAck(ref, request, way))
 
-    @staticmethod
-    def _way(dialog: Dialog, met: Target | None) -> tuple[Target, Target | None]:
+    def _way(self, party: Party, dialog: Dialog) -> tuple[Target, Target | None]:
         """Where requests in a dialog go, and where when nobody is there any more.
 
         By the dialog's route; when that is a name, where the party was met first, for it is there that the name has
-        led. Over a connection while there is one: what a party has opened is its way through a NAT or firewall.
+        led. Over a connection while there is one: what a party has opened is its way through a NAT or firewall; and
+        always there when the party has registered from there.
         """
-        target = dialog.next_target()
+        leg, target = self.leg(party), dialog.next_target()
+        met = leg.met
         if met is None:
             # There is no dialog that began nowhere; a name that is not resolved is unreachable.
             return target or Target(UDP, dialog.next_hop()), None
         if target is None:
             return met, None
-        if met.transport in STREAMS and met.connection:
+        if leg.by_flow or (met.transport in STREAMS and met.connection):
             return met, target
         return target, None
 

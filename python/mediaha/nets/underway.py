@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from mediaha.sip.target import Target
+
 
 class Party(StrEnum):
     """The two sides of a call. The caller is who sent the first INVITE."""
@@ -92,6 +94,8 @@ class Open(Struct, frozen=True, kw_only=True):
     """When we stop waiting; None: the transaction itself times out."""
     cancelled: bool = False
     back: int = 0
+    met: Target | None = None
+    """Where an INVITE that begins a dialog went."""
 
 
 class Provisional(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from mediaha.nets.call import IDLE, Answered, Call, Idle, Leg, Serving, Stranded
 from mediaha.nets.expiry import Expiry, agreed, unaware
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a written call can no longer be read by older code."""
 
 
