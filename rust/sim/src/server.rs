@@ -175,7 +175,8 @@ fn without_instance(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(mut datagram) = datagram_untrusted(&bytes) else { return bytes };
     match reply_untrusted(&datagram.body) {
         Ok(Reply::Pong { .. }) => {
-            datagram.body = Reply::Pong { instance: None, load: None, draining: false }.to_dictionary();
+            datagram.body =
+                Reply::Pong { instance: None, load: None, draining: false, adopts: false }.to_dictionary();
             datagram.to_bytes()
         }
         _ => bytes,
