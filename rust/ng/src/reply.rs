@@ -102,6 +102,12 @@ impl Reply {
         }
     }
 
+    /// Whether this says that the server does not know the command.
+    #[must_use]
+    pub fn is_unrecognized_command(&self) -> bool {
+        matches!(self, Self::Error { reason } if reason == reason::UNRECOGNIZED_COMMAND.as_bytes())
+    }
+
     /// The body that says this; [`reply_untrusted`] reads it back.
     #[must_use]
     pub fn to_dictionary(&self) -> Dictionary {
