@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 import trio
+import trio.testing
 
 from mediaha.model.address import Address
 from mediaha.model.listener import TCP, TLS, UDP, Listener, Tls
+from mediaha.nets.call import Idle
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.target import Target
-from tests.nets.world import LOOPBACK, Phone, open_world
+from tests.nets.world import LOOPBACK, Phone, open_world, until
 from tests.sip.certificates import Authority, needs_openssl
 
 HERE = Address(LOOPBACK, 0)
@@ -87,5 +89,53 @@ async def test_the_legs_of_a_call_have_their_own_transports(tls, caller_by, call
         await theirs.until_port(lambda port: port > 20000)
         mine.bye()
         await theirs.over.wait()
+        await mine.over.wait()
+        await world.empties()
+
+
+async def cut_all(world):
+    """Every connection of the NeTS breaks while nothing is under way, as when a firewall is restarted."""
+    await until(lambda: all(at_rest(call) for call in world.nets.calls()))
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    for transport in world.nets._endpoint._transports.values():
+        for peer in list(getattr(transport, "_peers", {}).values()):
+            peer.connection.cut("the network is gone")
+    await until(lambda: not world.nets._endpoint.counters.connections)
+
+
+def at_rest(call):
+    legs = (call.caller, call.callee)
+    return not call.open and call.relay is None and all(isinstance(leg.exchange, Idle) for leg in legs)
+
+
+@needs_openssl
+@pytest.mark.parametrize(("caller_by", "callee_by"), [(TCP, TCP), (TLS, TLS), (TLS, TCP)])
+async def test_a_call_goes_on_when_its_connections_are_cut(tls, caller_by, callee_by):
+    """Media moves, hold and BYE find the parties again: at their Contacts, or where they have come back from."""
+    async with mixed(tls, caller_by, callee_by) as world:
+        mine, theirs = await world.connect()
+        await cut_all(world)
+        world.pool.crash("a")
+        await mine.until_port(lambda port: port > 20000)
+        await theirs.until_port(lambda port: port > 20000)
+        await cut_all(world)
+        held = await mine.ask("INVITE", mine.phone.sdp.replace(b"sendrecv", b"sendonly"))
+        assert held.status == 200
+        await until(lambda: b"a=sendonly" in theirs.heard)
+        await cut_all(world)
+        theirs.bye()
+        await mine.over.wait()
+        await theirs.over.wait()
+        await world.empties()
+
+
+@needs_openssl
+async def test_a_phone_that_forgets_its_transport_is_asked_by_the_one_it_came_by(tls):
+    """Contact says no transport, which means UDP: nobody is there, but at the same port over TCP."""
+    async with mixed(tls, TCP, UDP) as world:
+        world.caller.contact = world.caller.contact.replace(";transport=tcp", "")
+        mine, theirs = await world.connect()
+        await cut_all(world)
+        theirs.bye()
         await mine.over.wait()
         await world.empties()

@@ -63,6 +63,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     """None until the dialog is confirmed, or, with the caller, until the INVITE was taken."""
     met: Target | None = None
     """The way by which the party was first heard from, or sent to."""
+    flow: Target | None = None
+    """The connection on which it was heard last, when that is not the one above."""
     sdp: bytes = b""
     """What the party last committed to: an offer that was answered, or an answer. Empty: nothing yet."""
     told: bytes = b""

@@ -39,10 +39,12 @@ from mediaha.nets.ports import Checkpoint, Media
 from mediaha.nets.rules import Rules
 from mediaha.nets.story import Stories, Story
 from mediaha.nets.tables import Alarms, Held, Tables
+from mediaha.nets.way import ways
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
+from mediaha.sip.target import Target
 from mediaha.sip.transaction.clients import TransactionsFull
 from mediaha.sip.transaction.events import ClientEvent, Unreachable
 
@@ -203,8 +205,8 @@ class Carrier:
     def _told(self, held: Held, sent: Send, outcome: ClientEvent) -> None:
         """Something came of a request of ours."""
         ref, request = sent.ref, sent.request
-        if isinstance(outcome, Unreachable) and sent.otherwise is not None:
-            self._send(held, replace(sent, target=sent.otherwise, otherwise=None))
+        if isinstance(outcome, Unreachable) and sent.otherwise:
+            self._send(held, replace(sent, target=sent.otherwise[0], otherwise=sent.otherwise[1:]))
             self._send_again()
         elif isinstance(outcome, Response):
             if outcome.status >= 200 and not (request.method == "INVITE" and outcome.status < 300):
@@ -224,7 +226,11 @@ class Carrier:
     def _send_ack(self, held: Held, effect: SendAck) -> None:
         key = held.clients.get(effect.ref)
         if key is not None:
-            self._endpoint.send_ack(effect.request, effect.target, key)
+            self._endpoint.send_ack(effect.request, self._open((effect.target, *effect.otherwise)), key)
+
+    def _open(self, found: tuple[Target, ...]) -> Target:
+        """The first way that does not insist on a connection that is gone."""
+        return next((way for way in found if self._endpoint.is_open(way)), found[-1])
 
     def _send_cancel(self, held: Held, effect: SendCancel) -> None:
         key = held.clients.get(effect.ref)
@@ -237,8 +243,7 @@ class Carrier:
             dialog = Dialog.from_response(effect.request, effect.response)
         except Malformed:
             return  # there is nowhere to send an ACK; the callee's own timers end it
-        # A name in its Contact has led us to where our INVITE went.
-        target = effect.met if effect.by_flow else dialog.next_target() or effect.met
+        target = self._open(ways(dialog, effect.met, by_flow=effect.by_flow))
         if key is not None:
             self._endpoint.send_ack(dialog.ack(effect.request.cseq.number), target, key)
         _, bye = dialog.request("BYE")

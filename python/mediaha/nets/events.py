@@ -24,6 +24,8 @@ class Received:
     party: Party
     tx: int
     request: Request
+    flow: Target | None = None
+    """The way by which it came."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -106,21 +108,22 @@ Event: TypeAlias = (
 
 @dataclass(slots=True, frozen=True)
 class Send:
-    """Begin client transaction ``ref``. ``target`` is the next hop; ``otherwise``: if that flow has ended."""
+    """Begin client transaction ``ref``. ``target`` is the next hop; ``otherwise``: the ways after it."""
 
     ref: int
     request: Request
     target: Target
-    otherwise: Target | None = None
+    otherwise: tuple[Target, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
 class SendAck:
-    """Acknowledge a 2xx (RFC 3261 section 13.2.2.4)."""
+    """Acknowledge a 2xx (RFC 3261 section 13.2.2.4), by the first of these ways that is open."""
 
     ref: int
     request: Request
     target: Target
+    otherwise: tuple[Target, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)

@@ -15,6 +15,7 @@ from mediaha.nets.underway import Party
 from mediaha.sip.dialog import Dialog, OutOfOrder
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request
+from mediaha.sip.target import Target
 
 
 def received(turn: Turn, event: Received) -> None:
@@ -33,6 +34,7 @@ def received(turn: Turn, event: Received) -> None:
     except Malformed as fault:
         turn.reply(tx, 400, str(fault))
         return
+    _heard_on(turn, party, event.flow)
     if request.method == "BYE":
         turn.reply(tx, 200)
         reason = tuple(("Reason", value) for value in request.headers.all("Reason"))
@@ -47,6 +49,13 @@ def received(turn: Turn, event: Received) -> None:
         passing.begin(turn, party, tx, request)
     else:  # OPTIONS: the dialog is there, that is what was asked
         turn.reply(tx, 200, headers=(*ABILITIES, ("Accept", "application/sdp")))
+
+
+def _heard_on(turn: Turn, party: Party, flow: Target | None) -> None:
+    """A party that has opened another connection is reached by that one from now on."""
+    leg = turn.leg(party)
+    if flow is not None and flow.connection and flow != (leg.flow or leg.met):
+        turn.set_leg(party, flow=flow)
 
 
 def _dialog_of(turn: Turn, party: Party, request: Request) -> Dialog | None:

@@ -253,7 +253,7 @@ class Nets:
         held, party = found
         tx = next(self._tx)
         self._carrier.tables.expect(held, party, tx, event.transaction, request)
-        self._carrier.happens(held, Received(party, tx, request))
+        self._carrier.happens(held, Received(party, tx, request, event.flow))
 
     def _invite(self, event: Incoming) -> None:
         request = event.request

@@ -37,11 +37,12 @@ from mediaha.nets.expiry import (
 from mediaha.nets.headers import ABILITIES, SDP_TYPE, UNRELIABLY
 from mediaha.nets.rules import Rules
 from mediaha.nets.underway import Open, Party, Purpose, Relay
+from mediaha.nets.way import ways
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Message, Request, Response
 from mediaha.sip.sdp import Origin, with_origin
-from mediaha.sip.target import STREAMS, UDP, Target
+from mediaha.sip.target import Target
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -173,7 +174,8 @@ class Turn:
         self.keep(party, dialog)
         ref = self.number()
         self.opened(Open(ref=ref, party=party, purpose=purpose, until=until, back=back))
-        self.effects.append(Send(ref, request, *self._way(party, self.dialog(party))))
+        first, *others = self._ways(party, self.dialog(party))
+        self.effects.append(Send(ref, request, first, tuple(others)))
         return ref
 
     def stray(self, item: Open | None, ref: int, request: Request, response: Response) -> EndStray:
@@ -188,7 +190,8 @@ class Turn:
         dialog, request = dialog.request("PRACK", headers=(("RAck", f"{rseq} {cseq} INVITE"),))
         ref = self.number()
         self.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.HEEDLESS))
-        self.effects.append(Send(ref, request, *self._way(Party.CALLEE, dialog)))
+        first, *others = self._ways(Party.CALLEE, dialog)
+        self.effects.append(Send(ref, request, first, tuple(others)))
         return dialog
 
     def reinvite(self, party: Party, sdp: bytes, purpose: Purpose = Purpose.MEDIA) -> int:
@@ -236,26 +239,12 @@ class Turn:
         dialog = self.dialog(party)
         body = self.told(party, sdp) if sdp else b""
         request = dialog.ack(cseq, body=body, content_type="application/sdp" if body else "")
-        way, _ = self._way(party, dialog)
-        self.effects.append(SendAck(ref, request, way))
+        first, *others = self._ways(party, dialog)
+        self.effects.append(SendAck(ref, request, first, tuple(others)))
 
-    def _way(self, party: Party, dialog: Dialog) -> tuple[Target, Target | None]:
-        """Where requests in a dialog go, and where when nobody is there any more.
-
-        By the dialog's route; when that is a name, where the party was met first, for it is there that the name has
-        led. Over a connection while there is one: what a party has opened is its way through a NAT or firewall; and
-        always there when the party has registered from there.
-        """
-        leg, target = self.leg(party), dialog.next_target()
-        met = leg.met
-        if met is None:
-            # There is no dialog that began nowhere; a name that is not resolved is unreachable.
-            return target or Target(UDP, dialog.next_hop()), None
-        if target is None:
-            return met, None
-        if leg.by_flow or (met.transport in STREAMS and met.connection):
-            return met, target
-        return target, None
+    def _ways(self, party: Party, dialog: Dialog) -> tuple[Target, ...]:
+        leg = self.leg(party)
+        return ways(dialog, leg.met, leg.flow, by_flow=leg.by_flow)
 
     def await_ack(self, party: Party, tx: int) -> None:
         self.exchange(party, AwaitingAck(tx, self.now + self.rules.limits.request_s_max))

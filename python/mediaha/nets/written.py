@@ -49,7 +49,10 @@ def adopted(call: Call, now: float) -> Call | None:
 def _settled(leg: Leg, now: float) -> Leg:
     unsure = not isinstance(leg.exchange, Idle)
     pending = leg.pending or (leg.told if unsure else b"")
-    return replace(leg, exchange=IDLE, glares=0, pending=pending, expiry=_anew(leg.expiry, now))
+    # Connections are the old instance's; their numbers mean nothing here.
+    met = None if leg.met is None else leg.met._replace(listener="", connection=0)
+    expiry = _anew(leg.expiry, now)
+    return replace(leg, met=met, flow=None, exchange=IDLE, glares=0, pending=pending, expiry=expiry)
 
 
 def _anew(expiry: Expiry | None, now: float) -> Expiry | None:

@@ -119,6 +119,11 @@ class Endpoint:
         """Client and server transactions in the tables; both go to zero when nothing happens for 64*T1."""
         return self._layer.open_clients, self._layer.open_servers
 
+    def is_open(self, target: Target) -> bool:
+        """False when it insists on a connection that is there no more."""
+        transport = self._transports.get(target.listener)
+        return not (target.connection and isinstance(transport, StreamTransport)) or transport.has(target.connection)
+
     def certificate_names(self, flow: Target) -> tuple[str, ...]:
         """What the certificate of whoever is at the other end is made out to, when one was asked for and trusted."""
         transport = self._transports.get(flow.listener)

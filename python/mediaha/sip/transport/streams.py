@@ -101,6 +101,11 @@ class StreamTransport:
         """How many there are now."""
         return len(self._peers)
 
+    def has(self, connection: int) -> bool:
+        """Whether something can be sent on the connection of this number."""
+        peer = self._peers.get(connection)
+        return peer is not None and not peer.connection.ending
+
     def names(self, flow: Target) -> tuple[str, ...]:
         """What the certificate at the other end of a connection is made out to; empty when it has shown none."""
         peer = self._peers.get(flow.connection)

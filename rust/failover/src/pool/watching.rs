@@ -76,9 +76,8 @@ impl Pool {
         };
         one.rtt.sample(heard.rtt);
         let was_draining = one.is_draining();
-        if let Reply::Pong { draining, adopts, .. } = reply {
+        if let Reply::Pong { draining, .. } = reply {
             one.set_draining(one.drained, *draining, now);
-            one.adopts = *adopts;
         }
         if was_draining != one.is_draining() {
             self.announce(server);
