@@ -77,14 +77,18 @@ class MediaServer:
         held_timeout_s: float = 3600.0,
         orphan_timeout_s: float = 180.0,
         coalesce_ms: float = 0.5,
+        busy_percent_max: int = 90,
+        dscp: int = 46,
         datapath: str = "auto",
     ) -> MediaServer:
         """Bind the control port and start the threads.
 
         ``interfaces`` are ``ADDRESS``, ``NAME/ADDRESS`` or ``NAME/ADDRESS!ADVERTISED``; ``ports`` the first and
         last port for RTP. Port 0 in ``listen_ng`` takes a free one. ``coalesce_ms`` is how long packets may be
-        gathered before they are forwarded, when there are many. ``datapath`` is ``sockets``, ``steered``, or
-        ``auto`` for the fastest that works here; ``statistics()`` says which it is. Raises StartError, BadArgument.
+        gathered before they are forwarded, when there are many. New calls are refused while the busiest thread has
+        worked for more than ``busy_percent_max`` of the last seconds. ``dscp`` (RFC 2474) marks what is sent.
+        ``datapath`` is ``sockets``, ``steered``, or ``auto`` for the fastest that works here; ``statistics()`` says
+        which it is. Raises StartError, BadArgument.
         """
 
     @property

@@ -42,6 +42,8 @@ def media_server(
     silence_s: float | None,
     held_s: float | None,
     orphan_s: float | None,
+    busy_percent_max: int | None,
+    dscp: int | None,
     datapath: Datapath | None,
 ) -> MediaServerSpec:
     """The one media server of these options. Raises BadOption."""
@@ -60,6 +62,8 @@ def media_server(
         silence_s_max=_at_least("--silence-seconds", silence_s, 60.0, 0.1),
         held_s_max=_at_least("--held-seconds", held_s, 3600.0, 0.1),
         orphan_s_max=_at_least("--orphan-seconds", orphan_s, 180.0, 0.1),
+        busy_percent_max=int(_at_least("--busy-percent-max", busy_percent_max, 90, 1)),
+        dscp=int(_at_least("--dscp", dscp, 46, 0)),
         datapath=datapath or "auto",
     )
 

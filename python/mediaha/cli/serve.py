@@ -41,6 +41,8 @@ def serve(
     silence_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     held_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     orphan_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
+    busy_percent_max: Annotated[int | None, Parameter(group=MEDIA)] = None,
+    dscp: Annotated[int | None, Parameter(group=MEDIA)] = None,
     datapath: Annotated[Datapath | None, Parameter(group=MEDIA)] = None,
     supervised: Annotated[bool, Parameter(show=False, negative=())] = False,
     control: Annotated[Path | None, Parameter(group=ALWAYS, env_var="MEDIAHA_CONTROL")] = None,
@@ -100,6 +102,10 @@ def serve(
         The same for a call on hold. Default: 3600.
     orphan_seconds
         How long an offer waits for its answer. Default: 180.
+    busy_percent_max
+        New calls are refused while the busiest thread has worked for more than this of the last seconds. Default: 90.
+    dscp
+        How routers are asked to treat the packets (RFC 2474), 0 to 63. Default: 46, expedited forwarding.
     datapath
         What forwards the packets: sockets (one a port), steered (one a worker; it takes privileges), or auto for the
         fastest that works here. Default: auto.
@@ -125,6 +131,8 @@ def serve(
         "--silence-seconds": silence_seconds,
         "--held-seconds": held_seconds,
         "--orphan-seconds": orphan_seconds,
+        "--busy-percent-max": busy_percent_max,
+        "--dscp": dscp,
         "--datapath": datapath,
     }
     logs = running.Logs(log_format, log_level)
@@ -140,6 +148,8 @@ def serve(
             silence_s=silence_seconds,
             held_s=held_seconds,
             orphan_s=orphan_seconds,
+            busy_percent_max=busy_percent_max,
+            dscp=dscp,
             datapath=datapath,
         )
         return running.run_one_media_server(spec, logs, drain_s=drain_seconds, supervised=supervised)

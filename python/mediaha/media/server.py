@@ -59,6 +59,8 @@ async def serve_media(
         silence_timeout_s=spec.silence_s_max,
         held_timeout_s=spec.held_s_max,
         orphan_timeout_s=spec.orphan_s_max,
+        busy_percent_max=spec.busy_percent_max,
+        dscp=spec.dscp,
         datapath=spec.datapath,
     )
     try:

@@ -56,6 +56,10 @@ class MediaServerSpec:
     held_s_max: float = 3600.0
     orphan_s_max: float = 180.0
     """An offer that nobody answered is forgotten after this."""
+    busy_percent_max: int = 90
+    """New calls are refused while the busiest worker has worked for more than this of the last seconds."""
+    dscp: int = 46
+    """How routers are asked to treat the packets (RFC 2474): 46 is expedited forwarding (RFC 4594)."""
     managed: bool = True
     datapath: Datapath = "auto"
     """What forwards the packets: one socket a port, one socket a worker, or the fastest that works there."""

@@ -93,5 +93,6 @@ def media_command(spec: MediaServerSpec, *, drain_s: float, log_level: str) -> l
         command += ["--interface", interface]
     command += ["--workers", str(spec.workers), "--sessions-max", str(spec.sessions_max)]
     command += ["--silence-seconds", str(spec.silence_s_max), "--held-seconds", str(spec.held_s_max)]
+    command += ["--busy-percent-max", str(spec.busy_percent_max), "--dscp", str(spec.dscp)]
     command += ["--orphan-seconds", str(spec.orphan_s_max), "--datapath", spec.datapath]
     return [*command, "--drain-seconds", str(drain_s), "--log-format", "json", "--log-level", log_level]

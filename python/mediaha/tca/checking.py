@@ -111,6 +111,8 @@ def _media(reading: Reading, path: KeyPath, table: MediaTable, hosts: dict[str, 
         silence_s_max=table.silence_s_max,
         held_s_max=table.held_s_max,
         orphan_s_max=table.orphan_s_max,
+        busy_percent_max=table.busy_percent_max,
+        dscp=table.dscp,
         datapath=table.datapath,
         managed=table.managed,
     )

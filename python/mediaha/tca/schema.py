@@ -40,6 +40,8 @@ class MediaTable(msgspec.Struct, kw_only=True, frozen=True):
     silence_s_max: Seconds = 60.0
     held_s_max: Seconds = 3600.0
     orphan_s_max: Seconds = 180.0
+    busy_percent_max: Annotated[int, Meta(ge=10, le=100)] = 90
+    dscp: Annotated[int, Meta(ge=0, le=63)] = 46
     datapath: Datapath = "auto"
     managed: bool = True
 

@@ -116,6 +116,11 @@ impl Agreement {
         }
     }
 
+    /// The requests that create the call anew, but for the re-offer that nobody has answered, as one.
+    pub(crate) fn adoption(&self) -> (Proposal, Option<Vec<u8>>) {
+        (self.offer_step().proposal, self.callee_sdp.clone())
+    }
+
     fn offer_step(&self) -> Step {
         let (from, to, sdp) = (self.caller_tag.clone(), self.callee_tag.clone(), self.caller_sdp.clone());
         Step { asked: Asked::Offer, proposal: Proposal { from, to, sdp }, reply_is_for: Party::Callee }

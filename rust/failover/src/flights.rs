@@ -191,9 +191,13 @@ impl Flights {
 }
 
 impl Flight {
-    /// Offers create things; nothing else does.
+    /// Offers create things, be it with the answer to them; nothing else does.
     pub(crate) fn is_offer(&self) -> bool {
-        matches!(self.request, Request::Offer(_))
+        matches!(self.request, Request::Offer(_)) || self.is_adoption()
+    }
+
+    pub(crate) fn is_adoption(&self) -> bool {
+        matches!(self.request, Request::Adopt(_))
     }
 }
 

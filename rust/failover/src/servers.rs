@@ -18,6 +18,7 @@ use crate::rtt::Rtt;
 
 /// One server.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "what is known of a server is independent of each other")]
 pub(crate) struct Server {
     pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
@@ -27,6 +28,8 @@ pub(crate) struct Server {
     pub(crate) drained: bool,
     pub(crate) drains: bool,
     drains_since: Time,
+    /// It says that it takes calls over with one request.
+    pub(crate) adopts: bool,
     pub(crate) liveness: Liveness,
     pub(crate) rtt: Rtt,
     /// The calls it serves.
@@ -56,6 +59,7 @@ impl Server {
             drained: false,
             drains: false,
             drains_since: now,
+            adopts: false,
             liveness: Liveness::new(now),
             rtt: Rtt::default(),
             calls: BTreeSet::new(),

@@ -166,6 +166,11 @@ impl Walk {
         self.story
     }
 
+    /// The server may be asked again.
+    pub(crate) fn forget(&mut self, server: ServerId) {
+        self.tries.retain(|one| one.server != server);
+    }
+
     /// Whether this server was asked, or is not to be.
     pub(crate) fn has_asked(&self, server: ServerId) -> bool {
         self.tries.iter().any(|one| one.server == server)

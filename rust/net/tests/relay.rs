@@ -16,6 +16,8 @@ use mediaha_time::{Duration, Time};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+/// Expedited forwarding.
+const DSCP: u8 = 46;
 /// Long enough for every learning window to be over.
 const LONG_AGO: Duration = Duration::from_secs(60);
 
@@ -94,7 +96,8 @@ impl Relay {
     fn try_with(choice: DatapathChoice, workers: usize, ports: RangeInclusive<u16>) -> Result<Self, RelayError> {
         let records = Records::new().unwrap();
         let coalesce = Duration::from_micros(500);
-        let config = RelayConfig { addresses: vec![V4, V6], ports, workers, coalesce, seed: seed().unwrap() };
+        let config =
+            RelayConfig { addresses: vec![V4, V6], ports, workers, coalesce, dscp: DSCP, seed: seed().unwrap() };
         let (datapath, _) = relay::Relay::start(choice, &config, &records, &Failure::new().unwrap())?;
         Ok(Self { datapath, records, streams: 0 })
     }
@@ -501,6 +504,7 @@ fn what_is_chosen_by_itself_takes_no_port_that_other_programs_may_be_given() {
         ports: 40_000..=40_003,
         workers: 1,
         coalesce: Duration::ZERO,
+        dscp: DSCP,
         seed: seed().unwrap(),
     };
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();

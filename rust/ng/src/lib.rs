@@ -8,7 +8,7 @@
 //!
 //! let asked = datagram_untrusted(b"1234_1 d7:command4:pinge").unwrap();
 //! assert_eq!(request_untrusted(&asked.body).unwrap(), Request::Ping);
-//! let reply = asked.answered_by(&Reply::Pong { instance: None, load: None, draining: false });
+//! let reply = asked.answered_by(&Reply::Pong { instance: None, load: None, draining: false, adopts: false });
 //! assert_eq!(reply.to_bytes(), b"1234_1 d6:result4:ponge");
 //! ```
 //!
@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod bencode;
+pub mod bundle;
 mod datagram;
 mod duplicates;
 mod fields;
@@ -32,7 +33,7 @@ pub use datagram::{BodyFault, Datagram, DatagramError, Encoding, datagram_untrus
 pub use duplicates::{Duplicates, DuplicatesConfig};
 pub use options::{AddressFamily, Options, RtcpMux};
 pub use reply::{Reply, ReplyError, reply_untrusted};
-pub use request::{Delete, Media, Query, Request, RequestError, request_untrusted};
+pub use request::{Adoption, Delete, Media, Query, Request, RequestError, request_untrusted};
 pub use value::{Dictionary, Value};
 
 /// The longest datagram that is parsed, in bytes: what fits into one UDP datagram.

@@ -16,9 +16,18 @@ pub enum Reply {
         load: Option<u32>,
         /// It takes no new calls.
         draining: bool,
+        /// It knows `adopt`, and takes many of them in one datagram ([`crate::bundle`]).
+        adopts: bool,
     },
-    /// To an offer or answer: the SDP for the other party.
+    /// To an offer or answer: the SDP for the other party. Also to an adoption without an answer.
     Sdp(Vec<u8>),
+    /// To an adoption.
+    Adopted {
+        /// The SDP for the party that answered.
+        sdp: Vec<u8>,
+        /// The SDP for the party that had offered.
+        answer_sdp: Vec<u8>,
+    },
     /// To anything else: the whole dictionary, `result: ok` included; there may be a `warning` in it.
     Done(Dictionary),
     /// It was not done.
@@ -93,12 +102,22 @@ impl Reply {
         }
     }
 
+    /// Whether this says that the server does not know the command.
+    #[must_use]
+    pub fn is_unrecognized_command(&self) -> bool {
+        matches!(self, Self::Error { reason } if reason == reason::UNRECOGNIZED_COMMAND.as_bytes())
+    }
+
     /// The body that says this; [`reply_untrusted`] reads it back.
     #[must_use]
     pub fn to_dictionary(&self) -> Dictionary {
         match self {
-            Self::Pong { instance, load, draining } => pong(instance.as_ref(), *load, *draining),
+            Self::Pong { instance, load, draining, adopts } => pong(instance.as_ref(), *load, *draining, *adopts),
             Self::Sdp(sdp) => Dictionary::new().with("sdp", sdp.clone()).with("result", "ok"),
+            Self::Adopted { sdp, answer_sdp } => Dictionary::new()
+                .with("sdp", sdp.clone())
+                .with("answer sdp", answer_sdp.clone())
+                .with("result", "ok"),
             Self::Done(body) => body.clone(),
             Self::Error { reason } => {
                 Dictionary::new().with("result", "error").with("error-reason", reason.clone())
@@ -110,7 +129,7 @@ impl Reply {
     }
 }
 
-fn pong(instance: Option<&Vec<u8>>, load: Option<u32>, draining: bool) -> Dictionary {
+fn pong(instance: Option<&Vec<u8>>, load: Option<u32>, draining: bool, adopts: bool) -> Dictionary {
     let mut body = Dictionary::new().with("result", "pong");
     if let Some(instance) = instance {
         body.set("instance", instance.clone());
@@ -120,6 +139,9 @@ fn pong(instance: Option<&Vec<u8>>, load: Option<u32>, draining: bool) -> Dictio
     }
     if draining {
         body.set("draining", 1_u32);
+    }
+    if adopts {
+        body.set("adopts", 1_u32);
     }
     body
 }
@@ -135,10 +157,12 @@ pub fn reply_untrusted(body: &Dictionary) -> Result<Reply, ReplyError> {
             instance: body.text("instance").map(<[u8]>::to_vec),
             load: body.integer("load").and_then(|load| u32::try_from(load).ok()),
             draining: body.integer("draining").is_some_and(|draining| draining != 0),
+            adopts: body.integer("adopts").is_some_and(|adopts| adopts != 0),
         }),
-        b"ok" => Ok(match body.text("sdp") {
-            Some(sdp) => Reply::Sdp(sdp.to_vec()),
-            None => Reply::Done(body.clone()),
+        b"ok" => Ok(match (body.text("sdp"), body.text("answer sdp")) {
+            (Some(sdp), Some(answer)) => Reply::Adopted { sdp: sdp.to_vec(), answer_sdp: answer.to_vec() },
+            (Some(sdp), None) => Reply::Sdp(sdp.to_vec()),
+            (None, _) => Reply::Done(body.clone()),
         }),
         b"error" => Ok(Reply::Error { reason: body.text("error-reason").unwrap_or_default().to_vec() }),
         b"load limit" => Ok(Reply::LoadLimit { message: body.text("message").unwrap_or_default().to_vec() }),

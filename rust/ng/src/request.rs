@@ -19,6 +19,8 @@ pub enum Request {
     Offer(Media),
     /// The answer to it, from the other party; [`Media::to_tag`] is set.
     Answer(Media),
+    /// Take over a call that was on another server: mediaha's own addition.
+    Adopt(Adoption),
     /// Forget a call, or one party or branch of it.
     Delete(Delete),
     /// What is known of a call?
@@ -50,6 +52,15 @@ pub struct Media {
     pub sdp: Vec<u8>,
     /// Everything else.
     pub options: Options,
+}
+
+/// A call as its parties have agreed on it, at another server: an offer and the answer to it in one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adoption {
+    /// The offer; its options hold for the answer, too.
+    pub offer: Media,
+    /// The SDP of the other party, which has [`Media::to_tag`]; `None` while it rings.
+    pub answer_sdp: Option<Vec<u8>>,
 }
 
 /// A deletion. Without tags the whole call goes.
@@ -132,6 +143,7 @@ pub fn request_untrusted(body: &Dictionary) -> Result<Request, RequestError> {
             let media = media(body)?;
             if media.to_tag.is_none() { Err(RequestError::NoToTag) } else { Ok(Request::Answer(media)) }
         }
+        b"adopt" => adoption(body).map(Request::Adopt),
         b"delete" => delete(body).map(Request::Delete),
         b"query" => query(body).map(Request::Query),
         b"list" => list(body),
@@ -149,6 +161,14 @@ fn media(body: &Dictionary) -> Result<Media, RequestError> {
         via_branch: owned(body, "via-branch"),
         options: Options::from_dictionary(body),
     })
+}
+
+fn adoption(body: &Dictionary) -> Result<Adoption, RequestError> {
+    let (offer, answer_sdp) = (media(body)?, owned(body, "answer sdp"));
+    if answer_sdp.is_some() && offer.to_tag.is_none() {
+        return Err(RequestError::NoToTag);
+    }
+    Ok(Adoption { offer, answer_sdp })
 }
 
 fn delete(body: &Dictionary) -> Result<Delete, RequestError> {
@@ -190,6 +210,7 @@ impl Request {
             Self::Ping => b"ping",
             Self::Offer(_) => b"offer",
             Self::Answer(_) => b"answer",
+            Self::Adopt(_) => b"adopt",
             Self::Delete(_) => b"delete",
             Self::Query(_) => b"query",
             Self::List { .. } => b"list",
@@ -204,6 +225,10 @@ impl Request {
         let mut body = Dictionary::new().with("command", self.command());
         match self {
             Self::Offer(media) | Self::Answer(media) => media.write_to(&mut body),
+            Self::Adopt(Adoption { offer, answer_sdp }) => {
+                offer.write_to(&mut body);
+                set_some(&mut body, "answer sdp", answer_sdp.as_ref());
+            }
             Self::Delete(delete) => {
                 set_call(&mut body, &delete.call_id, delete.from_tag.as_ref(), delete.to_tag.as_ref());
                 set_some(&mut body, "via-branch", delete.via_branch.as_ref());

@@ -19,7 +19,7 @@ fn a_ping_is_understood_in_both_encodings() {
 
 #[test]
 fn a_reply_is_written_as_its_request_was() {
-    let pong = Reply::Pong { instance: None, load: None, draining: false };
+    let pong = Reply::Pong { instance: None, load: None, draining: false, adopts: false };
     let reply = |bytes: &[u8]| datagram_untrusted(bytes).expect("a datagram").answered_by(&pong).to_bytes();
     assert_eq!(reply(b"c1 d7:command4:pinge"), b"c1 d6:result4:ponge");
     assert_eq!(reply(br#"c1 {"command": "ping"}"#), br#"c1 {"result":"pong"}"#);

@@ -12,7 +12,10 @@ fn error(reason: &str) -> Reply {
 
 #[test]
 fn a_pong_of_rtpengine_knows_nothing_of_instances() {
-    assert_eq!(told(r#"{"result":"pong"}"#), Ok(Reply::Pong { instance: None, load: None, draining: false }));
+    assert_eq!(
+        told(r#"{"result":"pong"}"#),
+        Ok(Reply::Pong { instance: None, load: None, draining: false, adopts: false })
+    );
 }
 
 #[test]
@@ -70,9 +73,10 @@ fn what_is_no_reply_is_refused() {
 #[test]
 fn what_a_server_tells_is_what_the_pool_reads() {
     for reply in [
-        Reply::Pong { instance: Some(vec![0, 255, b'e']), load: Some(40), draining: true },
-        Reply::Pong { instance: None, load: None, draining: false },
+        Reply::Pong { instance: Some(vec![0, 255, b'e']), load: Some(40), draining: true, adopts: true },
+        Reply::Pong { instance: None, load: None, draining: false, adopts: false },
         Reply::Sdp(b"v=0\r\n".to_vec()),
+        Reply::Adopted { sdp: b"v=0\r\n".to_vec(), answer_sdp: b"v=0\n".to_vec() },
         Reply::ok(),
         Reply::Done(Dictionary::new().with("result", "ok").with("created", 5_i64)),
         Reply::error(reason::NO_PORTS),

@@ -133,6 +133,8 @@ fn what_the_pool_asks_is_what_a_server_reads() {
     for request in [
         Request::Ping,
         Request::Offer(Media { to_tag: None, ..media.clone() }),
+        Request::Adopt(Adoption { offer: media.clone(), answer_sdp: Some(b"v=0\n".to_vec()) }),
+        Request::Adopt(Adoption { offer: media.clone(), answer_sdp: None }),
         Request::Answer(media),
         Request::Delete(delete),
         Request::Query(query),

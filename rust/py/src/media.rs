@@ -34,7 +34,7 @@ impl MediaServer {
     #[new]
     #[pyo3(signature = (*, listen_ng, interfaces, ports, name="media", workers=1, sessions_max=20000,
                         silence_timeout_s=60.0, held_timeout_s=3600.0, orphan_timeout_s=180.0, coalesce_ms=0.5,
-                        datapath="auto"))]
+                        busy_percent_max=90, dscp=46, datapath="auto"))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // They are named, and converted, in Python.
     fn new(
         py: Python<'_>,
@@ -48,9 +48,14 @@ impl MediaServer {
         held_timeout_s: f64,
         orphan_timeout_s: f64,
         coalesce_ms: f64,
+        busy_percent_max: u32,
+        dscp: u8,
         datapath: &str,
     ) -> PyResult<Self> {
         let interfaces = interfaces.iter().map(|text| interface(py, text)).collect::<PyResult<_>>()?;
+        if dscp > 63 {
+            return Err(Raised::BadArgument.with(py, format!("dscp is 0 to 63, not {dscp}")));
+        }
         let config = MediaServerConfig {
             name: name.to_owned(),
             workers,
@@ -59,6 +64,8 @@ impl MediaServer {
             held_timeout: span(py, "held_timeout_s", held_timeout_s)?,
             orphan_timeout: span(py, "orphan_timeout_s", orphan_timeout_s)?,
             coalesce: span(py, "coalesce_ms", coalesce_ms / 1e3)?,
+            busy_permille_max: busy_percent_max.saturating_mul(10),
+            dscp,
             datapath: choice(py, datapath)?,
             ..MediaServerConfig::new(address(py, listen_ng)?, interfaces, ports.0..=ports.1)
         };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mediaha_media::testing::TableDatapath;
 use mediaha_media::{Controller, ControllerConfig, Interface, StreamPlan};
+use mediaha_ng::bundle::{self, Bundle};
 use mediaha_ng::{Datagram, Reply, Request, datagram_untrusted, reply_untrusted, request_untrusted};
 use mediaha_time::Time;
 
@@ -140,7 +141,22 @@ impl Server {
         self.controller.sessions() == 0 && self.datapath.is_empty()
     }
 
+    /// What it answers to a datagram: of a bundle, to each request by itself.
     fn answer(&mut self, datagram: &[u8], now: Time) -> Option<Vec<u8>> {
+        let asked = datagram_untrusted(datagram).ok();
+        let requests = asked.as_ref().and_then(|asked| Some((asked, bundle::requests(&asked.body)?)));
+        let Some((asked, requests)) = requests.filter(|_| self.effects.failing().is_some()) else {
+            return self.answer_one(datagram, now);
+        };
+        let mut replies = Bundle::default();
+        for reply in requests.filter_map(|request| self.answer_one(request, now)) {
+            let _ = replies.add(reply, mediaha_ng::DATAGRAM_BYTES_MAX);
+        }
+        let (cookie, encoding) = (asked.cookie.clone(), asked.encoding);
+        Some(Datagram { cookie, encoding, body: replies.into_replies() }.to_bytes())
+    }
+
+    fn answer_one(&mut self, datagram: &[u8], now: Time) -> Option<Vec<u8>> {
         let cookie = datagram.split(|&byte| byte == b' ').next().unwrap_or_default();
         if let Some(refusal) = self.refused.get(cookie) {
             return Some(refusal.clone());
@@ -164,10 +180,11 @@ fn process(number: u8, life: u32, sessions_max: usize) -> (Controller, TableData
     (Controller::new(config), TableDatapath::new(30000..=39999))
 }
 
-/// The error with which a failing server answers offers and answers; the rest it does.
+/// The error with which a failing server answers offers, answers and adoptions; the rest it does.
 fn refusal(datagram: &[u8], reason: &str) -> Option<Vec<u8>> {
     let asked = datagram_untrusted(datagram).ok()?;
-    let is_media = matches!(request_untrusted(&asked.body).ok()?, Request::Offer(_) | Request::Answer(_));
+    let request = request_untrusted(&asked.body).ok()?;
+    let is_media = matches!(request, Request::Offer(_) | Request::Answer(_) | Request::Adopt(_));
     is_media.then(|| asked.answered_by(&Reply::error(reason)).to_bytes())
 }
 
@@ -175,7 +192,8 @@ fn without_instance(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(mut datagram) = datagram_untrusted(&bytes) else { return bytes };
     match reply_untrusted(&datagram.body) {
         Ok(Reply::Pong { .. }) => {
-            datagram.body = Reply::Pong { instance: None, load: None, draining: false }.to_dictionary();
+            datagram.body =
+                Reply::Pong { instance: None, load: None, draining: false, adopts: false }.to_dictionary();
             datagram.to_bytes()
         }
         _ => bytes,

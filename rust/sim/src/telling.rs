@@ -44,6 +44,7 @@ pub(crate) fn asked(request: &Request) -> String {
     match request {
         Request::Offer(media) => format!("offer {} by {}", text(&media.call_id), text(&media.from_tag)),
         Request::Answer(media) => format!("answer {}", text(&media.call_id)),
+        Request::Adopt(adoption) => format!("adopt {}", text(&adoption.offer.call_id)),
         Request::Delete(delete) => format!("delete {}", text(&delete.call_id)),
         Request::Query(query) => format!("query {}", text(&query.call_id)),
         other => format!("{other:?}"),
@@ -52,7 +53,7 @@ pub(crate) fn asked(request: &Request) -> String {
 
 pub(crate) fn answered(reply: &Reply) -> String {
     match reply {
-        Reply::Sdp(_) => "sdp".into(),
+        Reply::Sdp(_) | Reply::Adopted { .. } => "sdp".into(),
         Reply::Done(_) => "ok".into(),
         Reply::Error { reason } => text(reason),
         other => format!("{other:?}"),

@@ -1,9 +1,10 @@
 //! A world: one pool, some servers, a network between them that lies, and a session control that makes calls.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use mediaha_failover::{Command, Config, Cookie, Event, Input, Output, Pool, ServerId, ServerSpec, ServerState};
+use mediaha_ng::bundle::{self, Bundle};
 use mediaha_ng::{Datagram, Request, datagram_untrusted, reply_untrusted};
 use mediaha_time::{Duration, Time};
 
@@ -16,6 +17,8 @@ use crate::server::Server;
 use crate::story::Story;
 use crate::telling::{answered, asked, heard, told};
 
+/// Some six adoptions.
+const BUNDLE_BYTES_MAX: usize = 4_096;
 /// What a supervisor says of a process that was killed.
 pub(crate) const EXIT: &str = "exit status 9";
 
@@ -261,11 +264,22 @@ impl World {
         if renames {
             self.learn_ids();
         }
+        let mut adoptions: BTreeMap<ServerId, Vec<Vec<u8>>> = BTreeMap::new();
         while let Some(output) = self.pool.next_output() {
             match output {
-                Output::Send { server, cookie, request } => self.send_to_server(server, cookie, &request),
+                Output::Send { server, cookie, request } => {
+                    self.tell_asked(server, cookie, &request);
+                    let datagram = Datagram::asking(text(cookie), &request).to_bytes();
+                    match request {
+                        Request::Adopt(_) => adoptions.entry(server).or_default().push(datagram),
+                        _ => self.send_to_server(server, &datagram),
+                    }
+                }
                 Output::Event(event) => self.hear(&event),
             }
+        }
+        for (server, datagrams) in adoptions {
+            self.send_bundles(server, datagrams);
         }
         if let Some(at) = self.pool.wake_at().filter(|&at| self.tick_at != Some(at.max(self.now))) {
             let at = at.max(self.now);
@@ -285,15 +299,30 @@ impl World {
         self.nets.hear(event, self.now);
     }
 
-    fn send_to_server(&mut self, id: ServerId, cookie: Cookie, request: &Request) {
-        let Some(server) = self.index(id) else { return };
-        if *request != Request::Ping {
-            self.story.tell(self.now, || format!("  pool → m{} {:x} {}", server + 1, cookie.0, asked(request)));
+    fn tell_asked(&mut self, id: ServerId, cookie: Cookie, request: &Request) {
+        let Some(server) = self.index(id).filter(|_| *request != Request::Ping) else { return };
+        self.story.tell(self.now, || format!("  pool → m{} {:x} {}", server + 1, cookie.0, asked(request)));
+    }
+
+    /// Adoptions that are asked for at the same time travel together, and are lost together.
+    fn send_bundles(&mut self, id: ServerId, datagrams: Vec<Vec<u8>>) {
+        let mut bundle = Bundle::default();
+        for datagram in datagrams {
+            if let Err(datagram) = bundle.add(datagram, BUNDLE_BYTES_MAX) {
+                self.send_to_server(id, &std::mem::take(&mut bundle).into_requests(b"bundle"));
+                let _ = bundle.add(datagram, BUNDLE_BYTES_MAX);
+            }
         }
-        let datagram = Datagram::asking(format!("{:016x}", cookie.0).into_bytes(), request).to_bytes();
+        if !bundle.is_empty() {
+            self.send_to_server(id, &bundle.into_requests(b"bundle"));
+        }
+    }
+
+    fn send_to_server(&mut self, id: ServerId, datagram: &[u8]) {
+        let Some(server) = self.index(id) else { return };
         if !self.servers[server].effects.has(&Effect::DeafServer) {
             for at in self.ways(server) {
-                self.arrange(at, Happens::AtServer(server, datagram.clone()));
+                self.arrange(at, Happens::AtServer(server, datagram.to_vec()));
             }
         }
     }
@@ -319,6 +348,15 @@ impl World {
 
     fn at_pool(&mut self, server: usize, datagram: &[u8]) {
         let Ok(datagram) = datagram_untrusted(datagram) else { return };
+        let Some(replies) = bundle::replies(&datagram.body) else { return self.reply_at_pool(server, &datagram) };
+        for reply in replies {
+            if let Ok(reply) = datagram_untrusted(reply) {
+                self.reply_at_pool(server, &reply);
+            }
+        }
+    }
+
+    fn reply_at_pool(&mut self, server: usize, datagram: &Datagram) {
         let cookie =
             std::str::from_utf8(&datagram.cookie).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
         let (Some(cookie), Ok(reply)) = (cookie, reply_untrusted(&datagram.body)) else { return };
@@ -394,6 +432,10 @@ impl Ord for Happening {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.at, self.number).cmp(&(other.at, other.number))
     }
+}
+
+fn text(cookie: Cookie) -> Vec<u8> {
+    format!("{:016x}", cookie.0).into_bytes()
 }
 
 fn number(server: usize) -> u8 {

@@ -16,10 +16,10 @@ mod watching;
 
 use std::collections::VecDeque;
 
-use mediaha_ng::{Reply, Request};
+use mediaha_ng::{Media, Reply, Request};
 use mediaha_time::{Duration, Time};
 
-use crate::call::Step;
+use crate::call::{Proposal, Step};
 use crate::config::Config;
 use crate::event::{Event, ServerView};
 use crate::exchange::{Cookie, Input, Output, ServerId};
@@ -55,6 +55,8 @@ pub struct Pool {
 /// A reply to an offer or an answer, judged.
 enum Judged {
     Usable(Vec<u8>),
+    /// The whole call was taken over: the SDP for the callee, and that for the caller.
+    Adopted(Vec<u8>, Vec<u8>),
     /// The request itself is at fault.
     Callers(String),
     /// The server does not know the call.
@@ -187,13 +189,16 @@ impl Pool {
             return;
         }
         let Some((flight, rtt)) = self.flights.arrive(server, cookie, now) else {
-            if let Reply::Sdp(_) = reply {
+            if let Reply::Sdp(_) | Reply::Adopted { .. } = reply {
                 self.late_winner(server, cookie, now);
             }
             return;
         };
         self.sign_of_life(server, rtt.filter(|_| self.is_one_of_few(&flight)), now);
         match flight.purpose {
+            Purpose::Walk(key) if flight.is_adoption() && reply.is_unrecognized_command() => {
+                self.adopts_no_more(key, server, cookie, now);
+            }
             Purpose::Walk(key) => self.walk_answered(key, cookie, judge(reply), rtt.is_some(), now),
             Purpose::Rebuild(key) => self.rebuild_answered(key, cookie, judge(reply), now),
             Purpose::Wish(key) => self.wish_answered(key, cookie, judge(reply), now),
@@ -235,15 +240,13 @@ impl Pool {
     }
 
     fn request(&self, call_id: &CallId, step: Step) -> Request {
-        let media = mediaha_ng::Media {
-            call_id: call_id.to_vec(),
-            from_tag: step.proposal.from,
-            to_tag: step.proposal.to,
-            via_branch: None,
-            sdp: step.proposal.sdp,
-            options: self.config.options.clone(),
-        };
+        let media = self.media(call_id, step.proposal);
         if step.asked == Asked::Answer { Request::Answer(media) } else { Request::Offer(media) }
+    }
+
+    fn media(&self, call_id: &CallId, Proposal { from, to, sdp }: Proposal) -> Media {
+        let (call_id, options) = (call_id.to_vec(), self.config.options.clone());
+        Media { call_id, from_tag: from, to_tag: to, via_branch: None, sdp, options }
     }
 
     fn tell(&mut self, event: Event) {
@@ -256,6 +259,7 @@ fn judge(reply: Reply) -> Judged {
     let (callers, limit, unknown) = (reply.is_callers_fault(), reply.is_limit(), reply.is_unknown_call());
     match reply {
         Reply::Sdp(sdp) => Judged::Usable(sdp),
+        Reply::Adopted { sdp, answer_sdp } => Judged::Adopted(sdp, answer_sdp),
         Reply::LoadLimit { message } => Judged::Full(text(&message)),
         Reply::Error { reason } if callers => Judged::Callers(text(&reason)),
         Reply::Error { reason } if limit => Judged::Full(text(&reason)),

@@ -57,7 +57,7 @@ impl Pool {
         let Rebuilding { server, step, place, .. } = rebuilding;
         let done = entry.agreement.step(step);
         match judged {
-            Judged::Usable(sdp) => {
+            Judged::Usable(sdp) | Judged::Adopted(sdp, _) => {
                 moving.walk.settle(place, Outcome::Answered, now);
                 match done.map(|done| done.reply_is_for) {
                     Some(Party::Caller) => moving.sdp_for_caller = Some(sdp),

@@ -54,14 +54,14 @@ impl Pool {
         let Some((_, place)) = wish.asking.take_if(|(open, _)| *open == cookie) else { return };
         let was_unknown = wish.was_unknown;
         let outcome = match &judged {
-            Judged::Usable(_) => Outcome::Answered,
+            Judged::Usable(_) | Judged::Adopted(..) => Outcome::Answered,
             Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
                 Outcome::Error(text.clone())
             }
         };
         walk::settle(&mut wish.story, place, outcome, now);
         match judged {
-            Judged::Usable(sdp) => {
+            Judged::Usable(sdp) | Judged::Adopted(sdp, _) => {
                 match wish.what.clone() {
                     What::Offer(offer) => entry.agreement.offered(offer),
                     What::Answer(answer) => entry.agreement.answered(answer),

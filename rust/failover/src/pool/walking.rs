@@ -1,5 +1,6 @@
 //! An offer on its way along the list: the first one of a new call, or that of a call which lost its server.
 
+use mediaha_ng::{Adoption, Request, reason};
 use mediaha_time::Time;
 
 use super::{Judged, Pool, millis};
@@ -45,6 +46,11 @@ impl Pool {
                 walk.ended(cookie, Outcome::Answered, now);
                 self.drop_losers(key, &call_id, now);
                 self.won(key, server, sdp, now);
+            }
+            Judged::Adopted(sdp, answer_sdp) => {
+                walk.ended(cookie, Outcome::Answered, now);
+                self.drop_losers(key, &call_id, now);
+                self.adopted(key, server, sdp, answer_sdp, now);
             }
             Judged::Callers(text) if is_new => {
                 walk.ended(cookie, Outcome::Error(text.clone()), now);
@@ -95,11 +101,10 @@ impl Pool {
 
     fn ask(&mut self, key: CallKey, server: ServerId, now: Time) {
         let Some(entry) = self.calls.entry(key) else { return };
-        let Some(step) = entry.agreement.step(0) else { return };
         let call_id = entry.id.clone();
         let is_new = matches!(entry.state, State::Seeking { .. });
+        let Some(request) = self.request_of(entry, server) else { return };
         let was_there = self.make_way(server, &call_id);
-        let request = self.request(&call_id, step);
         let cookie = self.send(server, Purpose::Walk(key), request, Time::FAR, now);
         let Some(asked) = self.servers.get(server) else { return };
         let (name, rtt) = (asked.name.clone(), asked.rtt);
@@ -116,6 +121,28 @@ impl Pool {
                 walk.was_there(server);
             }
         }
+    }
+
+    /// What a walk asks of a server: the offer, and with it the answer where it can be taken over as a whole.
+    fn request_of(&self, entry: &Entry, server: ServerId) -> Option<Request> {
+        let adopts = self.servers.get(server).is_some_and(|one| one.adopts);
+        if !adopts || !matches!(entry.state, State::Moving(_)) {
+            return Some(self.request(&entry.id, entry.agreement.step(0)?));
+        }
+        let (offer, answer_sdp) = entry.agreement.adoption();
+        Some(Request::Adopt(Adoption { offer: self.media(&entry.id, offer), answer_sdp }))
+    }
+
+    /// The server has another program than the one that said what it can do: it is asked again, in the common way.
+    pub(super) fn adopts_no_more(&mut self, key: CallKey, server: ServerId, cookie: Cookie, now: Time) {
+        if let Some(one) = self.servers.get_mut(server) {
+            one.adopts = false;
+        }
+        if let Some(walk) = self.calls.entry_mut(key).and_then(|entry| walking_mut(&mut entry.state)) {
+            walk.ended(cookie, Outcome::Error(reason::UNRECOGNIZED_COMMAND.to_owned()), now);
+            walk.forget(server);
+        }
+        self.walk_on(key, now);
     }
 
     /// The walk is won: whoever else was asked is to forget it.
@@ -140,6 +167,17 @@ impl Pool {
             self.serve(server, key);
             let server = self.servers.name(server).to_string();
             self.tell(Event::Anchored { token, call_id, server, sdp, story: walk.into_story() });
+        }
+    }
+
+    /// A server has taken over a whole call; what is left is a re-offer that nobody has answered, if there is one.
+    fn adopted(&mut self, key: CallKey, server: ServerId, sdp: Vec<u8>, answer_sdp: Vec<u8>, now: Time) {
+        let Some(entry) = self.calls.entry_mut(key) else { return };
+        if let State::Moving(moving) = &mut entry.state {
+            (moving.sdp_for_callee, moving.sdp_for_caller) = (Some(sdp), Some(answer_sdp));
+            self.rebuild(key, server, 2, now);
+        } else {
+            self.won(key, server, sdp, now);
         }
     }
 

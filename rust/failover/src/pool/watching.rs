@@ -76,8 +76,9 @@ impl Pool {
         };
         one.rtt.sample(heard.rtt);
         let was_draining = one.is_draining();
-        if let Reply::Pong { draining, .. } = reply {
+        if let Reply::Pong { draining, adopts, .. } = reply {
             one.set_draining(one.drained, *draining, now);
+            one.adopts = *adopts;
         }
         if was_draining != one.is_draining() {
             self.announce(server);

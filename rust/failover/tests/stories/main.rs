@@ -1,5 +1,6 @@
 //! Stories of the pool: what happens to calls when media servers fail. Virtual time; nothing is random.
 
+mod adopting;
 mod fencing;
 mod moving;
 mod setup;

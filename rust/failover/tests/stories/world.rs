@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use mediaha_failover::{
     Command, Config, Cookie, Event, Fault, Input, Output, Pool, ServerId, ServerSpec, ServerState, Token,
 };
-use mediaha_ng::{Reply, Request};
+use mediaha_ng::{Adoption, Reply, Request};
 use mediaha_time::{Duration, Time};
 
 /// One way between the pool and a server.
@@ -44,6 +44,9 @@ pub(crate) struct Server {
     /// It does not tell its instance.
     pub(crate) is_foreign: bool,
     pub(crate) draining: bool,
+    /// It takes calls over with one request, and says so; or only says so.
+    pub(crate) adopts: bool,
+    pub(crate) adopts_no_more: bool,
     life: u8,
     /// Its calls, and the SDP each party was last heard to say.
     pub(crate) calls: BTreeMap<String, BTreeMap<String, String>>,
@@ -310,6 +313,8 @@ impl Server {
             slow: Duration::ZERO,
             is_foreign: false,
             draining: false,
+            adopts: false,
+            adopts_no_more: false,
             life: 1,
             calls: BTreeMap::new(),
             asked: Vec::new(),
@@ -322,7 +327,7 @@ impl Server {
         match request {
             Request::Ping => {
                 let instance = (!self.is_foreign).then(|| vec![self.life]);
-                Reply::Pong { instance, load: None, draining: self.draining }
+                Reply::Pong { instance, load: None, draining: self.draining, adopts: self.adopts }
             }
             Request::Offer(media) | Request::Answer(media) => {
                 let is_offer = matches!(request, Request::Offer(_));
@@ -337,6 +342,24 @@ impl Server {
                 }
                 self.calls.entry(call).or_default().insert(speaker, sdp.clone());
                 Reply::Sdp(format!("{sdp}@{name}").into_bytes())
+            }
+            Request::Adopt(_) if self.adopts_no_more => {
+                self.adopts = false;
+                Reply::error(mediaha_ng::reason::UNRECOGNIZED_COMMAND)
+            }
+            Request::Adopt(Adoption { offer, answer_sdp }) if self.adopts => {
+                let call = text(&offer.call_id);
+                let answer = answer_sdp.as_ref().map(|answer| text(answer));
+                self.asked.push(format!("adopt {call} {} {}", text(&offer.sdp), answer.as_deref().unwrap_or("-")));
+                if let Some(error) = self.error {
+                    return Reply::error(error);
+                }
+                let parties = self.calls.entry(call).or_default();
+                parties.insert(text(&offer.from_tag), text(&offer.sdp));
+                let sdp = format!("{}@{name}", text(&offer.sdp)).into_bytes();
+                let Some(answer) = answer else { return Reply::Sdp(sdp) };
+                parties.insert(text(offer.to_tag.as_ref().unwrap()), answer.clone());
+                Reply::Adopted { sdp, answer_sdp: format!("{answer}@{name}").into_bytes() }
             }
             Request::Delete(delete) => {
                 let call = text(&delete.call_id);

@@ -21,9 +21,10 @@ mod written;
 
 use std::net::SocketAddr;
 
+use mediaha_ng::bundle::{self, Bundle};
 use mediaha_ng::{
-    Datagram, Dictionary, Duplicates, DuplicatesConfig, Reply, Request, datagram_untrusted, reason,
-    request_untrusted,
+    DATAGRAM_BYTES_MAX, Datagram, Dictionary, Duplicates, DuplicatesConfig, Reply, Request, datagram_untrusted,
+    reason, request_untrusted,
 };
 use mediaha_time::Time;
 
@@ -31,7 +32,7 @@ use self::calls::Calls;
 pub use self::config::ControllerConfig;
 pub use self::expiry::{Expired, ExpiryReason};
 pub use self::statistics::Statistics;
-use self::switchboard::{Ledger, Switchboard};
+use self::switchboard::Ledger;
 pub use self::written::{Unadoptable, Written};
 use crate::datapath::Datapath;
 
@@ -75,7 +76,10 @@ impl Controller {
     ) -> Option<Vec<u8>> {
         self.ledger.asked(now);
         match datagram_untrusted(datagram) {
-            Ok(asked) => Some(self.answer_once(&asked, source, datapath, now)),
+            Ok(asked) => Some(match bundle::requests(&asked.body) {
+                Some(requests) => self.answer_all(&asked, requests, source, datapath, now),
+                None => self.answer_once(&asked, source, datapath, now),
+            }),
             Err(error) => {
                 self.counted.unreadable += 1;
                 error.reply().map(|reply| reply.to_bytes())
@@ -93,11 +97,8 @@ impl Controller {
             let (ends_at, reason) = expiry::end_of(call, report::heard(call, datapath), &self.config);
             if ends_at > now {
                 self.calls.check_at(&call_id, ends_at);
-            } else if let Some(call) = self.calls.remove(&call_id) {
-                let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
-                for dialogue in &call.dialogues {
-                    board.end_dialogue(dialogue);
-                }
+            } else {
+                self.end(&call_id, datapath, now);
                 self.counted.expired += 1;
                 expired.push(Expired { call_id, reason });
             }
@@ -135,6 +136,32 @@ impl Controller {
         Statistics { sessions, streams, draining, load, ..self.counted }.carrying(&traffic)
     }
 
+    /// Answers the requests of a bundle, each by itself. Replies for which there is no room are left out: who misses one asks again.
+    fn answer_all<'a>(
+        &mut self,
+        asked: &Datagram,
+        requests: impl Iterator<Item = &'a [u8]>,
+        source: SocketAddr,
+        datapath: &mut impl Datapath,
+        now: Time,
+    ) -> Vec<u8> {
+        let mut replies = Bundle::default();
+        for request in requests {
+            let reply = match datagram_untrusted(request) {
+                Ok(one) => Some(self.answer_once(&one, source, datapath, now)),
+                Err(error) => {
+                    self.counted.unreadable += 1;
+                    error.reply().map(|reply| reply.to_bytes())
+                }
+            };
+            if let Some(reply) = reply {
+                let _ = replies.add(reply, DATAGRAM_BYTES_MAX);
+            }
+        }
+        let (cookie, encoding) = (asked.cookie.clone(), asked.encoding);
+        Datagram { cookie, encoding, body: replies.into_replies() }.to_bytes()
+    }
+
     /// Answers a request, or repeats the answer that it had before.
     fn answer_once(
         &mut self,
@@ -169,6 +196,7 @@ impl Controller {
             Request::Ping => (self.pong(datapath), false),
             Request::Offer(media) => (self.offer(&media, datapath, now), true),
             Request::Answer(media) => (self.answer(&media, datapath, now), true),
+            Request::Adopt(adoption) => (self.take_over(&adoption, datapath, now), true),
             Request::Delete(delete) => (self.delete(&delete, datapath, now), true),
             Request::Query(query) => (self.query(&query, datapath), false),
             Request::List { limit } => (report::list(self.calls.iter().map(|(call_id, _)| call_id), limit), false),

@@ -1,6 +1,6 @@
 //! What offers, answers, deletes, queries and pings do to the table of calls.
 
-use mediaha_ng::{Delete, Media, Options, Query, Reply};
+use mediaha_ng::{Adoption, Delete, Media, Options, Query, Reply};
 use mediaha_time::{Duration, Time};
 
 use super::Controller;
@@ -22,16 +22,42 @@ const NAME_BYTES_MAX: usize = 1_024;
 impl Controller {
     /// Begins a call or a branch of it, or changes one.
     pub(super) fn offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
-        let outcome = self.try_offer(media, datapath, now);
+        let outcome = self.try_offer(media, datapath, now).map(Reply::Sdp);
         self.counted.offers += u64::from(outcome.is_ok());
         self.replied(outcome, &media.options)
     }
 
     /// Takes the answer to an offer.
     pub(super) fn answer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
-        let outcome = self.try_answer(media, datapath, now);
+        let outcome = self.try_answer(media, &media.sdp, datapath, now).map(Reply::Sdp);
         self.counted.answers += u64::from(outcome.is_ok());
         self.replied(outcome, &media.options)
+    }
+
+    /// Takes an offer and the answer to it, or neither: a call that is new with them is not kept when the answer is no good.
+    pub(super) fn take_over(&mut self, adoption: &Adoption, datapath: &mut impl Datapath, now: Time) -> Reply {
+        let Adoption { offer, answer_sdp } = adoption;
+        let was_known = self.calls.find(&offer.call_id).is_some();
+        let outcome = self.try_offer(offer, datapath, now).and_then(|sdp| {
+            let Some(answer_sdp) = answer_sdp else { return Ok(Reply::Sdp(sdp)) };
+            let answered = self.try_answer(offer, answer_sdp, datapath, now);
+            if answered.is_err() && !was_known {
+                self.end(&offer.call_id, datapath, now);
+            }
+            answered.map(|answer_sdp| Reply::Adopted { sdp, answer_sdp })
+        });
+        self.counted.offers += u64::from(outcome.is_ok());
+        self.counted.answers += u64::from(matches!(outcome, Ok(Reply::Adopted { .. })));
+        self.replied(outcome, &offer.options)
+    }
+
+    /// Ends a call at once, with all its streams.
+    pub(super) fn end(&mut self, call_id: &[u8], datapath: &mut impl Datapath, now: Time) {
+        let Some(call) = self.calls.remove(call_id) else { return };
+        let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
+        for dialogue in &call.dialogues {
+            board.end_dialogue(dialogue);
+        }
     }
 
     /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error: the client wanted
@@ -79,11 +105,12 @@ impl Controller {
             instance: Some(self.config.instance.clone()),
             load: Some(sessions.max(ports).max(busy_permille / 10)),
             draining: self.draining,
+            adopts: true,
         }
     }
 
     fn try_offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
-        let description = self.description(media)?;
+        let description = self.description(media, &media.sdp)?;
         let Some(call) = self.calls.find_mut(&media.call_id) else {
             self.admit(datapath.load())?;
             return self.begin(media, &description, datapath, now);
@@ -131,8 +158,15 @@ impl Controller {
         Ok(sdp)
     }
 
-    fn try_answer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
-        let description = self.description(media)?;
+    /// Takes the answer `sdp`; the rest of `media` says to what.
+    fn try_answer(
+        &mut self,
+        media: &Media,
+        sdp: &[u8],
+        datapath: &mut impl Datapath,
+        now: Time,
+    ) -> Result<Vec<u8>, Refusal> {
+        let description = self.description(media, sdp)?;
         let names = names(media);
         let call = self.calls.find_mut(&media.call_id).ok_or(Refusal::UnknownCall)?;
         let (index, side) = matching::answer(&call.dialogues, names).ok_or(Refusal::UnknownCall)?;
@@ -147,16 +181,16 @@ impl Controller {
         Ok(sdp)
     }
 
-    /// The SDP, if this server would relay it.
-    fn description(&self, media: &Media) -> Result<Description, Refusal> {
+    /// The SDP, if this server would relay it, and keep the names of `media`.
+    fn description(&self, media: &Media, sdp: &[u8]) -> Result<Description, Refusal> {
         let tags = [Some(&media.call_id), Some(&media.from_tag), media.to_tag.as_ref(), media.via_branch.as_ref()];
         if tags.into_iter().flatten().any(|name| name.len() > NAME_BYTES_MAX) {
             return Err(Refusal::NameTooLong);
         }
-        if media.sdp.len() > self.config.sdp_bytes_max {
+        if sdp.len() > self.config.sdp_bytes_max {
             return Err(Refusal::TooLarge);
         }
-        let description = sdp::description_untrusted(&media.sdp)?;
+        let description = sdp::description_untrusted(sdp)?;
         if description.media().len() > self.config.streams_max { Err(Refusal::TooLarge) } else { Ok(description) }
     }
 
@@ -181,9 +215,9 @@ impl Controller {
         }
     }
 
-    fn replied(&mut self, outcome: Result<Vec<u8>, Refusal>, options: &Options) -> Reply {
+    fn replied(&mut self, outcome: Result<Reply, Refusal>, options: &Options) -> Reply {
         match outcome {
-            Ok(sdp) => Reply::Sdp(sdp),
+            Ok(reply) => reply,
             Err(refusal) => {
                 self.counted.refused += 1;
                 self.counted.refused_sessions += u64::from(refusal == Refusal::Sessions);

@@ -3,6 +3,7 @@
 //!
 //! The sockets are a table, the clock is a number; everything between is what runs in a real server.
 
+mod adoptions;
 mod always;
 mod branches;
 mod clock;

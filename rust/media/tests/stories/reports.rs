@@ -16,7 +16,8 @@ fn a_ping_is_answered_with_who_and_how_full() {
     let mut world = World::with(30_000..=30_999, |config| config.sessions_max = 2);
     world.call();
     let pong = world.ask(&Request::Ping);
-    let expected = Reply::Pong { instance: Some(b"instance".to_vec()), load: Some(50), draining: false };
+    let expected =
+        Reply::Pong { instance: Some(b"instance".to_vec()), load: Some(50), draining: false, adopts: true };
     assert_eq!(pong, expected);
     world.controller.drain(true);
     assert!(matches!(world.ask(&Request::Ping), Reply::Pong { draining: true, .. }));

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mediaha_failover::{Command, Event, Input, Output, Pool, ServerId};
-use mediaha_ng::{Datagram, datagram_untrusted, reply_untrusted};
+use mediaha_ng::{Datagram, Request, bundle, datagram_untrusted, reply_untrusted};
 use mediaha_time::Time;
 
 use super::cookie;
@@ -97,14 +97,13 @@ impl Rounds {
 
     fn hear(&mut self, server: ServerId) {
         let (pool, illegible) = (&mut self.pool, &mut self.illegible);
-        self.wires.receive(server, |signal| {
-            let input = match signal {
-                Signal::Unreachable => Some(Input::Unreachable { server }),
-                Signal::Datagram(bytes) => reply_from_untrusted(server, bytes),
-            };
-            match input {
-                Some(input) => pool.handle(input, monotonic()),
-                None => *illegible += 1,
+        self.wires.receive(server, |signal| match signal {
+            Signal::Unreachable => pool.handle(Input::Unreachable { server }, monotonic()),
+            Signal::Datagram(bytes) => {
+                replies_untrusted(server, bytes, |input| match input {
+                    Some(input) => pool.handle(input, monotonic()),
+                    None => *illegible += 1,
+                });
             }
         });
     }
@@ -113,8 +112,12 @@ impl Rounds {
         while let Some(output) = self.pool.next_output() {
             match output {
                 Output::Send { server, cookie, request } => {
-                    let datagram = Datagram::asking(cookie::to_text(cookie), &request);
-                    self.wires.push(server, datagram.to_bytes());
+                    let datagram = Datagram::asking(cookie::to_text(cookie), &request).to_bytes();
+                    if let Request::Adopt(_) = request {
+                        self.wires.bundle(server, datagram);
+                    } else {
+                        self.wires.push(server, datagram);
+                    }
                 }
                 Output::Event(event) => {
                     if matches!(event, Event::ServerState { .. }) {
@@ -150,8 +153,19 @@ impl Rounds {
     }
 }
 
-fn reply_from_untrusted(server: ServerId, bytes: &[u8]) -> Option<Input> {
-    let datagram = datagram_untrusted(bytes).ok()?;
+/// Each reply in a datagram; `None` for one that is none.
+fn replies_untrusted(server: ServerId, bytes: &[u8], mut each: impl FnMut(Option<Input>)) {
+    let Ok(datagram) = datagram_untrusted(bytes) else { return each(None) };
+    let Some(replies) = bundle::replies(&datagram.body) else {
+        return each(reply_untrusted_from(server, &datagram));
+    };
+    for reply in replies {
+        let datagram = datagram_untrusted(reply).ok();
+        each(datagram.and_then(|datagram| reply_untrusted_from(server, &datagram)));
+    }
+}
+
+fn reply_untrusted_from(server: ServerId, datagram: &Datagram) -> Option<Input> {
     let cookie = cookie::from_text_untrusted(&datagram.cookie)?;
     let reply = reply_untrusted(&datagram.body).ok()?;
     Some(Input::Reply { server, cookie, reply })

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mediaha_failover::{ServerId, ServerView};
+use mediaha_ng::bundle::Bundle;
 
 use crate::sys::udp::{Options, ReceiveBatch, SendBatch, UdpSocket};
 use crate::sys::{Epoll, Trigger};
@@ -14,6 +15,10 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 const BATCH_DATAGRAMS: usize = 64;
 /// Nearly all requests are shorter; a longer one is sent by itself.
 const BATCH_BYTES: usize = 4096;
+/// How long a bundle of requests may get: some six packets on an Ethernet, of which the loss of one loses all.
+const BUNDLE_BYTES_MAX: usize = 8_192;
+/// Nobody looks at it: each request in a bundle has its own.
+const BUNDLE_COOKIE: &[u8] = b"mh-bundle";
 /// No more are read from one server in one round, so that time and the other servers get their turn.
 const RECEIVED_PER_ROUND_MAX: usize = 64 * BATCH_DATAGRAMS;
 /// How often a send is tried again after an ICMP error, each of which costs one call.
@@ -40,6 +45,8 @@ struct Wire {
     /// `None` while there is no way to the address.
     socket: Option<UdpSocket>,
     to_send: Vec<Vec<u8>>,
+    /// What goes there together.
+    bundle: Bundle,
 }
 
 impl Wires {
@@ -57,7 +64,8 @@ impl Wires {
         self.by_server
             .retain(|id, wire| servers.iter().any(|server| server.id == *id && server.address == wire.address));
         for server in servers {
-            let wire = || Wire { address: server.address, socket: None, to_send: Vec::new() };
+            let wire =
+                || Wire { address: server.address, socket: None, to_send: Vec::new(), bundle: Bundle::default() };
             self.by_server.entry(server.id).or_insert_with(wire).open(server.id, epoll);
         }
     }
@@ -70,11 +78,20 @@ impl Wires {
         }
     }
 
+    /// The same for a request that may travel with others.
+    pub(super) fn bundle(&mut self, server: ServerId, datagram: Vec<u8>) {
+        match self.by_server.get_mut(&server) {
+            Some(wire) => wire.bundle(datagram),
+            None => self.dropped += 1,
+        }
+    }
+
     /// Sends what was pushed; gives those servers that turned out to be unreachable. What does not fit into a full
     /// send queue is dropped, like on any network; the pool sends it again when no reply comes.
     pub(super) fn flush(&mut self, epoll: &Epoll) -> Vec<ServerId> {
         let mut unreachable = Vec::new();
         for (id, wire) in &mut self.by_server {
+            wire.close_bundle();
             if wire.to_send.is_empty() {
                 continue;
             }
@@ -129,6 +146,21 @@ impl Wire {
         if self.socket.is_none() {
             // Without a way to the server there is no socket; each flush tries again and reports it as unreachable.
             self.socket = connected(self.address, id, epoll).ok();
+        }
+    }
+
+    fn bundle(&mut self, datagram: Vec<u8>) {
+        if let Err(datagram) = self.bundle.add(datagram, BUNDLE_BYTES_MAX) {
+            self.close_bundle();
+            if let Err(too_long) = self.bundle.add(datagram, BUNDLE_BYTES_MAX) {
+                self.to_send.push(too_long);
+            }
+        }
+    }
+
+    fn close_bundle(&mut self) {
+        if !self.bundle.is_empty() {
+            self.to_send.push(std::mem::take(&mut self.bundle).into_requests(BUNDLE_COOKIE));
         }
     }
 

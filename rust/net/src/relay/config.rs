@@ -16,11 +16,18 @@ pub struct RelayConfig {
     pub workers: usize,
     /// How long packets may be gathered when they are many; zero for never.
     pub coalesce: Duration,
+    /// How routers are asked to treat what is sent: the DSCP (RFC 2474), 0 to 63.
+    pub dscp: u8,
     /// Shuffles the order in which ports are used.
     pub seed: u64,
 }
 
 impl RelayConfig {
+    /// The byte of the IP header that the DSCP is in.
+    pub(super) fn traffic_class(&self) -> u8 {
+        self.dscp << 2
+    }
+
     /// The local addresses, each once.
     pub(super) fn distinct_addresses(&self) -> Vec<IpAddr> {
         let mut distinct = Vec::new();

@@ -153,7 +153,8 @@ impl<C: Send + 'static> Crew<C> {
         self.workers.iter().map(|employed| employed.tally.snapshot()).collect()
     }
 
-    /// How busy the busiest worker was between the last two samples, in thousandths.
+    /// How busy the busiest worker has been lately, in thousandths. The last sample counts for a quarter, so that a moment in
+    /// which another program had the core says little.
     pub(super) fn busy_permille(&self) -> u32 {
         self.busy_permille
     }
@@ -163,16 +164,17 @@ impl<C: Send + 'static> Crew<C> {
     pub(super) fn sample(&mut self, now: Time) {
         let elapsed = now.since(self.sampled).as_nanos().max(1);
         self.sampled = now;
-        self.busy_permille = 0;
+        let mut busiest = 0;
         for (number, employed) in self.workers.iter_mut().enumerate() {
             let spent = employed.look_after();
             let permille = u32::try_from(spent.as_nanos() * 1000 / elapsed).unwrap_or(1000).min(1000);
-            self.busy_permille = self.busy_permille.max(permille);
+            busiest = busiest.max(permille);
             // Counted in looks, not in time: when the whole process was stopped for a while, the worker is not to blame.
             if employed.missed > MISSED_MAX {
                 self.failure.report(format!("relay worker {number} does not wake up"));
             }
         }
+        self.busy_permille = (self.busy_permille * 3 + busiest) / 4;
     }
 }
 

@@ -208,6 +208,7 @@ fn relay_config(config: &MediaServerConfig) -> io::Result<RelayConfig> {
         ports: config.ports.clone(),
         workers: config.workers,
         coalesce: config.coalesce,
+        dscp: config.dscp,
         seed: seed()?,
     })
 }
@@ -220,6 +221,7 @@ fn controller_config(config: &MediaServerConfig, about: &About) -> io::Result<Co
         silence_timeout: config.silence_timeout,
         held_timeout: config.held_timeout,
         orphan_timeout: config.orphan_timeout,
+        busy_permille_max: config.busy_permille_max,
         datapath: about.datapath.to_owned(),
         datapath_reason: about.datapath_reason.clone(),
         unix_at_zero: realtime().saturating_sub(monotonic().since(Time::ZERO)),

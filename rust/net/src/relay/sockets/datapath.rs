@@ -46,6 +46,7 @@ pub struct SocketsDatapath {
     book: PortBook,
     /// By RTP address; as bounded as the ports.
     pairs: HashMap<SocketAddr, Arc<SocketPair>>,
+    traffic_class: u8,
     crew: Crew<Command>,
 }
 
@@ -62,7 +63,7 @@ impl SocketsDatapath {
             crew.employ(mailbox, tally, move || worker.run())?;
         }
         let book = PortBook::new(config, records);
-        Ok(Self { book, pairs: HashMap::new(), crew })
+        Ok(Self { book, pairs: HashMap::new(), traffic_class: config.traffic_class(), crew })
     }
 
     /// What each worker has counted.
@@ -96,7 +97,7 @@ impl SocketsDatapath {
 
 impl Datapath for SocketsDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        let bind = |rtp| SocketPair::bind(interface.local, rtp);
+        let bind = |rtp| SocketPair::bind(interface.local, rtp, self.traffic_class);
         let pair = self.book.open(interface, monotonic(), bind)?;
         let ports = pair.ports();
         self.pairs.insert(ports.rtp, Arc::new(pair));
@@ -106,7 +107,8 @@ impl Datapath for SocketsDatapath {
     fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
         self.book.reopen(ports)?;
         for pair in ports {
-            let bound = SocketPair::bind(pair.rtp.ip(), pair.rtp.port()).map_err(|_| PortsExhausted)?;
+            let bound = SocketPair::bind(pair.rtp.ip(), pair.rtp.port(), self.traffic_class);
+            let bound = bound.map_err(|_| PortsExhausted)?;
             self.pairs.insert(pair.rtp, Arc::new(bound));
         }
         Ok(())

@@ -25,12 +25,12 @@ pub(in crate::relay) struct SocketPair {
 }
 
 impl SocketPair {
-    /// Binds both ports, or neither.
+    /// Binds both ports, or neither. What they send is of this traffic class.
     ///
     /// # Errors
     /// The kernel's, see [`UdpSocket::bind`].
-    pub(in crate::relay) fn bind(address: IpAddr, rtp: u16) -> io::Result<Self> {
-        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), ..Options::default() };
+    pub(in crate::relay) fn bind(address: IpAddr, rtp: u16, traffic_class: u8) -> io::Result<Self> {
+        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), traffic_class, ..Options::default() };
         let ports = pair_at(address, rtp);
         Ok(Self {
             rtp: UdpSocket::bind(ports.rtp, &options)?,

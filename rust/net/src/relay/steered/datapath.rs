@@ -138,7 +138,7 @@ impl SteeredDatapath {
             if !both.iter().all(|&port| self.switch.is_anybodys(port)) {
                 continue;
             }
-            if let Ok(bound) = SocketPair::bind(ports.rtp.ip(), ports.rtp.port()) {
+            if let Ok(bound) = SocketPair::bind(ports.rtp.ip(), ports.rtp.port(), 0) {
                 for port in both {
                     self.switch.keep(port);
                 }
@@ -184,7 +184,7 @@ impl Datapath for SteeredDatapath {
                 return Ok((ports, None));
             }
             // A port that another program has bound, or another server keeps, cannot be bound, and is passed over.
-            SocketPair::bind(interface.local, rtp).map(|bound| (ports, Some(bound)))
+            SocketPair::bind(interface.local, rtp, 0).map(|bound| (ports, Some(bound)))
         })?;
         self.steer([ports.rtp, ports.rtcp], self.crew.least_laden());
         // Only now: in between, somebody else could have bound them.

@@ -15,7 +15,13 @@ const UNCUT_IPV6_BYTES: usize = 1280;
 /// Writes the headers for `payload` into the end of `headroom`, which has room for the longest; returns how many bytes they
 /// take. `None` for addresses of different families, and for a packet that may have to be cut on its way.
 #[inline]
-pub(super) fn write(headroom: &mut [u8], payload: &[u8], from: SocketAddr, to: SocketAddr) -> Option<usize> {
+pub(super) fn write(
+    headroom: &mut [u8],
+    payload: &[u8],
+    from: SocketAddr,
+    to: SocketAddr,
+    traffic_class: u8,
+) -> Option<usize> {
     let udp_length = u16::try_from(UDP_BYTES + payload.len()).ok()?;
     let (rest, udp) = headroom.split_last_chunk_mut::<UDP_BYTES>()?;
     udp[0..2].copy_from_slice(&from.port().to_be_bytes());
@@ -26,7 +32,7 @@ pub(super) fn write(headroom: &mut [u8], payload: &[u8], from: SocketAddr, to: S
     match (from, to) {
         (SocketAddr::V4(from), SocketAddr::V4(to)) => {
             let (_, ip) = rest.split_last_chunk_mut::<IPV4_BYTES>()?;
-            write_ipv4(ip, payload.len(), *from.ip(), *to.ip())?;
+            write_ipv4(ip, payload.len(), *from.ip(), *to.ip(), traffic_class)?;
             udp[6..8].copy_from_slice(&sum.and(&ip[12..20]).checksum());
             Some(IPV4_BYTES + UDP_BYTES)
         }
@@ -35,7 +41,7 @@ pub(super) fn write(headroom: &mut [u8], payload: &[u8], from: SocketAddr, to: S
             if IPV6_BYTES + usize::from(udp_length) > UNCUT_IPV6_BYTES {
                 return None;
             }
-            write_ipv6(ip, udp_length, *from.ip(), *to.ip());
+            write_ipv6(ip, udp_length, *from.ip(), *to.ip(), traffic_class);
             udp[6..8].copy_from_slice(&sum.and(&ip[8..40]).checksum());
             Some(IPV6_BYTES + UDP_BYTES)
         }
@@ -44,11 +50,17 @@ pub(super) fn write(headroom: &mut [u8], payload: &[u8], from: SocketAddr, to: S
 }
 
 /// The header of RFC 791 §3.1; the kernel fills in its checksum, and the identification of packets that may be cut.
-fn write_ipv4(ip: &mut [u8; IPV4_BYTES], payload: usize, from: Ipv4Addr, to: Ipv4Addr) -> Option<()> {
+fn write_ipv4(
+    ip: &mut [u8; IPV4_BYTES],
+    payload: usize,
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    traffic_class: u8,
+) -> Option<()> {
     const DONT_FRAGMENT: u8 = 0x40;
     let length = IPV4_BYTES + UDP_BYTES + payload;
     let uncut = if length <= UNCUT_IPV4_BYTES { DONT_FRAGMENT } else { 0 };
-    ip[0..2].copy_from_slice(&[0x45, 0]);
+    ip[0..2].copy_from_slice(&[0x45, traffic_class]);
     ip[2..4].copy_from_slice(&u16::try_from(length).ok()?.to_be_bytes());
     ip[4..12].copy_from_slice(&[0, 0, uncut, 0, HOPS, UDP, 0, 0]);
     ip[12..16].copy_from_slice(&from.octets());
@@ -57,8 +69,8 @@ fn write_ipv4(ip: &mut [u8; IPV4_BYTES], payload: usize, from: Ipv4Addr, to: Ipv
 }
 
 /// The header of RFC 8200 §3.
-fn write_ipv6(ip: &mut [u8; IPV6_BYTES], udp_length: u16, from: Ipv6Addr, to: Ipv6Addr) {
-    ip[0..4].copy_from_slice(&[0x60, 0, 0, 0]);
+fn write_ipv6(ip: &mut [u8; IPV6_BYTES], udp_length: u16, from: Ipv6Addr, to: Ipv6Addr, traffic_class: u8) {
+    ip[0..4].copy_from_slice(&[0x60 | traffic_class >> 4, traffic_class << 4, 0, 0]);
     ip[4..6].copy_from_slice(&udp_length.to_be_bytes());
     ip[6..8].copy_from_slice(&[UDP, HOPS]);
     ip[8..24].copy_from_slice(&from.octets());
@@ -99,7 +111,7 @@ mod tests {
 
     fn headers(from: &str, to: &str, payload: &[u8]) -> Option<Vec<u8>> {
         let mut headroom = [0xee; 48];
-        let length = write(&mut headroom, payload, from.parse().unwrap(), to.parse().unwrap())?;
+        let length = write(&mut headroom, payload, from.parse().unwrap(), to.parse().unwrap(), 0xb8)?;
         Some(headroom[48 - length..].to_vec())
     }
 
@@ -107,7 +119,7 @@ mod tests {
     fn an_ipv4_packet_as_it_is_on_the_wire() {
         let headers = headers("192.0.2.1:30000", "198.51.100.7:4000", b"hi!").unwrap();
         let expected = [
-            0x45, 0, 0, 31, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100,
+            0x45, 0xb8, 0, 31, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100,
             7, // IP, its checksum left out
             0x75, 0x30, 0x0f, 0xa0, 0, 11, 0x05, 0x62, // UDP
         ];
@@ -117,7 +129,7 @@ mod tests {
     #[test]
     fn an_ipv6_packet_as_it_is_on_the_wire() {
         let headers = headers("[2001:db8::1]:30000", "[2001:db8::2]:4000", b"hi!").unwrap();
-        assert_eq!(headers[..8], [0x60, 0, 0, 0, 0, 11, 17, 64]);
+        assert_eq!(headers[..8], [0x6b, 0x80, 0, 0, 0, 11, 17, 64]);
         assert_eq!(headers[40..46], [0x75, 0x30, 0x0f, 0xa0, 0, 11]);
         // The sum over the pseudo-header, the UDP header with its checksum, and the data is all ones.
         let sum = Sum::default().and(&headers[8..48]).and(b"hi!").and(&[0, 17, 0, 11]);

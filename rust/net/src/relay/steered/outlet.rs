@@ -17,6 +17,7 @@ pub(super) struct Outlet {
     ways: Vec<Way>,
     /// From where to where each arrival goes, by its index.
     routes: Box<[Option<Route>]>,
+    traffic_class: u8,
 }
 
 struct Way {
@@ -32,17 +33,17 @@ struct Route {
 }
 
 impl Outlet {
-    /// For batches of up to `count` packets.
+    /// For batches of up to `count` packets, of this traffic class.
     ///
     /// # Errors
     /// The kernel's: it takes `CAP_NET_RAW`.
-    pub(super) fn new(addresses: &[IpAddr], count: usize) -> io::Result<Self> {
+    pub(super) fn new(addresses: &[IpAddr], count: usize, traffic_class: u8) -> io::Result<Self> {
         let way = |&address| {
             let socket = RawSocket::bind(address, SEND_BUFFER)?;
             Ok(Way { address, socket, departures: Departures::new(count) })
         };
         let ways = addresses.iter().map(way).collect::<io::Result<_>>()?;
-        Ok(Self { ways, routes: vec![None; count].into_boxed_slice() })
+        Ok(Self { ways, routes: vec![None; count].into_boxed_slice(), traffic_class })
     }
 
     /// Lets the arrival at `index` leave with the next [`Self::flush`], from one of our addresses.
@@ -56,13 +57,13 @@ impl Outlet {
         tally: &Tally,
     ) {
         let (headroom, payload) = arrivals.headroom(index);
-        let headers = header::write(headroom, payload, from, to);
+        let headers = header::write(headroom, payload, from, to, self.traffic_class);
         match (headers, self.ways.iter_mut().find(|way| way.address == from.ip())) {
             (Some(bytes), Some(way)) => {
                 self.routes[index] = Some(Route { from, to });
                 way.departures.push(index, bytes, to);
             }
-            _ => detour(payload, from, to, tally),
+            _ => self.detour(payload, from, to, tally),
         }
     }
 
@@ -78,7 +79,7 @@ impl Outlet {
                         match self.routes[first] {
                             // It is longer than the interface takes, and must be cut.
                             Some(Route { from, to }) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
-                                detour(arrivals.headroom(first).1, from, to, tally);
+                                detour(self.traffic_class, arrivals.headroom(first).1, from, to, tally);
                             }
                             _ => tally.unsent.add(1),
                         }
@@ -87,12 +88,16 @@ impl Outlet {
             }
         }
     }
+
+    /// Sends one packet by a socket that is bound to its port for as long as that takes: slow, but the kernel cuts what is too
+    /// long. What arrives meanwhile is steered as ever.
+    pub(super) fn detour(&self, bytes: &[u8], from: SocketAddr, to: SocketAddr, tally: &Tally) {
+        detour(self.traffic_class, bytes, from, to, tally);
+    }
 }
 
-/// Sends one packet by a socket that is bound to its port for as long as that takes: slow, but the kernel cuts what is too long.
-/// What arrives meanwhile is steered as ever.
-pub(super) fn detour(bytes: &[u8], from: SocketAddr, to: SocketAddr, tally: &Tally) {
-    let options = Options { binding_priority: Some(guard::OURS), ..Options::default() };
+fn detour(traffic_class: u8, bytes: &[u8], from: SocketAddr, to: SocketAddr, tally: &Tally) {
+    let options = Options { binding_priority: Some(guard::OURS), traffic_class, ..Options::default() };
     let sent = UdpSocket::bind(from, &options).and_then(|socket| socket.send_to(bytes, to));
     match sent {
         Ok(()) => tally.sent.add(1),

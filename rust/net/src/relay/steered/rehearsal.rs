@@ -32,7 +32,7 @@ pub(super) fn rehearse(
     inlet: &UdpSocket,
     number: usize,
 ) -> Result<(), Unsteerable> {
-    let free = |rtp| SocketPair::bind(address, rtp).map(|pair| pair.ports());
+    let free = |rtp| SocketPair::bind(address, rtp, 0).map(|pair| pair.ports());
     let Ok(ports) = book.open(&Interface::plain(address), monotonic(), free) else {
         return Err(Unsteerable::Undelivered { address, what: "no port is free" });
     };
@@ -46,7 +46,7 @@ pub(super) fn rehearse(
 fn there_and_back(port: SocketAddr, inlet: &UdpSocket) -> Result<(), Unsteerable> {
     let address = port.ip();
     let lost = |what| Unsteerable::Undelivered { address, what };
-    let mut outlet = Outlet::new(&[address], 1).map_err(Unsteerable::raw)?;
+    let mut outlet = Outlet::new(&[address], 1, 0).map_err(Unsteerable::raw)?;
     let party = UdpSocket::bind((address, 0).into(), &Options::default()).map_err(Unsteerable::Resources)?;
     let party_address = party.local_address().map_err(Unsteerable::Resources)?;
     let give_up_at = monotonic() + PATIENCE;

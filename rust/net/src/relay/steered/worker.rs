@@ -9,7 +9,7 @@ use mediaha_time::{Duration, Time};
 
 use super::datapath::{Command, Install};
 use super::early::{Early, EarlyPacket};
-use super::outlet::{self, Outlet};
+use super::outlet::Outlet;
 use super::strangers::Strangers;
 use super::table::Table;
 use crate::relay::RelayConfig;
@@ -78,7 +78,7 @@ impl Worker {
             epoll,
             events: Events::new(inlets.len() + 1),
             inlets,
-            outlet: Outlet::new(&addresses, BATCH)?,
+            outlet: Outlet::new(&addresses, BATCH, config.traffic_class())?,
             arrivals: Arrivals::new(BATCH),
             table: Table::new(&addresses, &config.ports),
             early: Early::default(),
@@ -193,7 +193,7 @@ impl Worker {
         for early in self.early.take(&plan.ports(), now) {
             let EarlyPacket { bytes, source, destination, .. } = early;
             if let Some(Verdict::Forward { from, to, .. }) = self.table.packet(&bytes, source, destination, now) {
-                outlet::detour(&bytes, from, to, &self.tally);
+                self.outlet.detour(&bytes, from, to, &self.tally);
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct Options {
     pub timestamps: bool,
     /// Tell the address and port that received datagrams were sent to (only [`Arrivals`](super::transit::Arrivals) show it).
     pub destinations: bool,
+    /// The traffic class of what is sent: the upper six bits are the DSCP (RFC 2474).
+    pub traffic_class: u8,
     /// A priority (`SO_PRIORITY`) that the socket has only while it is being bound: a program that is run then can tell it by it.
     pub binding_priority: Option<libc::c_int>,
 }
@@ -94,6 +96,11 @@ impl UdpSocket {
         }
         if options.timestamps {
             socket.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        }
+        match (options.traffic_class, local) {
+            (0, _) => {}
+            (class, SocketAddr::V4(_)) => socket.set_option(libc::SOL_IP, libc::IP_TOS, class.into())?,
+            (class, SocketAddr::V6(_)) => socket.set_option(libc::SOL_IPV6, libc::IPV6_TCLASS, class.into())?,
         }
         match (options.destinations, local) {
             (true, SocketAddr::V4(_)) => socket.set_option(libc::SOL_IP, libc::IP_RECVORIGDSTADDR, 1)?,
