@@ -10,27 +10,36 @@ from hypothesis import strategies as st
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
 from mediaha.nets.call import Answered, AwaitingAck, Idle, Offering, Over, Ringing, Trying, wake_at
+from mediaha.nets.errand import bridge_for, call_for, replacing, travelling
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
     Cancelled,
     DropMedia,
+    HandOver,
+    Joined,
     MediaFailed,
     MediaReady,
     OfferMedia,
+    PlaceFor,
+    Progressed,
     Reply,
+    Report,
     Send,
     SendAck,
     Stop,
+    TakeBack,
+    Taken,
     Tick,
     Unanswered,
 )
-from mediaha.nets.underway import Party, Purpose
+from mediaha.nets.referral import Referral
+from mediaha.nets.underway import Party, Purpose, Transfer
 from mediaha.nets.written import adopted, read_back, write_down
-from tests.nets.story import ANSWER, OFFER, TARGETS, Story, invite, media_sdp, phones_at, sdp
+from tests.nets.story import ANSWER, CALLER, OFFER, TARGETS, Story, invite, media_sdp, phones_at, sdp, talking
 
 CHANCES = st.integers(min_value=0, max_value=2**16)
-METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, *["PRACK"] * 2, "BYE", "INFO", "MESSAGE", "OPTIONS"]
+METHODS = [*["INVITE"] * 12, *["UPDATE"] * 4, *["PRACK"] * 2, "BYE", "INFO", "MESSAGE", "OPTIONS", *["REFER"] * 3]
 KIND = [100, 180, *[183] * 3, *[200] * 30, 491, 491, 491]
 RINGS = [180, *[183] * 4, 200]
 UNKIND = [408, 422, 422, 481, 486, 487, 488, 500, 501, 503, 302]
@@ -38,6 +47,14 @@ RELIABLY = [(), (("Supported", "100rel"),), (("Require", "100rel"),)]
 TIMERS = [(), (), (("Supported", "timer"), ("Session-Expires", "100")), (("Session-Expires", "90;refresher=uas"),)]
 ALLOWS = [(), *[(("Allow", "INVITE, UPDATE"),)] * 3, (("Allow", "INVITE"),)]
 BODIES = [b"", *[OFFER] * 4, *[ANSWER] * 4, sdp(port=4002, version=2), b"nonsense"]
+
+
+REFERS = [
+    *[(("Refer-To", "<sip:sue@sue.test>"),)] * 6,
+    (("Refer-To", "<sip:sue@sue.test>"), ("Refer-Sub", "false")),
+    (),
+]
+BECAME = [180, 180, 200, 200, 486, 503]
 
 
 class Chaos(Story):
@@ -54,10 +71,17 @@ class Chaos(Story):
         self.offered = ""
         self.calm = self.draw() % 2
         self.rseq = 0
-        super().__init__(
-            invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS) + self.pick(RELIABLY)),
-            targets=self.pick([TARGETS, phones_at(("a", 1), ("b", 1), ("c", 1), ("d", 0.5), ("e", 0.5))]),
-        )
+        self.placed = []
+        self.away = set()
+        self.reports = []
+        self.late = None
+        super().__init__(**self.begins())
+
+    def begins(self):
+        return {
+            "request": invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS) + self.pick(RELIABLY)),
+            "targets": self.pick([TARGETS, phones_at(("a", 1), ("b", 1), ("c", 1), ("d", 0.5), ("e", 0.5))]),
+        }
 
     def draw(self):
         return self.numbers.pop() if self.numbers else 0
@@ -87,6 +111,16 @@ class Chaos(Story):
                     assert effect.request.method == "ACK"
                 case DropMedia():
                     self.drops += 1
+                case PlaceFor():
+                    self.placed.append(effect.transfer)
+                case TakeBack():
+                    assert effect.call == self.placed.pop().call, "what was begun is taken back, once"
+                case HandOver():
+                    assert effect.call == self.placed[-1].call
+                    self.away.add(effect.party)
+                case Report():
+                    assert all(status < 200 for status in self.reports), "nothing comes after the end"
+                    self.reports.append(effect.status)
 
         self.check()
 
@@ -97,6 +131,8 @@ class Chaos(Story):
             ours = [item for item in self.call.open if item.party is party and item.purpose is Purpose.MEDIA]
             answered = isinstance(self.call.phase, Answered)
             assert len(ours) <= 1, "one INVITE of ours at a time on a leg"
+            if answered:
+                assert party not in self.away, "nobody is in two calls"
             if ours and answered and not isinstance(leg.exchange, AwaitingAck):
                 assert leg.exchange == Offering(ours[0].ref)
             if answered and self.call.relay is None and isinstance(leg.exchange, Idle):
@@ -111,7 +147,29 @@ class Chaos(Story):
             actions += [self.answer] * 4
         if self.awaiting_ack:
             actions += [self.ack] * 4
+        if self.placed:
+            actions += [self.progress] * 2
+        if self.call.on_behalf_of:
+            actions += [self.join] * 2
         self.pick(actions)()
+
+    def progress(self):
+        """Something becomes of the call that was made for a transfer."""
+        transfer = self.placed[-1]
+        status = self.pick(BECAME)
+        if status >= 200 and not self.call.transfer:
+            self.placed.pop()
+        elif status >= 200:
+            self.happens(Progressed(transfer.call, status, "x"))
+            self.placed.pop()
+        else:
+            self.happens(Progressed(transfer.call, status, "x"))
+
+    def join(self):
+        """The one on whose behalf the call is made comes: before the answer, with it, or too late."""
+        answered = 200 in self.reports
+        if not self.call.joined and (answered or (max(self.reports, default=100) < 200 and self.draw() % 8 == 0)):
+            self.happens(Joined(travelling(self.late, self.now, self.rules)))
 
     def speak_pool(self):
         if not self.pool:
@@ -166,7 +224,8 @@ class Chaos(Story):
                 method = "PRACK"
             rack = (("RAck", f"{promised.rseq if promised else 1} 1 INVITE"),) if method == "PRACK" else ()
             self.waiting[self.tx + 1] = method
-            headers = (*self.pick(TIMERS), *self.pick(ALLOWS), *rack)
+            refers = self.pick(REFERS) if method == "REFER" else ()
+            headers = (*self.pick(TIMERS), *self.pick(ALLOWS), *rack, *refers)
             self.asks(party, method, self.pick(BODIES), headers=headers, dialog=dialog)
 
     def dialog_of(self, party):
@@ -185,7 +244,7 @@ class Chaos(Story):
         if kind == 0:
             self.happens(Stranded("call-1", "a", "dead"))
         elif kind == 1 and self.draw() % 16 == 0:
-            self.happens(Stop("stopped"))
+            self.happens(self.pick([Stop("stopped"), Taken(self.pick(list(Party)), "another")]))
         elif self.offered:  # else the pool knows of no such call
             self.moved(self.pick(["a", "b", "c"]), answered=self.draw() % 3 > 0)
 
@@ -211,6 +270,46 @@ class Chaos(Story):
         assert self.drops == 1, "the media is dropped, once"
 
 
+class Errand(Chaos):
+    """A call that is made on behalf of a party of another one."""
+
+    def __init__(self, numbers):
+        self.first = talking()
+        super().__init__(numbers)
+        self.waiting = {}
+        self.late = self.first.call.callee
+
+    def begins(self):
+        self.offered = ""
+        call, rules = self.first.call, self.first.rules
+        transfer = Transfer(
+            by=Party.CALLER, call="call-2", referral=Referral(uri="sip:sue@sue.test"), event="refer;id=2", until=200.0
+        )
+        if self.draw() % 2:
+            begun = call_for(
+                call, transfer, user="sue", domain="desk.test", servers=("a", "b"), targets=TARGETS, placed_at=0.0,
+                now=100.0, rules=rules,
+            )  # fmt: skip
+        else:
+            consulted = talking(seed="another")
+            leg = travelling(consulted.call.callee, 100.0, rules)
+            begun = bridge_for(call, transfer, leg, consulted.call, placed_at=0.0, now=100.0, rules=rules)
+        return {"begun": begun}
+
+
+class Replacing(Chaos):
+    """A call whose callee was in another one before."""
+
+    def begins(self):
+        first = talking()
+        leg = travelling(first.call.callee, 100.0, first.rules)
+        begun = replacing(
+            invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS)), 1, CALLER, leg, first.call, id="call-2",
+            seed="seed", placed_at=0.0, now=100.0, rules=first.rules,
+        )  # fmt: skip
+        return {"begun": begun}
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(CHANCES, min_size=40, max_size=400))
 def test_any_sequence_of_events_is_survived(numbers):
@@ -223,11 +322,18 @@ def test_a_seeded_life_is_survived(seed):
     survives([chance.randrange(2**16) for _ in range(600)])
 
 
-def survives(numbers):
-    chaos = Chaos(numbers)
+@pytest.mark.parametrize("kind", [Errand, Replacing])
+@pytest.mark.parametrize("seed", range(100))
+def test_a_seeded_life_of_one_who_was_in_another_call_is_survived(kind, seed):
+    chance = random.Random(seed)
+    survives([chance.randrange(2**16) for _ in range(600)], kind)
+
+
+def survives(numbers, kind=Chaos):
+    chaos = kind(numbers)
     while chaos.numbers and not isinstance(chaos.call.phase, Over):
         chaos.step()
         if isinstance(chaos.call.phase, Answered):
             assert read_back(write_down(chaos.call)) == chaos.call
-            assert adopted(chaos.call, chaos.now) is not None
+            assert (adopted(chaos.call, chaos.now) is not None) == chaos.call.joined
     chaos.ends()

@@ -177,6 +177,7 @@ class PhoneCall:
         self.over = trio.Event()
         self.why = None
         self.reinvites = 0
+        self.notified = []
         self.changed = trio.Event()
 
     @property
@@ -234,6 +235,7 @@ class Phone:
         self.incoming, self.rings = trio.open_memory_channel(1000)
         self.script = [180, 200]
         """What an INVITE is answered with; ``early`` is a 183 with SDP, None waits for ``pick_up``."""
+        self.notify_with = 200
         self.reinvite_with = []
         """Statuses that the next re-INVITEs get; then 200."""
         self.unacked = {}
@@ -302,6 +304,9 @@ class Phone:
             call.why = request.headers.get("Reason")
             self.endpoint.respond(event.transaction, request.response(200))
             call.over.set()
+        elif request.method == "NOTIFY":
+            call.notified.append((request.body.decode(), request.headers.get("Subscription-State")))
+            self.endpoint.respond(event.transaction, request.response(self.notify_with))
         elif request.method == "INVITE":
             call.reinvites += 1
             status = self.reinvite_with.pop(0) if self.reinvite_with else 200
@@ -447,7 +452,7 @@ async def open_world(
         open_endpoint(Address(LOOPBACK, 0), timers=timers) as three,
         trio.open_nursery() as nursery,
     ):
-        caller, callee, second = Phone(one, "ann", 4000), Phone(two, "bob", 6000), Phone(three, "sub", 7000)
+        caller, callee, second = Phone(one, "ann", 4000), Phone(two, "bob", 6000), Phone(three, "sue", 7000)
         for phone in (caller, callee, second):
             nursery.start_soon(phone.run)
         domain = Domain("desk.test", servers, (two.address, three.address)[:targets])

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import NOTHING_ASKED, Asked, Expiry
-from mediaha.nets.underway import Ask, Open, Party, Relay, Reliable
+from mediaha.nets.underway import Ask, Open, Party, Relay, Reliable, Transfer
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.target import Target
 
@@ -240,6 +240,11 @@ class Call(Struct, frozen=True, kw_only=True):
     reliable: Reliable | None = None
     open: tuple[Open, ...] = ()
     asks: tuple[Ask, ...] = ()
+    transfer: Transfer | None = None
+    on_behalf_of: str = ""
+    """The call whose party this one is made for, because another one has asked for it (REFER): see ``errand.py``."""
+    transfers: int = 0
+    """How many transfers have led to this call."""
     counter: int = 0
     """The last number given to a transaction or question."""
 
@@ -252,8 +257,16 @@ class Call(Struct, frozen=True, kw_only=True):
         return replace(self, callee=leg)
 
     @property
+    def joined(self) -> bool:
+        """Whether the caller is there: with a call that is made for somebody it comes later."""
+        return not self.on_behalf_of or self.caller.dialog is not None
+
+    @property
     def waiting_tx(self) -> int | None:
-        """The caller's INVITE transaction while it has no final response, None afterwards."""
+        """The caller's INVITE transaction while it has no final response, None afterwards.
+
+        ``NOBODY`` when the call is made on behalf of another one: that one is told then.
+        """
         if isinstance(self.phase, Placing | Trying | Ringing):
             return self.phase.tx
         if self.relay is not None and self.relay.first and not self.relay.replied:

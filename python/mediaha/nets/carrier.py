@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import trio
 
 from mediaha.model.media import MediaRefused
 from mediaha.nets.call import Answered, Call, Over
-from mediaha.nets.decide import Decision, decide
+from mediaha.nets.decide import decide
 from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
     AnswerMedia,
@@ -39,6 +40,7 @@ from mediaha.nets.ports import Checkpoint, Media
 from mediaha.nets.rules import Rules
 from mediaha.nets.story import Stories, Story
 from mediaha.nets.tables import Alarms, Held, Tables
+from mediaha.nets.turn import Decision
 from mediaha.nets.way import ways
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint
@@ -78,8 +80,8 @@ class Carrier:
         self._tried = tried
         self._alarms = Alarms()
         self._alarm = trio.CancelScope()
-        self._unsent: list[tuple[Held, int]] = []
-        self._means: dict[type, Callable[[Held, Any], None]] = {
+        self._following: deque[tuple[Held, Event]] = deque()
+        self.means: dict[type, Callable[[Held, Any], None]] = {
             Send: self._send,
             SendAck: self._send_ack,
             SendCancel: self._send_cancel,
@@ -91,26 +93,32 @@ class Carrier:
             Tried: self._tell_tried,
             Note: self._note,
         }
+        """How each effect is carried out; what concerns other calls is added by ``switchboard.py``."""
 
     # What happens to calls
 
     def take(self, decision: Decision, request: Request, now: float, expect: Callable[[Held], None]) -> None:
         """A new call; ``expect`` enters the transaction that its first response belongs to."""
-        call, _ = decision
-        held = Held(call, Story(call, now, self.rules.limits.story_entries_max))
-        self.tables.add(held)
+        held = self._hold(decision[0], now)
         self.tables.remember_invite(held, request)
-        self.stories.begin(call.id, held.story)
         self.stories.also(held.story, request.call_id)
         expect(held)
         self._carry_out(held, decision)
-        self._send_again()
+        self._go_on()
+
+    def begin(self, decision: Decision, now: float) -> None:
+        """A new call that nobody has asked for by an INVITE."""
+        self._carry_out(self._hold(decision[0], now), decision)
+
+    def _hold(self, call: Call, now: float) -> Held:
+        held = Held(call, Story(call, now, self.rules.limits.story_entries_max))
+        self.tables.add(held)
+        self.stories.begin(call.id, held.story)
+        return held
 
     def adopt(self, call: Call) -> None:
         """A call that another NeTS has had, as ``call.adopted`` gave it."""
-        held = Held(call, Story(call, time.monotonic(), self.rules.limits.story_entries_max))
-        self.tables.add(held)
-        self.stories.begin(call.id, held.story)
+        held = self._hold(call, time.monotonic())
         for leg in (call.caller, call.callee):
             if leg.dialog is not None:
                 self.stories.also(held.story, leg.dialog.call_id)
@@ -120,7 +128,11 @@ class Carrier:
     def happens(self, held: Held, event: Event) -> None:
         """Decide what an event makes of a call, and do it."""
         self._happens(held, event)
-        self._send_again()
+        self._go_on()
+
+    def follow(self, held: Held, event: Event) -> None:
+        """Let an event happen to a call once the decision that is being carried out is done."""
+        self._following.append((held, event))
 
     def _happens(self, held: Held, event: Event) -> None:
         try:
@@ -136,11 +148,9 @@ class Carrier:
             return
         self._carry_out(held, decision)
 
-    def _send_again(self) -> None:
-        """What could not be sent at all is told to its call once that call's decision is carried out."""
-        while self._unsent:
-            held, ref = self._unsent.pop()
-            self._happens(held, Unanswered(ref, unreachable=True))
+    def _go_on(self) -> None:
+        while self._following:
+            self._happens(*self._following.popleft())
 
     def _carry_out(self, held: Held, decision: Decision) -> None:
         call, effects = decision
@@ -149,7 +159,7 @@ class Carrier:
         if effects and not all(type(effect) is Note for effect in effects):
             self._checkpoint.write(call)
         for effect in effects:
-            self._means[type(effect)](held, effect)
+            self.means[type(effect)](held, effect)
         if call.callee.tag != before.callee.tag:
             self.tables.renew(held)
         self._alarms.renew(held)
@@ -198,7 +208,7 @@ class Carrier:
             held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told)
         except TransactionsFull:
             self._count("transactions_full")
-            self._unsent.append((held, effect.ref))
+            self.follow(held, Unanswered(effect.ref, unreachable=True))
         if effect.request.method == "INVITE" and effect.request.to.tag is None:
             self.stories.also(held.story, effect.request.call_id)
 
@@ -207,7 +217,7 @@ class Carrier:
         ref, request = sent.ref, sent.request
         if isinstance(outcome, Unreachable) and sent.otherwise:
             self._send(held, replace(sent, target=sent.otherwise[0], otherwise=sent.otherwise[1:]))
-            self._send_again()
+            self._go_on()
         elif isinstance(outcome, Response):
             if outcome.status >= 200 and not (request.method == "INVITE" and outcome.status < 300):
                 held.clients.pop(ref, None)

@@ -1,7 +1,7 @@
 """The decision about a call: (call, event, time, rules) → (call after it, what to do). Total, without clock or chance.
 
-Read ``call.py`` for the states; then ``setup``, ``relay``, ``reanchor``, ``refresh``, ``passing`` and ``ending`` for
-what each event means in them.
+Read ``call.py`` for the states; then ``setup``, ``relay``, ``reanchor``, ``refresh``, ``passing``, ``transfer`` with
+``errand``, and ``ending`` for what each event means in them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ from typing import Any
 from mediaha.model.media import Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
-from mediaha.nets import ending, incall, passing, questions, reanchor, refresh, relay, reliable, setup
+from mediaha.nets import (
+    ending,
+    errand,
+    incall,
+    passing,
+    questions,
+    reanchor,
+    refresh,
+    relay,
+    reliable,
+    setup,
+    subscription,
+    transfer,
+)
 from mediaha.nets.call import (
     IDLE,
     Answered,
@@ -32,25 +45,25 @@ from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
     Acked,
     Cancelled,
-    Effect,
     Event,
+    Joined,
     MediaFailed,
     MediaReady,
+    Progressed,
     Received,
     Responded,
     SendCancel,
     Stop,
+    Taken,
     Tick,
     Unanswered,
 )
 from mediaha.nets.rules import Rules
-from mediaha.nets.turn import Turn
+from mediaha.nets.turn import Decision, Turn
 from mediaha.nets.underway import About, Open, Party, Purpose, Step
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.message import Request
 from mediaha.sip.target import Target
-
-Decision = tuple[Call, list[Effect]]
 
 
 def begin(
@@ -115,6 +128,8 @@ def _responded(turn: Turn, event: Responded) -> None:
         passing.responded(turn, item, response)
     elif response.status < 200:
         return
+    elif item.purpose is Purpose.NOTIFY:
+        subscription.responded(turn, item, response)
     elif item.purpose in {Purpose.BYE, Purpose.HEEDLESS}:
         turn.close(item.ref)
     elif item.purpose is Purpose.REFRESH:
@@ -140,6 +155,8 @@ def _given_nothing(turn: Turn, item: Open, *, unreachable: bool) -> None:
         reanchor.unanswered(turn, item, unreachable=unreachable)
     elif item.purpose is Purpose.REFRESH:
         refresh.unanswered(turn, item, unreachable=unreachable)
+    elif item.purpose is Purpose.NOTIFY:
+        subscription.unanswered(turn, item)
     else:
         turn.close(item.ref)
 
@@ -204,10 +221,10 @@ def _never_acked(turn: Turn, party: Party) -> None:
 
 
 def _overdue(turn: Turn, item: Open) -> None:
-    """An INVITE of ours has no final response in its time: it is cancelled, and then given up."""
+    """An INVITE of ours has no final response in its time: it is cancelled, and then given up. A NOTIFY is at once."""
     if turn.find(item.ref) is None:
         return
-    if item.cancelled:
+    if item.cancelled or item.purpose is Purpose.NOTIFY:
         _given_nothing(turn, item, unreachable=False)
         return
     turn.change(item.ref, cancelled=True, until=turn.now + turn.rules.limits.request_s_max)
@@ -236,5 +253,8 @@ _DECIDERS: dict[type, Callable[[Turn, Any], None]] = {
     Moved: reanchor.moved,
     StrandedNotice: reanchor.stranded,
     Tick: _tick,
+    Progressed: transfer.progressed,
+    Joined: errand.joined,
+    Taken: transfer.taken,
     Stop: _stop,
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import IDLE, Answered, AwaitingAck, Ending, Nowhere, Offering, Over, Ringing, Trying
-from mediaha.nets.events import DropMedia, SendCancel
+from mediaha.nets import subscription
+from mediaha.nets.call import IDLE, Answered, AwaitingAck, Ending, Nowhere, Offering, Over, Phase, Ringing, Trying
+from mediaha.nets.events import DropMedia, HandOver, SendCancel, TakeBack
 from mediaha.nets.headers import Pairs, reason_of
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import Open, Party, Purpose
+from mediaha.nets.underway import NOBODY, Open, Party, Purpose
 from mediaha.sip.message import Request, Response
 
 
@@ -31,6 +32,7 @@ def end(
         return
     cause = reason if reason is not None else (reason_of(status, text or why),)
     waiting = call.waiting_tx
+    transfer = call.transfer
     # Once the call was answered nobody gets the status; beside a usual hang-up it would read like a failure.
     if waiting is None:
         turn.note("ended", why=why)
@@ -43,15 +45,54 @@ def end(
                 give_up(turn, branch.ref, cause)
     _answer_waiting(turn, status, text, headers)
     turn.relay(None)
-    turn.become(Ending(turn.now + 2 * turn.rules.limits.request_s_max))
+    turn.become(Ending(_ended_by(turn)))
+    if transfer is not None and transfer.pending and not transfer.left:
+        turn.effects.append(TakeBack(transfer.call))
+        if transfer.by in gone:
+            turn.transfer(None)
+        else:
+            subscription.progress(turn, 487, "Request Terminated")
     for party in Party:
-        connected = isinstance(phase, Answered) and (party is Party.CALLEE or waiting is None)
-        if connected and party not in gone and turn.leg(party).dialog is not None:
-            say_bye(turn, party, cause)
-        elif not isinstance(turn.leg(party).exchange, AwaitingAck) or party in gone:
+        if party not in gone and _is_connected(turn, party, phase, waiting):
+            _take_leave(turn, party, cause)
+        elif not isinstance(turn.leg(party).exchange, AwaitingAck) or party in gone or turn.leg(party).dialog is None:
             turn.exchange(party, IDLE)
     turn.call = replace(turn.call, asks=(), place=Nowhere())
     turn.effects.append(DropMedia())
+
+
+def _ended_by(turn: Turn) -> float:
+    """When the call is over whatever happens. A referrer that left is told until then what came of it."""
+    until = turn.now + 2 * turn.rules.limits.request_s_max
+    transfer = turn.call.transfer
+    return max(until, transfer.until) if transfer is not None and transfer.left and transfer.event else until
+
+
+def _is_connected(turn: Turn, party: Party, phase: Phase, waiting: int | None) -> bool:
+    """Whether the party has a dialog with us that a BYE must end."""
+    if turn.leg(party).dialog is None:
+        return False
+    if party is Party.CALLEE:
+        return isinstance(phase, Answered)
+    # One on whose behalf the call is made has been connected with somebody else before.
+    return waiting == NOBODY or (isinstance(phase, Answered) and waiting is None)
+
+
+def _take_leave(turn: Turn, party: Party, cause: Pairs) -> None:
+    """BYE; to a referrer when it has been told what came of its transfer: afterwards it would know no such dialog."""
+    transfer = turn.call.transfer
+    if transfer is not None and transfer.by is party and not transfer.settled:
+        turn.transfer(replace(transfer, farewell=cause))
+    else:
+        say_bye(turn, party, cause)
+
+
+def hand_over(turn: Turn, party: Party) -> None:
+    """The party of a transfer goes on in the call that was made for it."""
+    transfer = turn.call.transfer
+    assert transfer is not None
+    turn.transfer(replace(transfer, left=True))
+    turn.effects.append(HandOver(party, transfer.call, turn.leg(party)))
 
 
 def give_up(turn: Turn, ref: int, reason: Pairs = ()) -> None:
@@ -77,10 +118,17 @@ def acknowledged(turn: Turn, party: Party) -> None:
 
 def bye_received(turn: Turn, party: Party, reason: Pairs) -> None:
     """A party hangs up; the other one is told with the same Reason."""
+    transfer = turn.call.transfer
     if isinstance(turn.call.phase, Ending):
         turn.exchange(party, IDLE)
+        if transfer is not None and transfer.by is party:
+            turn.transfer(replace(transfer, farewell=None))
         return
     turn.note("hung up", by=str(party))
+    if transfer is not None and transfer.pending and transfer.by is party:
+        hand_over(turn, party.other)
+        end(turn, 200, "the referrer has left", gone=(party, party.other), reason=reason)
+        return
     # While the caller has no 2xx yet, its BYE takes the INVITE back (RFC 3261 section 15.1.2).
     status = 487 if party is Party.CALLER else 480
     end(turn, status, f"the {party} hung up", gone=(party,), reason=reason)
@@ -99,8 +147,13 @@ def stray_response(turn: Turn, item: Open | None, ref: int, request: Request, re
 
 def finish(turn: Turn) -> None:
     """A call that is ending is over once nothing is outstanding."""
+    transfer = turn.call.transfer
+    if transfer is not None and transfer.settled and not transfer.pending:
+        turn.transfer(None)
+        if transfer.farewell is not None:
+            say_bye(turn, transfer.by, transfer.farewell)
     call = turn.call
-    if not isinstance(call.phase, Ending):
+    if not isinstance(call.phase, Ending) or (call.transfer is not None and not call.transfer.settled):
         return
     waiting = any(isinstance(leg.exchange, AwaitingAck) for leg in (call.caller, call.callee))
     if not call.open and not waiting:
@@ -113,7 +166,7 @@ def abandon(turn: Turn) -> None:
     for item in turn.call.open:
         if item.purpose is Purpose.PASSING:
             turn.reply(item.back, 408, tag=turn.leg(item.party.other).tag)
-    turn.call = replace(turn.call, open=())
+    turn.call = replace(turn.call, open=(), transfer=None)
     for party in Party:
         turn.exchange(party, IDLE)
 

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
 from mediaha.model.media import Stranded as StrandedNotice
+from mediaha.nets.call import Leg
 from mediaha.nets.destination import Destination
-from mediaha.nets.underway import Party
+from mediaha.nets.underway import Party, Transfer
 from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 
@@ -85,6 +86,30 @@ class Tick:
 
 
 @dataclass(slots=True, frozen=True)
+class Progressed:
+    """What has become of ``call``, which is made because a party of this one has asked for a transfer."""
+
+    call: str
+    status: int
+    reason: str
+
+
+@dataclass(slots=True, frozen=True)
+class Joined:
+    """The one on whose behalf the call is made is its caller now, with this leg."""
+
+    leg: Leg
+
+
+@dataclass(slots=True, frozen=True)
+class Taken:
+    """A party goes on in another call, whatever the other one here thinks of it (RFC 3891)."""
+
+    party: Party
+    call: str
+
+
+@dataclass(slots=True, frozen=True)
 class Stop:
     """The call is to end now, whoever wants that: an operator, the end of a drain."""
 
@@ -102,6 +127,9 @@ Event: TypeAlias = (
     | Moved
     | StrandedNotice
     | Tick
+    | Progressed
+    | Joined
+    | Taken
     | Stop
 )
 
@@ -194,6 +222,38 @@ class Tried:
 
 
 @dataclass(slots=True, frozen=True)
+class PlaceFor:
+    """Make a call on behalf of the party that the transfer is about."""
+
+    transfer: Transfer
+
+
+@dataclass(slots=True, frozen=True)
+class TakeBack:
+    """The call that is made on behalf of a party of this one is not wanted any more."""
+
+    call: str
+
+
+@dataclass(slots=True, frozen=True)
+class HandOver:
+    """``party`` goes on in ``call``, with this leg: what it sends belongs there from now on."""
+
+    party: Party
+    call: str
+    leg: Leg
+
+
+@dataclass(slots=True, frozen=True)
+class Report:
+    """Tell the call on whose behalf this one is made what has become of it."""
+
+    to: str
+    status: int
+    reason: str
+
+
+@dataclass(slots=True, frozen=True)
 class Note:
     """A decision, for the call's story and the log."""
 
@@ -203,5 +263,18 @@ class Note:
 
 
 Effect: TypeAlias = (
-    Send | SendAck | SendCancel | EndStray | Reply | OfferMedia | AnswerMedia | DropMedia | Tried | Note
+    Send
+    | SendAck
+    | SendCancel
+    | EndStray
+    | Reply
+    | OfferMedia
+    | AnswerMedia
+    | DropMedia
+    | Tried
+    | PlaceFor
+    | TakeBack
+    | HandOver
+    | Report
+    | Note
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediaha.nets import early, passing, relay
+from mediaha.nets import early, passing, relay, transfer
 from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import bye_received
@@ -45,6 +45,8 @@ def received(turn: Turn, event: Received) -> None:
         early.pracked(turn, party, tx, request)
     elif request.method in {"INVITE", "UPDATE"}:
         _session_change(turn, party, tx, request, leg)
+    elif request.method == "REFER":
+        transfer.begin(turn, party, tx, request)
     elif request.method in passing.PASSED:
         passing.begin(turn, party, tx, request)
     else:  # OPTIONS: the dialog is there, that is what was asked

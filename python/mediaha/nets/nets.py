@@ -35,6 +35,7 @@ from mediaha.nets.opening import guard_of, stream_limits_of, timers_of, transact
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
 from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
+from mediaha.nets.switchboard import Switchboard, Way
 from mediaha.nets.tables import Held
 from mediaha.nets.trunks.watch import Trunks
 from mediaha.nets.underway import Party
@@ -68,6 +69,7 @@ class Nets:
         self._media = media
         self._carrier = carrier
         self._trunks = trunks
+        self._switchboard = Switchboard(carrier, self._way_to)
         trunks.on_down = self._target_down
         self._limits = carrier.rules.limits
         self._tag = secrets.token_hex(8)
@@ -241,6 +243,9 @@ class Nets:
             self._invite(event)
         elif request.method == "OPTIONS":
             self._options(event)
+        elif request.method == "REFER":
+            # Whose call is to be transferred, only a dialog says.
+            self._refuse(event, Refusal(403))
         else:
             self._refuse(event, Refusal(481))
 
@@ -257,7 +262,21 @@ class Nets:
 
     def _invite(self, event: Incoming) -> None:
         request = event.request
-        domain = self._admit(request)
+        refusal = self._screened(request)
+        if refusal is not None:
+            self._refuse(event, refusal)
+            return
+        tx = next(self._tx)
+
+        def expect(held: Held) -> None:
+            self._carrier.tables.expect(held, Party.CALLER, tx, event.transaction, request)
+
+        if "Replaces" in request.headers:
+            refusal = self._switchboard.replace(request, tx, event.flow, expect)
+            if refusal is not None:
+                self._refuse(event, refusal)
+            return
+        domain = self._domain_of(request)
         if isinstance(domain, Refusal):
             self._refuse(event, domain)
             return
@@ -265,7 +284,6 @@ class Nets:
         if not targets:
             self._refuse(event, unavailable(self._limits, "No Route"))
             return
-        tx = next(self._tx)
         now = time.monotonic()
         try:
             decision = begin(
@@ -276,25 +294,31 @@ class Nets:
         except Malformed as fault:
             self._refuse(event, Refusal(400, str(fault)))
             return
-
-        def expect(held: Held) -> None:
-            self._carrier.tables.expect(held, Party.CALLER, tx, event.transaction, request)
-
         self._carrier.take(decision, request, now, expect)
 
-    def _admit(self, request: Request) -> Domain | Refusal:
-        """The domain of a call that can be taken, or why it cannot."""
+    def _screened(self, request: Request) -> Refusal | None:
+        """Why a call cannot be taken, wherever it goes."""
         if self._carrier.tables.is_merged(request) or self._is_loop(request):
             return Refusal(482)
-        refusal = screen_invite(request, self._limits) or self._busy()
-        if refusal is not None:
-            return refusal
+        return screen_invite(request, self._limits) or self._busy()
+
+    def _domain_of(self, request: Request) -> Domain | Refusal:
+        """The domain of a call, or why it cannot go there."""
         domain = self._routes.domain(request.request_uri.host)
         if domain is None:
             return Refusal(404, "Unknown Domain")
         if not domain.media or not (domain.targets or domain.trunks):
             return unavailable(self._limits, "Nothing Configured")
         return domain
+
+    def _way_to(self, host: str, otherwise: str) -> Way | Refusal:
+        """Where a call that a transfer asks for goes. A host that is us, or none, means the domain ``otherwise``."""
+        ours = not host or any(place.sent_by.host == host for place in self._endpoint.places)
+        domain = self._routes.domain(otherwise if ours else host)
+        if domain is None:
+            return Refusal(404, "Unknown Domain")
+        targets = self._trunks.destinations(domain) if domain.media else ()
+        return Way(domain.name, domain.media, targets) if targets else Refusal(503, "No Route")
 
     def _is_loop(self, request: Request) -> bool:
         found = self._carrier.tables.by_tag(request.from_tag)

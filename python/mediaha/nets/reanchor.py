@@ -10,16 +10,18 @@ Moved ─▶ each leg has something pending ─▶ re-INVITE as soon as no other
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from mediaha.model.media import Anchored, Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.nets import questions
-from mediaha.nets.call import IDLE, Answered, Ending, Idle, Leg, Over, Paused, Ringing, Serving, Stranded
+from mediaha.nets.call import IDLE, Answered, Ending, Idle, Leg, Over, Ringing, Serving, Stranded
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
-from mediaha.nets.headers import seconds_of
+from mediaha.nets.glare import is_put_off, put_off
 from mediaha.nets.relay import fail
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import About, Ask, Open, Party
+from mediaha.nets.underway import About, Ask, Open, Party, Step
 from mediaha.sip.message import Request, Response
 from mediaha.sip.sdp import same_places, without_origin
 
@@ -57,7 +59,10 @@ def settle(turn: Turn) -> None:
     for party in Party:
         leg = call.leg(party)
         if leg.pending and isinstance(leg.exchange, Idle) and _may_be_told(turn, party):
-            turn.tell(party, leg.pending)
+            ref = turn.tell(party, leg.pending)
+            relay = turn.call.relay
+            if relay is not None and relay.step is Step.FORWARDING:
+                turn.relay(replace(relay, ref=ref))
 
 
 def _may_be_told(turn: Turn, party: Party) -> bool:
@@ -67,8 +72,9 @@ def _may_be_told(turn: Turn, party: Party) -> bool:
         return relay is None and turn.agreed(party) and turn.leg(party).takes_update
     if relay is None:
         return True
-    # While the answer that made the call is on its way to the caller, the callee has a dialog of its own already.
-    return relay.first and not relay.delayed and party is Party.CALLEE
+    # While the answer that made the call is on its way to the caller, the callee has a dialog of its own already; and
+    # one that had it before (see ``errand.py``) waits for its offer.
+    return relay.first and not relay.delayed and party is Party.CALLEE and relay.step is not Step.PLACING
 
 
 def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
@@ -85,8 +91,8 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         return
     elif status == 422 and turn.raised(party, request, response):
         turn.set_leg(party, exchange=IDLE, pending=turn.leg(party).pending or request.body)
-    elif status in {491, 500} or (status == 503 and "Retry-After" in response.headers):
-        _put_off(turn, party, status, response.headers.get("Retry-After"))
+    elif is_put_off(response):
+        put_off(turn, party, response)
     elif status == 487 and item.cancelled:
         turn.settled(party, item.ref)
         # A change that was given up is followed by what holds; without that, the party was not told of its media.
@@ -159,18 +165,3 @@ def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
     else:
         turn.note("new address", party=str(party))
         questions.ask(turn, About.ADDRESS, party, sdp)
-
-
-def _put_off(turn: Turn, party: Party, status: int, retry_after: str | None) -> None:
-    leg, limits = turn.leg(party), turn.rules.limits
-    # A 500 may only say that our requests have overtaken one another (section 12.2.2), or that something is broken.
-    patience = limits.glare_max if status == 491 or retry_after else limits.failures_max
-    if leg.glares >= patience:
-        end(turn, status, f"the {party} has put off the moved media {leg.glares} times")
-        return
-    asked = seconds_of(retry_after) if status != 491 else None
-    # We own the Call-ID of the callee's leg: 2.1 to 4 s; the caller owns its own: 0 to 2 s, in units of 10 ms.
-    low, high = (2.1, 4.0) if party is Party.CALLEE else (0.0, 2.0)
-    pause = asked if asked is not None else round(low + turn.chance("glare") * (high - low), 2)
-    turn.note("put off", party=str(party), status=status, pause_s=pause)
-    turn.set_leg(party, exchange=Paused(turn.now + pause), glares=leg.glares + 1, pending=leg.pending or leg.told)

@@ -18,10 +18,11 @@ from mediaha.nets import questions
 from mediaha.nets.call import IDLE, AwaitingAck, Idle, Paused, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
+from mediaha.nets.glare import is_put_off, put_off
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.reliable import holds_back
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import About, Open, Party, Relay, Step
+from mediaha.nets.underway import NOBODY, About, Open, Party, Relay, Step
 from mediaha.sip.message import Request, Response
 
 
@@ -64,6 +65,10 @@ def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
             turn.relay(replace(relay, step=Step.AWAITING))
             turn.reply_sdp(relay.by, relay.tx, 200, sdp=questions.newest(turn, relay.by, anchored))
             turn.await_ack(relay.by, relay.tx)
+        elif relay.first:
+            # The callee was in another call; it is told as soon as it may be.
+            turn.set_leg(relay.by.other, pending=questions.newest(turn, relay.by.other, anchored))
+            turn.relay(replace(relay, step=Step.FORWARDING))
         else:
             ref = turn.tell(relay.by.other, questions.newest(turn, relay.by.other, anchored))
             turn.relay(replace(relay, step=Step.FORWARDING, ref=ref))
@@ -93,6 +98,10 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     turn.close(item.ref)
     if status == 422 and request.method == "INVITE" and turn.raised(item.party, request, response):
         turn.relay(replace(relay, ref=turn.reinvite(item.party, request.body)))
+        return
+    if relay.first and not relay.delayed and is_put_off(response):
+        turn.relay(replace(relay, ref=0))
+        put_off(turn, item.party, response)
         return
     if status >= 300:
         turn.settled(item.party, item.ref)
@@ -228,12 +237,22 @@ def finish(turn: Turn) -> None:
     sdp = turn.leg(by).pending
     early = turn.leg(by).told if relay.first else b""
     turn.relay(None)
+    if relay.tx == NOBODY:
+        _report(turn, by)
+        return
     turn.reply_sdp(by, relay.tx, 200, sdp=sdp)
     if relay.method == "INVITE":
         turn.await_ack(by, relay.tx)
     if early and early != turn.leg(by).told:
         # A caller who had an answer while it rang may hold on to that one (section 13.2.1): it is told again.
         turn.set_leg(by, pending=sdp)
+
+
+def _report(turn: Turn, by: Party) -> None:
+    """Who waits is in another call. It is told by re-INVITE once it is here."""
+    turn.reply(NOBODY, 200)
+    if not turn.call.joined:
+        turn.await_ack(by, NOBODY)
 
 
 def _renewed(turn: Turn, answer: bytes) -> None:

@@ -9,13 +9,13 @@ from mediaha.model.sip import SipSettings
 from mediaha.model.site import Timings
 from mediaha.sip.target import UDP, Place, Target
 
-ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK")
+ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK", "REFER")
 """Methods that NeTS takes; written into Allow."""
 
-SUPPORTED = ("100rel", "timer")
+SUPPORTED = ("100rel", "norefersub", "replaces", "timer")
 """Extensions that a peer may require of us (section 8.2.2.3); written into Supported."""
 
-KNOWN_ELSEWHERE = frozenset({"NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE"})
+KNOWN_ELSEWHERE = frozenset({"NOTIFY", "PUBLISH", "REGISTER", "SUBSCRIBE"})
 """Methods that NeTS knows but does not take: 405; whatever else is unknown: 501 (RFC 3261 section 8.2.1, 21.5.2)."""
 
 
@@ -46,6 +46,12 @@ class Limits:
     """So often in a row it may answer 500."""
     passing_max: int = 16
     """INFO and MESSAGE on their way through a call at once; more get 500 with Retry-After."""
+    transfers_max: int = 10
+    """So many transfers in a row may lead to a call: who is transferred by machines in a circle ends somewhere."""
+    notify_s_max: float = 4.0
+    """For a referrer's response to a NOTIFY: it has had its 202 a moment ago, and its BYE waits for this."""
+    travel_s: float = 0.5
+    """A party that goes on in another call is not asked there until what it was asked here is over."""
     retry_after_s: int = 5
     """Told to callers when NeTS cannot take a call now."""
     story_entries_max: int = 200

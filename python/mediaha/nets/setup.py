@@ -34,10 +34,12 @@ SAY_LITTLE = frozenset({408, 480, 481, 482, 503})
 
 def place(turn: Turn, offer: bytes) -> None:
     """The call has just been taken: ask for media; without an offer there is nothing to ask for yet."""
-    call_id = turn.dialog(Party.CALLER).call_id
-    turn.note(
-        "placed", sip_call_id=call_id, domain=turn.call.domain, servers=list(turn.call.servers), offer=bool(offer)
-    )
+    call, dialog = turn.call, turn.call.caller.dialog
+    domain, servers = call.domain, list(call.servers)
+    if dialog is None:
+        turn.note("placed", on_behalf_of=call.on_behalf_of, domain=domain, servers=servers)
+    else:
+        turn.note("placed", sip_call_id=dialog.call_id, domain=domain, servers=servers, offer=bool(offer))
     if offer:
         turn.set_leg(Party.CALLER, sdp=offer)
         questions.ask(turn, About.OFFER, Party.CALLER, offer)

@@ -57,9 +57,21 @@ class Tables:
         """The call may have another tag on its callee's leg than before: another target is being tried."""
         call = held.call
         for party, leg in ((Party.CALLER, call.caller), (Party.CALLEE, call.callee)):
-            if leg.tag not in held.tags:
+            # One on whose behalf the call is made gets its messages in another call until it is here.
+            away = party is Party.CALLER and leg.dialog is None
+            if leg.tag not in held.tags and not away:
                 held.tags.add(leg.tag)
                 self._by_tag[leg.tag] = (held, party)
+
+    def let_go(self, held: Held, tag: str) -> None:
+        """The leg with this tag of ours is another call's from now on."""
+        held.tags.discard(tag)
+
+    def hand_over(self, tag: str, held: Held, other: Held, party: Party) -> None:
+        """The leg with this tag of ours goes from one call to the other, where it is this party's."""
+        self.let_go(held, tag)
+        other.tags.add(tag)
+        self._by_tag[tag] = (other, party)
 
     def remember_invite(self, held: Held, request: Request) -> None:
         held.merged = merged_key(request)

@@ -25,7 +25,7 @@ from mediaha.nets.call import (
     Ringing,
     draw,
 )
-from mediaha.nets.events import Effect, EndStray, Note, Reply, Send, SendAck
+from mediaha.nets.events import Effect, EndStray, Note, Reply, Report, Send, SendAck
 from mediaha.nets.expiry import (
     as_client,
     as_server,
@@ -36,15 +36,18 @@ from mediaha.nets.expiry import (
 )
 from mediaha.nets.headers import ABILITIES, SDP_TYPE, UNRELIABLY
 from mediaha.nets.rules import Rules
-from mediaha.nets.underway import Open, Party, Purpose, Relay
+from mediaha.nets.underway import NOBODY, Open, Party, Purpose, Relay, Transfer
 from mediaha.nets.way import ways
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Message, Request, Response
+from mediaha.sip.names import reason_of
 from mediaha.sip.sdp import Origin, with_origin
 from mediaha.sip.target import Target
 
 Pairs = tuple[tuple[str, str], ...]
+Decision = tuple[Call, list[Effect]]
+"""The call as it became, and what is to be done."""
 
 
 class Turn:
@@ -75,6 +78,9 @@ class Turn:
     def relay(self, relay: Relay | None) -> None:
         self.call = replace(self.call, relay=relay)
 
+    def transfer(self, transfer: Transfer | None) -> None:
+        self.call = replace(self.call, transfer=transfer)
+
     def number(self) -> int:
         """The next number for a transaction or question of this call."""
         counter = self.call.counter + 1
@@ -96,11 +102,17 @@ class Turn:
         self, tx: int, status: int, reason: str | None = None, *, tag: str | None = None, headers: Pairs = ()
     ) -> None:
         """A response without SDP."""
+        if tx == NOBODY:
+            self._report(status, reason)
+            return
         self._final(tx, status)
         self.effects.append(Reply(tx, status, reason, tag, headers))
 
     def reply_sdp(self, party: Party, tx: int, status: int, *, headers: Pairs = (), sdp: bytes = b"") -> None:
         """A response that a dialog can grow on: with Contact, and with the SDP for the party if there is any."""
+        if tx == NOBODY:
+            self._report(status)
+            return
         contact = (self.contact(party), *ABILITIES, *headers)
         self._final(tx, status)
         if 200 <= status < 300 and isinstance(self.call.phase, Answered):
@@ -108,6 +120,10 @@ class Turn:
         body = self.told(party, sdp) if sdp else b""
         fields = (*contact, SDP_TYPE) if body else contact
         self.effects.append(Reply(tx, status, None, self.leg(party).tag, fields, body))
+
+    def _report(self, status: int, reason: str | None = None) -> None:
+        """The call is made on behalf of a party of another one, which hears what a caller would hear."""
+        self.effects.append(Report(self.call.on_behalf_of, status, reason or reason_of(status)))
 
     def contact(self, party: Party) -> tuple[str, str]:
         """Our Contact, as the party can use it."""

@@ -6,7 +6,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from mediaha.nets.referral import Referral
 from mediaha.sip.target import Target
+
+NOBODY = 0
+"""In the place of a server transaction: it is not a party who waits, but the call on whose behalf this one is made."""
 
 
 class Party(StrEnum):
@@ -78,6 +82,8 @@ class Purpose(StrEnum):
     REFRESH = "refresh"
     """A request that only asks whether the party is still there (RFC 4028)."""
     BYE = "bye"
+    NOTIFY = "notify"
+    """What has become of a transfer."""
     PASSING = "passing"
     """A request that is passed through; its response goes back in server transaction ``back``."""
     GIVEN_UP = "given up"
@@ -159,3 +165,38 @@ class Ask(Struct, frozen=True):
     sdp: bytes
     put: bool = False
     """It is with the pool."""
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """A party has asked us to connect the other one with somebody else: see ``transfer.py``."""
+
+    by: Party
+    """Who has asked."""
+    call: str
+    """The call that we make for it."""
+    referral: Referral
+    event: str
+    """The Event of what the referrer is told; empty: it does not want to be told (any more)."""
+    until: float
+    """When we stop telling."""
+    status: int = 100
+    reason: str = "Trying"
+    """What has become of it so far."""
+    told: int = 0
+    """The status that the referrer has been told last."""
+    ref: int = 0
+    """The NOTIFY that is with the referrer."""
+    left: bool = False
+    """The one who is transferred has left for the other call."""
+    farewell: tuple[tuple[str, str], ...] | None = None
+    """A BYE with these headers is due once the referrer has been told."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is not known yet what comes of it."""
+        return self.status < 200
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be told, and the last that was has arrived."""
+        return not self.event or (not self.pending and self.told == self.status and not self.ref)

@@ -42,7 +42,7 @@ def adopted(call: Call, now: float) -> Call | None:
     place = Serving(call.place.server) if isinstance(call.place, Stranded) else call.place
     return replace(
         call, caller=_settled(call.caller, now), callee=_settled(call.callee, now), relay=None, open=(), asks=(),
-        place=place,
+        place=place, transfer=None,
     )  # fmt: skip
 
 

@@ -96,6 +96,14 @@ def without_origin(body: bytes) -> bytes:
     return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"o="))
 
 
+def open_both_ways(body: bytes) -> bytes:
+    """The description as an offer to somebody else: who has been put on hold by one peer is not on hold for another.
+
+    A direction that is not written is ``sendrecv``.
+    """
+    return b"".join(line for line in body.splitlines(keepends=True) if line.strip() not in _ONE_WAY)
+
+
 def streams(body: bytes) -> tuple[Stream, ...]:
     """The m= sections in order."""
     found: list[Stream] = []
@@ -136,6 +144,7 @@ def same_places(one: bytes, other: bytes) -> bool:
 
 
 _DIRECTIONS = {member.value.encode(): member for member in Direction}
+_ONE_WAY = frozenset(b"a=" + name for name in _DIRECTIONS if name != b"sendrecv")
 
 
 def _stream(media: list[bytes], address: bytes, direction: Direction) -> Stream:

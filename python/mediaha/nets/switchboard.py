@@ -1,0 +1,178 @@
+"""Connects calls with one another: what one call has decided that concerns another is carried there.
+
+A transfer makes a call on behalf of a party (``errand.py``), and the party goes over to it; an INVITE with Replaces
+takes a party out of a call. The calls themselves know of each other by name only.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import structlog
+from msgspec.structs import replace
+
+from mediaha.nets import errand
+from mediaha.nets.admission import Refusal
+from mediaha.nets.call import Answered, Placing, Ringing, Trying
+from mediaha.nets.carrier import Carrier
+from mediaha.nets.destination import Destination
+from mediaha.nets.events import Cancelled, HandOver, Joined, PlaceFor, Progressed, Report, Stop, TakeBack, Taken
+from mediaha.nets.referral import Replaces, host_of, replaces_untrusted, user_of
+from mediaha.nets.tables import Held
+from mediaha.nets.underway import NOBODY, Party, Transfer
+from mediaha.sip.errors import Malformed
+from mediaha.sip.message import Request
+from mediaha.sip.names import reason_of
+from mediaha.sip.target import Target
+
+_log = structlog.get_logger("nets")
+
+UNKNOWN = Refusal(481)
+NOT_NOW = Refusal(500, headers=(("Retry-After", "1"),))
+
+
+class Way(NamedTuple):
+    """Where a call to somebody goes."""
+
+    domain: str
+    servers: tuple[str, ...]
+    targets: tuple[Destination, ...]
+
+
+class Switchboard:
+    """What happens between the calls of one NeTS."""
+
+    def __init__(self, carrier: Carrier, way_to: Callable[[str, str], Way | Refusal]) -> None:
+        """``way_to`` finds the way to a host; the second argument is the domain that counts when the host is ours."""
+        self._carrier = carrier
+        self._way_to = way_to
+        self._tables = carrier.tables
+        carrier.means |= {
+            PlaceFor: self._place_for,
+            TakeBack: self._take_back,
+            HandOver: self._hand_over,
+            Report: self._report,
+        }
+
+    def replace(self, request: Request, tx: int, flow: Target, expect: Callable[[Held], None]) -> Refusal | None:
+        """An INVITE with Replaces (RFC 3891): its sender takes the place of a party of a call, or is refused."""
+        try:
+            replaces = replaces_untrusted(*request.headers.all("Replaces"))
+        except Malformed as fault:
+            return Refusal(400, str(fault))
+        found = self._named(replaces)
+        if found is None:
+            return UNKNOWN
+        held, party = found
+        call = held.call
+        if not isinstance(call.phase, Answered):
+            return UNKNOWN
+        if replaces.early_only:
+            return Refusal(486)
+        if call.waiting_tx is not None or not call.joined:
+            return NOT_NOW
+        now, remaining = time.monotonic(), party.other
+        leg = errand.travelling(call.leg(remaining), now, self._carrier.rules)
+        try:
+            decision = errand.replacing(
+                request, tx, flow, leg, call, id=secrets.token_hex(10), seed=secrets.token_hex(16),
+                placed_at=time.time(), now=now, rules=self._carrier.rules,
+            )  # fmt: skip
+        except Malformed as fault:
+            return Refusal(400, str(fault))
+        self._tables.let_go(held, leg.tag)
+        self._carrier.follow(held, Taken(remaining, decision[0].id))
+        self._carrier.take(decision, request, now, expect)
+        return None
+
+    def _named(self, replaces: Replaces) -> tuple[Held, Party] | None:
+        """The call, and the party in it, whose dialog this is."""
+        # Some phones take the tags for those of the other side.
+        for ours, theirs in ((replaces.to_tag, replaces.from_tag), (replaces.from_tag, replaces.to_tag)):
+            found = self._tables.by_tag(ours)
+            dialog = None if found is None else found[0].call.leg(found[1]).dialog
+            if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, theirs):
+                return found
+        return None
+
+    # A transfer, step by step
+
+    def _place_for(self, held: Held, effect: PlaceFor) -> None:
+        transfer = effect.transfer
+        replaces = transfer.referral.replaces
+        consulted = None if replaces is None else self._named(replaces)
+        refusal = self._connect(held, transfer, *consulted) if consulted else self._call(held, transfer)
+        if refusal is not None:
+            reason = refusal.reason or reason_of(refusal.status)
+            self._carrier.follow(held, Progressed(transfer.call, refusal.status, reason))
+
+    def _call(self, held: Held, transfer: Transfer) -> Refusal | None:
+        """To somebody whom nobody here talks to."""
+        referral = transfer.referral
+        try:
+            user, host = user_of(referral), host_of(referral)
+        except Malformed as fault:
+            return Refusal(400, str(fault))
+        way = self._way_to(host, held.call.domain)
+        if isinstance(way, Refusal):
+            return way
+        self._begin(held, transfer, user, way)
+        return None
+
+    def _begin(self, held: Held, transfer: Transfer, user: str, way: Way) -> None:
+        now = time.monotonic()
+        decision = errand.call_for(
+            held.call, transfer, user=user, domain=way.domain, servers=way.servers, targets=way.targets,
+            placed_at=time.time(), now=now, rules=self._carrier.rules,
+        )  # fmt: skip
+        self._carrier.begin(decision, now)
+
+    def _connect(self, held: Held, transfer: Transfer, consulted: Held, party: Party) -> Refusal | None:
+        """To whom the referrer talks in another call; or whom it is still calling there."""
+        call = consulted.call
+        if consulted is held:
+            return UNKNOWN
+        if isinstance(call.phase, Placing | Trying | Ringing) and party is Party.CALLER and call.joined:
+            # Nobody has answered there: that call is taken back, and made again for the one who is transferred.
+            alone = replace(transfer, referral=replace(transfer.referral, replaces=None))
+            way = Way(call.domain, call.servers, call.targets)
+            self._begin(held, alone, call.phase.invite.user, way)
+            self._carrier.follow(consulted, Cancelled(call.phase.tx))
+            return None
+        if not isinstance(call.phase, Answered) or call.waiting_tx is not None or not call.joined:
+            return UNKNOWN
+        now, rules, target = time.monotonic(), self._carrier.rules, party.other
+        leg = errand.travelling(call.leg(target), now, rules)
+        decision = errand.bridge_for(
+            held.call, transfer, leg, call, placed_at=time.time(), now=now, rules=rules
+        )  # fmt: skip
+        self._tables.let_go(consulted, leg.tag)
+        self._carrier.follow(consulted, Taken(target, transfer.call))
+        self._carrier.begin(decision, now)
+        return None
+
+    def _report(self, held: Held, effect: Report) -> None:
+        concerned = self._tables.calls.get(effect.to)
+        if concerned is not None:
+            self._carrier.follow(concerned, Progressed(held.call.id, effect.status, effect.reason))
+        elif 200 <= effect.status < 300 and not held.call.joined:
+            self._carrier.follow(held, Stop("nobody is there to be connected"))
+
+    def _hand_over(self, held: Held, effect: HandOver) -> None:
+        other = self._tables.calls.get(effect.call)
+        leg = errand.travelling(effect.leg, time.monotonic(), self._carrier.rules)
+        if other is None or leg.dialog is None:
+            _log.error("a party was handed over to a call that is not there", call_id=held.call.id, to=effect.call)
+            return
+        self._tables.hand_over(leg.tag, held, other, Party.CALLER)
+        self._carrier.stories.also(other.story, leg.dialog.call_id)
+        self._carrier.follow(other, Joined(leg))
+
+    def _take_back(self, _: Held, effect: TakeBack) -> None:
+        other = self._tables.calls.get(effect.call)
+        if other is not None:
+            waits = other.call.waiting_tx == NOBODY
+            self._carrier.follow(other, Cancelled(NOBODY) if waits else Stop("the transfer was taken back"))

@@ -1,0 +1,489 @@
+"""Transfers with real messages: three phones, a NeTS, and whom each of them hears afterwards."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+import pytest
+import trio
+
+from mediaha.model.site import Domain
+from mediaha.nets import Limits
+from tests.nets.world import open_world, phone_sdp, until
+
+
+class Partition:
+    """Each phone is a domain of its own."""
+
+    trunks = ()
+
+    def __init__(self, *phones):
+        self.domains = tuple(Domain(f"{phone.name}.test", ("a", "b"), (phone.endpoint.address,)) for phone in phones)
+
+    def domain(self, name):
+        return next((domain for domain in self.domains if domain.name == name), None)
+
+
+@asynccontextmanager
+async def town(**options):
+    """Ann, Bob and Sue: each can be called by name."""
+    async with open_world(**options) as world:
+        ann, bob, sue = world.caller, world.callee, world.second
+        world.routes.to = Partition(ann, bob, sue)
+        world.ann, world.bob, world.sue = ann, bob, sue
+        with trio.fail_after(20):
+            yield world
+
+
+async def talk(world, one, other):
+    """A call between two phones; gives both ends of it."""
+    mine = one.call(world.nets.address, host=f"{other.name}.test", user=other.name)
+    theirs = await other.rings.receive()
+    await mine.answered.wait()
+    await theirs.acked.wait()
+    return mine, theirs
+
+
+def to(uri, **headers):
+    return {"Refer_To": f"<{uri}>", **headers}
+
+
+def instead_of(call):
+    """A Replaces that names the call as the one at the far end knows it."""
+    dialog = call.dialog
+    return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
+
+
+async def hear_one_another(one, other, server=None):
+    """Both are told the two ports of one and the same call (at this server)."""
+
+    def together():
+        if not (one.heard and other.heard):
+            return False
+        return one.port ^ 2 == other.port and (server is None or one.port // 10000 == "ab".index(server) + 1)
+
+    await until(together)
+
+
+async def newest(phone):
+    """The call that has come last."""
+    call = await phone.rings.receive()
+    while True:
+        try:
+            call = phone.rings.receive_nowait()
+        except trio.WouldBlock:
+            return call
+
+
+async def settled(world):
+    """Nothing is left: no call, no transaction that waits for something, no media."""
+    await world.empties()
+
+
+def told(call):
+    return [(body.strip(), (state or "").partition(";")[0]) for body, state in call.notified]
+
+
+@pytest.mark.parametrize("by", ["caller", "callee"])
+async def test_a_blind_transfer(by):
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        referrer, remaining = (mine, theirs) if by == "caller" else (theirs, mine)
+        response = await referrer.ask("REFER", **to("sip:sue@sue.test"))
+        assert response.status == 202
+        sues = await world.sue.rings.receive()
+        await referrer.over.wait()
+        await sues.acked.wait()
+        await hear_one_another(remaining, sues)
+        assert told(referrer)[0] == ("SIP/2.0 100 Trying", "active")
+        assert told(referrer)[-1] == ("SIP/2.0 200 OK", "terminated")
+        assert not remaining.over.is_set()
+        remaining.bye()
+        await sues.over.wait()
+        await settled(world)
+
+
+async def test_a_busy_target_leaves_the_call_as_it_was():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        before = mine.port, theirs.port
+        world.sue.script = [180, 486]
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 202
+        await until(lambda: told(mine)[-1:] == [("SIP/2.0 486 Busy Here", "terminated")])
+        assert (mine.port, theirs.port) == before
+        assert not mine.over.is_set()
+        assert mine.reinvites == theirs.reinvites == 0
+        world.sue.script = [180, 200]
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 202
+        await mine.over.wait()
+        sues = await newest(world.sue)
+        await hear_one_another(theirs, sues)
+        sues.bye()
+        await settled(world)
+
+
+async def test_what_cannot_be_called_is_told_and_the_two_talk_on():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        assert (await mine.ask("REFER", **to("sip:sue@nowhere.test"))).status == 202
+        await until(lambda: told(mine)[-1:] == [("SIP/2.0 404 Unknown Domain", "terminated")])
+        assert (await theirs.ask("INFO")).status == 200
+        mine.bye()
+        await settled(world)
+
+
+async def test_a_number_at_ourselves_is_one_of_the_calls_own_domain():
+    """Phones write the place that they talk to."""
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        await mine.ask("REFER", **to(f"sip:other@{world.nets.address}"))
+        bobs = await world.bob.rings.receive()
+        assert bobs.invite.request_uri.user == "other"
+        await mine.over.wait()
+        await hear_one_another(theirs, bobs)
+        bobs.bye()
+        await settled(world)
+
+
+async def test_the_referrer_hears_how_it_goes():
+    async with town() as world:
+        mine, _ = await talk(world, world.ann, world.bob)
+        world.sue.script = [180, None]
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        await until(lambda: told(mine)[-1:] == [("SIP/2.0 180 Ringing", "active")])
+        assert "<sip:ann@pbx.test>" not in sues.invite.headers.get("From"), "it is Bob who calls"
+        world.sue.respond(sues, 200)
+        await mine.over.wait()
+        assert told(mine)[-1] == ("SIP/2.0 200 OK", "terminated")
+        sues.bye()
+        await settled(world)
+
+
+@pytest.mark.parametrize("answer", [200, 603])
+async def test_the_referrer_hangs_up_at_once(answer):
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.sue.script = [180, None]
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        mine.bye()
+        await mine.over.wait()
+        world.sue.respond(sues, answer)
+        if answer == 200:
+            await hear_one_another(theirs, sues)
+            assert not theirs.over.is_set()
+            theirs.bye()
+        else:
+            await theirs.over.wait()
+            assert "cause=603" in theirs.why
+        await settled(world)
+
+
+async def test_the_one_who_is_transferred_hangs_up_meanwhile():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.sue.script = [180, None]
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        theirs.bye()
+        await sues.over.wait()
+        await mine.over.wait()
+        assert told(mine)[-1] == ("SIP/2.0 487 Request Terminated", "terminated")
+        await settled(world)
+
+
+async def test_the_one_who_waits_for_the_target_hangs_up():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.sue.script = [180, None]
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        mine.bye()
+        await mine.over.wait()
+        theirs.bye()
+        await sues.over.wait()
+        await settled(world)
+
+
+async def test_the_target_gets_an_offer_to_talk_though_the_other_was_on_hold():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        assert (await mine.ask("INVITE", phone_sdp(4000, "sendonly", 2))).status == 200
+        theirs.phone.sdp = phone_sdp(6000, "recvonly", 2)
+        assert (await mine.ask("INVITE", phone_sdp(4000, "sendonly", 3))).status == 200
+        theirs.phone.sdp = phone_sdp(6000, version=3)
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        assert b"a=sendonly" not in sues.invite.body
+        assert b"a=recvonly" not in sues.invite.body
+        await hear_one_another(theirs, sues)
+        assert b"a=sendrecv" in theirs.heard
+        sues.bye()
+        await settled(world)
+
+
+CALLS = ["both placed", "one came in", "the other came in", "both came in"]
+
+
+@pytest.mark.parametrize("how", CALLS)
+async def test_an_attended_transfer(how):
+    async with town() as world:
+        first, second = await two_calls(world, how)
+        (mine, bobs), (also_mine, sues) = first, second
+        uri = f"sip:sue@sue.test?Replaces={quote(instead_of(also_mine), safe='')}"
+        assert (await mine.ask("REFER", **to(uri))).status == 202
+        await mine.over.wait()
+        await also_mine.over.wait()
+        assert told(mine)[-1] == ("SIP/2.0 200 OK", "terminated")
+        await hear_one_another(bobs, sues)
+        assert not bobs.over.is_set()
+        assert not sues.over.is_set()
+        assert len(world.nets.calls()) == 1
+        sues.bye()
+        await bobs.over.wait()
+        await settled(world)
+
+
+async def two_calls(world, how):
+    """Ann talks with Bob and with Sue; each call is given by her end and the far one."""
+    calls = []
+    for far, came_in in ((world.bob, how in CALLS[1::2]), (world.sue, how in CALLS[2:])):
+        one, other = (far, world.ann) if came_in else (world.ann, far)
+        mine, theirs = await talk(world, one, other)
+        calls.append((theirs, mine) if came_in else (mine, theirs))
+    return calls
+
+
+async def test_whom_the_referrer_still_calls_is_called_anew():
+    """Ann does not wait for Sue to answer; her own call to her is over, Bob's takes its place."""
+    async with town() as world:
+        mine, bobs = await talk(world, world.ann, world.bob)
+        world.sue.script = [180, None]
+        also_mine = world.ann.call(world.nets.address, host="sue.test", user="sue")
+        first = await world.sue.rings.receive()
+        await also_mine.ringing.wait()
+        uri = f"sip:nets@{world.nets.address}?Replaces={quote(instead_of(also_mine), safe='')}"
+        await mine.ask("REFER", **to(uri))
+        await also_mine.refused.wait()
+        await first.over.wait()
+        second = await world.sue.rings.receive()
+        world.sue.respond(second, 200)
+        await mine.over.wait()
+        await hear_one_another(bobs, second)
+        second.bye()
+        await settled(world)
+
+
+async def test_the_target_of_an_attended_transfer_puts_it_off():
+    async with town() as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "both came in")
+        world.sue.reinvite_with = [491]
+        world.bob.reinvite_with = [491]
+        uri = f"sip:sue@sue.test?Replaces={quote(instead_of(also_mine), safe='')}"
+        await mine.ask("REFER", **to(uri))
+        await mine.over.wait()
+        await hear_one_another(bobs, sues)
+        sues.bye()
+        await bobs.over.wait()
+        await settled(world)
+
+
+async def test_the_target_of_an_attended_transfer_cannot_take_the_media():
+    async with town() as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "both placed")
+        world.sue.reinvite_with = [488]
+        uri = f"sip:sue@sue.test?Replaces={quote(instead_of(also_mine), safe='')}"
+        await mine.ask("REFER", **to(uri))
+        await sues.over.wait()
+        await until(lambda: told(mine)[-1][1] == "terminated")
+        assert told(mine)[-1][0].startswith("SIP/2.0 488")
+        assert not bobs.over.is_set()
+        mine.bye()
+        await bobs.over.wait()
+        await settled(world)
+
+
+async def test_a_dialog_that_is_not_ours_is_named_to_the_target():
+    async with town() as world:
+        mine, _ = await talk(world, world.ann, world.bob)
+        replaces = "far@away;to-tag=1;from-tag=2"
+        await mine.ask("REFER", **to(f"sip:sue@sue.test?Replaces={quote(replaces, safe='')}&X-Evil=1"))
+        sues = await world.sue.rings.receive()
+        assert sues.invite.headers.get("Replaces") == replaces
+        assert sues.invite.headers.get("Require") == "replaces"
+        assert "X-Evil" not in sues.invite.headers
+        await mine.over.wait()
+        sues.bye()
+        await settled(world)
+
+
+@pytest.mark.parametrize("replaced", ["caller", "callee"])
+async def test_somebody_takes_the_place_of_a_party(replaced):
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        leaves, stays = (mine, theirs) if replaced == "caller" else (theirs, mine)
+        sues = world.sue.call(world.nets.address, host="sue.test", headers=(("Replaces", instead_of(leaves)),))
+        await sues.answered.wait()
+        await leaves.over.wait()
+        await hear_one_another(sues, stays)
+        assert not stays.over.is_set()
+        stays.bye()
+        await sues.over.wait()
+        await settled(world)
+
+
+async def test_somebody_takes_the_place_of_a_party_without_an_offer():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        headers = (("Replaces", instead_of(mine)),)
+        sues = world.sue.call(world.nets.address, host="sue.test", headers=headers, offer=False)
+        await mine.over.wait()
+        await hear_one_another(sues, theirs)
+        sues.bye()
+        await settled(world)
+
+
+@pytest.mark.parametrize(
+    ("replaces", "status"),
+    [
+        ("nobody;to-tag=1;from-tag=2", 481),
+        ("{};early-only", 486),
+        ("nonsense", 400),
+        (";to-tag=1;from-tag=2", 400),
+        ("x;to-tag=1;to-tag=2;from-tag=3", 400),
+    ],
+)
+async def test_a_replaces_that_fits_nothing_changes_nothing(replaces, status):
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        headers = (("Replaces", replaces.format(instead_of(mine))),)
+        sues = world.sue.call(world.nets.address, host="sue.test", headers=headers)
+        await sues.refused.wait()
+        assert sues.final.status == status
+        assert not mine.over.is_set()
+        theirs.bye()
+        await settled(world)
+
+
+async def test_two_replaces_are_refused():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        headers = [("Replaces", instead_of(mine)), ("Replaces", "x;to-tag=1;from-tag=2")]
+        sues = world.sue.call(world.nets.address, host="sue.test", headers=headers)
+        await sues.refused.wait()
+        assert sues.final.status == 400
+        theirs.bye()
+        await settled(world)
+
+
+async def test_what_a_refer_may_not_say():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        assert (await mine.ask("REFER")).status == 400
+        assert (await mine.ask("REFER", **to("mailto:sue@sue.test"))).status == 416
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test;method=BYE"))).status == 603
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test?Replaces=nonsense"))).status == 400
+        assert not mine.notified
+        world.sue.script = [180, None]
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 202
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 491
+        assert (await theirs.ask("REFER", **to("sip:sue@sue.test"))).status == 491
+        theirs.bye()
+        await settled(world)
+        assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 481
+
+
+async def test_a_referrer_that_does_not_want_to_be_told():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        response = await mine.ask("REFER", **to("sip:sue@sue.test", Refer_Sub="false"))
+        assert response.status == 202
+        assert response.headers.get("Refer-Sub") == "false"
+        sues = await world.sue.rings.receive()
+        await mine.over.wait()
+        assert not mine.notified
+        await hear_one_another(theirs, sues)
+        sues.bye()
+        await settled(world)
+
+
+async def test_a_referrer_that_does_not_understand_what_it_is_told():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.ann.notify_with = 481
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        await mine.over.wait()
+        assert len(mine.notified) == 1
+        await hear_one_another(theirs, sues)
+        sues.bye()
+        await settled(world)
+
+
+async def test_a_transfer_while_the_session_is_being_changed():
+    """Ann puts Bob on hold and does not wait for what he says to it."""
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.bob.reinvite_with = ["nothing"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mine.ask, "INVITE", phone_sdp(4000, "sendonly", 2))
+            await until(lambda: theirs.reinvites)
+            assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 202
+            sues = await world.sue.rings.receive()
+            await mine.over.wait()
+            await hear_one_another(theirs, sues)
+        sues.bye()
+        await until(theirs.over.is_set)
+
+
+async def test_those_who_transfer_in_a_circle_come_to_an_end():
+    async with town(limits=Limits(transfers_max=2)) as world:
+        _, theirs = await talk(world, world.ann, world.bob)
+        call = theirs
+        for target in (world.sue, world.ann):
+            response = await call.ask("REFER", **to(f"sip:{target.name}@{target.name}.test"))
+            assert response.status == 202
+            call = await target.rings.receive()
+            await call.acked.wait()
+        assert (await call.ask("REFER", **to("sip:bob@bob.test"))).status == 482
+        call.bye()
+        await settled(world)
+
+
+@pytest.mark.parametrize("when", ["before", "ringing", "bridging", "after"])
+@pytest.mark.parametrize("kind", ["blind", "attended"])
+async def test_the_media_server_dies_and_the_right_two_talk_on(kind, when):
+    async with town() as world:
+        uri = "sip:sue@sue.test"
+        if kind == "blind":
+            mine, bobs = await talk(world, world.ann, world.bob)
+            world.sue.script = [180, None]
+        else:
+            (mine, bobs), (also_mine, sues) = await two_calls(world, "one came in")
+            uri += f"?Replaces={quote(instead_of(also_mine), safe='')}"
+        if when == "before":
+            world.pool.crash("a")
+        elif when == "bridging":
+            world.pool.hold = trio.Event()
+        await mine.ask("REFER", **to(uri))
+        if when == "bridging":
+            world.pool.crash("a")
+            world.pool.hold.set()
+        if kind == "blind":
+            sues = await world.sue.rings.receive()
+            if when == "ringing":
+                world.pool.crash("a")
+            world.sue.respond(sues, 200)
+        elif when == "ringing":
+            world.pool.crash("a")
+        await mine.over.wait()
+        if when == "after":
+            await hear_one_another(bobs, sues)
+            world.pool.crash("a")
+        await hear_one_another(bobs, sues, server="b")
+        assert not bobs.over.is_set()
+        bobs.bye()
+        await sues.over.wait()
+        await settled(world)
