@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from benches import machine
-from benches.relays import Relay
+from benches.relays import BARE, Relay
 from benches.settings import ROOT, SETTINGS
 
 PACKETS_PER_CALL_S = 100
@@ -118,7 +118,7 @@ def window_at_full_load(relay: Relay, generator: Generator, calls: int) -> Windo
 
 def measure(relay: Relay, generator: Generator, calls: int) -> Window:
     """One window of ``calls`` calls, warm-up before it, everything deleted after it."""
-    generator.order("place", server=str(relay.ng), calls=calls)
+    generator.order("mirror" if relay.name == BARE else "place", server=str(relay.ng), calls=calls)
     time.sleep(SETTINGS.warm_up_s)
     began, relay_began, generator_began = machine.moment(), relay.cpu_s(), generator.cpu_s()
     before = generator.order("look")

@@ -1,7 +1,8 @@
-"""The media servers that are measured: mediaha's and, for comparison, Debian's rtpengine, each pinned to one core."""
+"""What is measured: mediaha's media servers, and beside them Debian's rtpengine and a bare loop; each on one core."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import socket
@@ -21,6 +22,8 @@ from mediaha.model.address import Address
 START_S_MAX = 30.0
 LOOPBACK = "127.0.0.1"
 OURS = "mediaha"
+STEERED = "mediaha, steered"
+BARE = "a bare loop"
 RIVAL = "rtpengine"
 NO_RIVAL = "rtpengine is not installed, so nothing is compared: apt-get install rtpengine-daemon"
 
@@ -46,12 +49,48 @@ def rival_is_here() -> bool:
 @contextmanager
 def mediaha_relay(core: int, folder: Path) -> Iterator[Relay]:
     """A mediaha media server with one relaying thread."""
+    arguments = ["--ports", "10000-19999", *shlex.split(SETTINGS.relay_arguments)]
+    with _mediaha(OURS, arguments, core, folder) as relay:
+        yield relay
+
+
+@contextmanager
+def sockets_relay(core: int, folder: Path) -> Iterator[Relay]:
+    """One with a socket for each port."""
+    with _mediaha(OURS, ["--ports", "10000-19999", "--datapath", "sockets"], core, folder) as relay:
+        yield relay
+
+
+@contextmanager
+def steered_relay(core: int, folder: Path) -> Iterator[Relay]:
+    """One with a socket for all ports. Raises RuntimeError where the kernel does not grant that."""
+    with _mediaha(STEERED, ["--ports", "1024-9999", "--datapath", "steered"], core, folder) as relay:
+        yield relay
+
+
+@contextmanager
+def _mediaha(name: str, arguments: list[str], core: int, folder: Path) -> Iterator[Relay]:
     ng = _free_address()
     command = [sys.executable, "-m", "mediaha", "serve", "--role", "media", "--listen-ng", str(ng)]
-    command += ["--interface", LOOPBACK, "--ports", "10000-19999", "--log-level", "warning"]
-    command += shlex.split(SETTINGS.relay_arguments)
-    with _running(OURS, ng, command, core, folder) as relay:
+    # What is measured is how much it can do, so that it must not stop before.
+    command += ["--interface", LOOPBACK, "--log-level", "warning", "--busy-percent-max", "100"]
+    with _running(name, ng, [*command, *arguments], core, folder) as relay:
         yield relay
+
+
+@contextmanager
+def bare_loop(core: int) -> Iterator[Relay]:
+    """A program that receives a datagram and sends it back, no more: any relay with a socket pays as much."""
+    build = ["cargo", "build", "--release", "--locked", "--quiet", "--message-format=json"]
+    build += ["--package", "mediaha-net", "--example", "echo"]
+    messages = subprocess.run(build, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
+    program = next(m["executable"] for m in map(json.loads, messages.splitlines()) if m.get("executable"))
+    with subprocess.Popen(
+        ["taskset", "--cpu-list", str(core), program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield Relay(BARE, Address.parse(process.stdout.readline().strip()), process.pid)
+        process.kill()
 
 
 @contextmanager

@@ -22,6 +22,8 @@ class Settings:
     window_s: float = 3.0
     warm_up_s: float = 1.0
     forwarding_calls: tuple[int, ...] = (100, 500, 1000)
+    capacity_calls: tuple[int, ...] = (600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2200, 2400, 2600)
+    """Calls on one core, tried from left to right until packets are lost or late."""
     relay_arguments: str = ""
     """Further options for the media server that is measured, as on the command line."""
     control_calls: int = 1500

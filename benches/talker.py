@@ -1,6 +1,7 @@
 """The process that talks: ``python -m benches.talker`` takes orders as lines of JSON, and answers each with one.
 
-It is a process of its own so that it has a core of its own. The orders are ``place``, ``look``, ``cross`` and ``end``.
+It is a process of its own so that it has a core of its own. The orders are ``place``, ``mirror``, ``look``,
+``cross`` and ``end``.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ class Talker:
             load.aim(endpoint, aim)
             self._aims.append((endpoint, aim))
 
+    def mirror(self, server: str, calls: int) -> None:
+        """As many parties talk to a server that sends back what it gets, each to itself."""
+        load = self._load = Load(gap_ms_min=50, timeline_s=1.0)
+        self._aims = [(load.open()[0], server) for _ in range(2 * calls)]
+        for endpoint, aim in self._aims:
+            load.pair(endpoint, endpoint)
+            load.aim(endpoint, aim)
+            load.start(endpoint)
+
     def cross(self) -> None:
         """Let the first caller send past the relay to the second one, who then hears a stranger."""
         assert self._load is not None
@@ -85,7 +95,6 @@ class Talker:
     def end(self) -> dict[str, object]:
         """Stop talking, hear what is under way, delete the calls; gives the last look."""
         assert self._load is not None
-        assert self._ng is not None
         for endpoint, _ in self._aims:
             self._load.stop(endpoint)
         deadline = time.monotonic() + LATE_S
@@ -98,8 +107,9 @@ class Talker:
         load, ng, calls = self._load, self._ng, self._calls
         self._load = self._ng = None
         self._calls, self._aims, self._callers = [], [], []
-        if load is not None and ng is not None:
+        if load is not None:
             load.close()
+        if ng is not None:
             for call in calls:
                 ng.ask(**delete(call))
             ng.close()
@@ -122,6 +132,8 @@ def obey(talker: Talker, do: str, **arguments: Any) -> dict[str, object]:
     match do:
         case "place":
             talker.place(**arguments)
+        case "mirror":
+            talker.mirror(**arguments)
         case "cross":
             talker.cross()
         case "end":

@@ -1,26 +1,54 @@
-"""What a media server costs for each packet that it forwards, and how long it holds it; beside rtpengine."""
+"""What a media server costs for each packet that it forwards, and for how long it holds it; beside others."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
 
 import pytest
 
 from benches.findings import Row, median
-from benches.generator import as_data, window_at_full_load
-from benches.relays import OURS, RIVAL, all_relays
+from benches.generator import NotMeasured, as_data, window_at_full_load
+from benches.relays import (
+    BARE,
+    OURS,
+    RIVAL,
+    STEERED,
+    bare_loop,
+    rival_is_here,
+    rtpengine_relay,
+    sockets_relay,
+    steered_relay,
+)
 from benches.settings import SETTINGS
 from mediaha.drill.plot import Bars, bars
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 NOTICED_S_MAX = 5.0
-GOALS = {500: "<= 0.65 x", 1000: "<= 0.65 x"}
+COST_GOALS = {OURS: {500: "<= 0.65 x", 1000: "<= 0.65 x"}, STEERED: {500: "<= 0.35 x", 1000: "<= 0.45 x"}}
+LATENCY_GOALS = {STEERED: ("<= 0.5 ms", "<= 3 ms")}
+CAPACITY_GOALS = {STEERED: ">= 2 x"}
+LATENCY_MS_P99_MAX = 10.0
+"""Of the calls that a core holds."""
+TRIES = 2
+"""A step that does not hold is tried again: the machine may have been busy with something else."""
 
 
 @pytest.fixture(scope="module")
-def relays(cores, tmp_path_factory):
-    """Both on the first core; the one that is not measured has nothing to do."""
-    with all_relays(cores[0], tmp_path_factory.mktemp("relays")) as running:
+def relays(cores, findings, tmp_path_factory):
+    """All on the first core; those that are not measured have nothing to do."""
+    folder = tmp_path_factory.mktemp("relays")
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(sockets_relay(cores[0], folder))]
+        try:
+            running.append(stack.enter_context(steered_relay(cores[0], folder)))
+        except RuntimeError as refused:
+            findings.notes.append(f"{STEERED} is not measured: {refused}")
+        if rival_is_here():
+            running.append(stack.enter_context(rtpengine_relay(cores[0], folder)))
+        if shutil.which("cargo"):
+            running.append(stack.enter_context(bare_loop(cores[0])))
         yield running
 
 
@@ -29,7 +57,7 @@ def measured(findings):
     """Windows by calls and relay; written down when the module is through."""
     windows = {}
     yield windows
-    rows = [row for calls in windows for row in rows_of(calls, windows[calls]) if row.ours is not None]
+    rows = [row for calls in windows for row in rows_of(calls, windows[calls])]
     data = {"windows": [as_data(w) for by_relay in windows.values() for each in by_relay.values() for w in each]}
     findings.save("forwarding", rows, data, picture(windows))
 
@@ -47,7 +75,7 @@ def test_the_generator_notices_a_caller_that_hears_a_stranger(relays, generator)
 
 @pytest.mark.parametrize("calls", SETTINGS.forwarding_calls)
 def test_forwarding(calls, relays, generator, measured, benchmark):
-    """The media servers take turns, so that what else happens on the machine falls on both."""
+    """The media servers take turns, so that what else happens on the machine falls on all."""
     windows = measured[calls] = {relay.name: [] for relay in relays}
     for relay in relays:
         window_at_full_load(relay, generator, min(calls, 100))  # the first calls of a process pay for its memory
@@ -62,20 +90,74 @@ def test_forwarding(calls, relays, generator, measured, benchmark):
         assert window.clean, f"this figure does not count: {window}"
 
 
-def rows_of(calls, windows):
-    """Medians of the windows."""
-
-    def both(figure, unit, value, goal=""):
-        ours, rival = ([value(window) for window in windows.get(name, ())] for name in (OURS, RIVAL))
-        return Row(f"{figure}, {calls} calls", median(ours), unit, median(rival), goal)
-
-    return [
-        both("CPU per forwarded packet", "µs", lambda w: w.cpu_us_per_packet, GOALS.get(calls, "")),
-        both("of the core", "%", lambda w: w.core * 100),
-        both("latency p50", "ms", lambda w: w.latency_ms_p50),
-        both("latency p99", "ms", lambda w: w.latency_ms_p99),
-        both("lost of a million", "", lambda w: w.lost * 1e6 / max(1, w.sent)),
+def test_how_many_calls_a_core_holds(relays, generator, findings, benchmark):
+    """Ever more calls, until packets are lost or late."""
+    held = benchmark.pedantic(
+        lambda: {relay.name: most_calls(relay, generator) for relay in relays}, rounds=1, iterations=1
+    )
+    most = {name: calls for name, (calls, _) in held.items()}
+    rows = [
+        Row(
+            f"{name}: calls on one core, p99 latency <= {LATENCY_MS_P99_MAX:.0f} ms, none lost ({why})",
+            most[name],
+            "",
+            most.get(RIVAL),
+            CAPACITY_GOALS.get(name, ""),
+        )
+        for name, (_, why) in held.items()
+        if name != RIVAL
     ]
+    picture_of_all = bars(
+        f"calls on one core, p99 latency <= {LATENCY_MS_P99_MAX:.0f} ms, none lost (more is better)",
+        "G.711, 20 ms",
+        "calls",
+        ["calls"],
+        [Bars(name, [calls]) for name, calls in most.items()],
+    )
+    findings.save("capacity", rows, {"held": held}, picture_of_all)
+    assert all(most.values()), held
+
+
+def most_calls(relay, generator):
+    """The most calls of the steps that it held, and what stood in the way of the next."""
+    held, why = 0, "no more were tried"
+    for calls in SETTINGS.capacity_calls:
+        for _ in range(TRIES):
+            try:
+                window = window_at_full_load(relay, generator, calls)
+            except NotMeasured:
+                why = "the generator's core was full"
+                continue
+            if not window.lost and window.clean and (window.latency_ms_p99 or 0) <= LATENCY_MS_P99_MAX:
+                break
+            why = f"at {calls}, {window.lost} lost, p99 {window.latency_ms_p99:.1f} ms, core {window.core:.0%}"
+        else:
+            return held, why
+        held, why = calls, "no more were tried"
+    return held, why
+
+
+def rows_of(calls, windows):
+    """Medians of the windows, each of ours beside the rival's."""
+
+    def middle(name, value):
+        return median(value(window) for window in windows.get(name, ()))
+
+    def row(name, figure, unit, value, goal=""):
+        return Row(f"{name}: {figure}, {calls} calls", middle(name, value), unit, middle(RIVAL, value), goal)
+
+    rows = []
+    for name in (name for name in (OURS, STEERED, BARE) if windows.get(name)):
+        p50, p99 = LATENCY_GOALS.get(name, ("", ""))
+        cost_goal = COST_GOALS.get(name, {}).get(calls, "")
+        rows += [
+            row(name, "CPU per packet", "µs", lambda w: w.cpu_us_per_packet, cost_goal),
+            row(name, "of the core", "%", lambda w: w.core * 100),
+            row(name, "latency p50", "ms", lambda w: w.latency_ms_p50, p50),
+            row(name, "latency p99", "ms", lambda w: w.latency_ms_p99, p99),
+            row(name, "lost of a million", "", lambda w: w.lost * 1e6 / max(1, w.sent)),
+        ]
+    return rows
 
 
 def picture(windows):
@@ -87,7 +169,7 @@ def picture(windows):
         [str(calls) for calls in windows],
         [
             Bars(name, [_cpu(by_relay.get(name, ())) for by_relay in windows.values()])
-            for name in (OURS, RIVAL)
+            for name in (OURS, STEERED, RIVAL, BARE)
             if any(by_relay.get(name) for by_relay in windows.values())
         ],
     )
