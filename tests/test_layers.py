@@ -98,6 +98,7 @@ SIP_DOERS = {
     "transport/channel.py",
     "transport/connection.py",
     "transport/streams.py",
+    "transport/tls.py",
 }
 
 DECIDERS = [

@@ -48,6 +48,26 @@ class Authority:
         )  # fmt: skip
         return issued
 
+    def issue_for(self, begins: str, ends: str, *names: str) -> Issued:
+        """The same, valid from one day to another, both as ``20200131``."""
+        self._count += 1
+        stem = self._where / f"issued{self._count}"
+        request, config, index = stem.with_suffix(".csr"), stem.with_suffix(".cnf"), stem.with_suffix(".txt")
+        issued = Issued(stem.with_suffix(".pem"), stem.with_suffix(".key"))
+        index.write_text("")
+        config.write_text(
+            f"[ca]\ndefault_ca=a\n[a]\ndatabase={index}\nnew_certs_dir={self._where}\ndefault_md=sha256\n"
+            f"policy=p\nrand_serial=yes\nx509_extensions=x\n[p]\ncommonName=supplied\n"
+            f"[x]\nsubjectAltName={','.join(names)}\nbasicConstraints=critical,CA:FALSE\n"
+        )
+        openssl("req", *NEW_KEY, "-keyout", issued.key, "-out", request, "-subj", f"/CN=issued{self._count}")
+        openssl(
+            "ca", "-config", config, "-batch", "-notext", "-in", request, "-out", issued.certificate,
+            "-cert", self.certificate, "-keyfile", self._key,
+            "-startdate", f"{begins}000000Z", "-enddate", f"{ends}000000Z",
+        )  # fmt: skip
+        return issued
+
 
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 

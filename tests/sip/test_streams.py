@@ -379,6 +379,20 @@ def test_a_certificate_that_cannot_be_used_is_said_with_its_file(authority, tmp_
             Identity(files)
 
 
+def test_a_certificate_outside_its_time_is_said_with_that_time(authority):
+    over = authority.issue_for("20200101", "20210101", "DNS:a.test")
+    with pytest.raises(CertificateError, match="has expired: it was valid until 2021-01-01 00:00 UTC"):
+        Identity(Tls(over.certificate, over.key))
+    coming = authority.issue_for("20480101", "20490101", "DNS:a.test")
+    with pytest.raises(CertificateError, match="is not valid yet: only from 2048-01-01 00:00 UTC on"):
+        Identity(Tls(coming.certificate, coming.key))
+    assert Identity(Tls(*_files(authority.issue_for("20200101", "20490101", "DNS:a.test")))).ends == 2_493_072_000
+
+
+def _files(issued):
+    return issued.certificate, issued.key
+
+
 def test_a_listener_says_what_is_wrong_with_it(authority):
     with pytest.raises(ValueError, match="advertised"):
         Listener(Address("0.0.0.0", 5060), TCP)

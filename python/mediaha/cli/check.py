@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mediaha.model.site import Site
+    from mediaha.tca import Mistake
 
 
-def check_config(site: Path, /) -> int:
+def check_config(site: Path, /, *, host: str | None = None) -> int:
     """Check a site file and report every mistake with its line and what was probably meant.
 
     Nothing is started. The exit status is 0 when the file can be used (warnings are no obstacle), 1 when not.
+
+    The certificate files of the NeTS on this host are looked into, too.
 
     Example: mediaha check-config site.toml
 
@@ -16,12 +23,15 @@ def check_config(site: Path, /) -> int:
     ----------
     site
         The file to check. Its keys are described in docs/site.md.
+    host
+        Whose certificate files are looked into. Default: the host whose name is this machine's, or the only one.
     """
     from mediaha.tca import SiteMistakes, load_site  # noqa: PLC0415 - keeps --help quick
     from mediaha.tca.mistakes import placed  # noqa: PLC0415
 
     try:
         found, warnings = load_site(site)
+        warnings = (*warnings, *_certificates(site, found, host))
     except SiteMistakes as mistakes:
         for line in mistakes.lines():
             print(line)
@@ -33,3 +43,20 @@ def check_config(site: Path, /) -> int:
     counts = f"{len(found.hosts)} hosts, {len(found.media)} media servers, {len(found.nets)} NeTS"
     print(f"{site}: site {found.name!r} is fine: {counts}, {len(found.domains)} domains")
     return 0
+
+
+def _certificates(file: Path, site: Site, named: str | None) -> tuple[Mistake, ...]:
+    """Warnings about the files of one host. Raises SiteMistakes, BadOption."""
+    from mediaha.cli import plan  # noqa: PLC0415
+    from mediaha.tca import SiteMistakes, certificate_mistakes  # noqa: PLC0415
+
+    try:
+        host = plan.host_of(site, named)
+    except plan.BadOption:
+        if named is not None:
+            raise
+        return ()  # it is none of the hosts that has the files
+    mistakes = certificate_mistakes(file, site, host)
+    if any(not mistake.warning for mistake in mistakes):
+        raise SiteMistakes(str(file), mistakes)
+    return mistakes

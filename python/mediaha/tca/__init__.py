@@ -4,8 +4,9 @@
 ``standalone_site()`` is the site that runs when there is no file. The file itself is described in docs/site.md.
 """
 
+from mediaha.tca.certificates import certificate_mistakes
 from mediaha.tca.loading import load_site, site_from_text
 from mediaha.tca.mistakes import Mistake, SiteMistakes
 from mediaha.tca.standalone import standalone_site
 
-__all__ = ["Mistake", "SiteMistakes", "load_site", "site_from_text", "standalone_site"]
+__all__ = ["Mistake", "SiteMistakes", "certificate_mistakes", "load_site", "site_from_text", "standalone_site"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ssl
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mediaha.model.errors import MediahaError
 from mediaha.model.listener import Tls
+from mediaha.sip.transport.validity import Validity, validity_of
 
 
 class CertificateError(MediahaError):
@@ -21,6 +24,8 @@ class Identity:
         self.files = files
         self.as_server = _as_server(files)
         self.as_client = _as_client(files)
+        self.ends = _checked_validity(files).ends
+        """Until when our certificate is valid, seconds since 1970."""
 
     def reload(self) -> None:
         """Read the files again. Connections that there are go on with what they have.
@@ -28,6 +33,7 @@ class Identity:
         Raises CertificateError; then what was read before stays in use.
         """
         as_server, as_client = _as_server(self.files), _as_client(self.files)
+        self.ends = _checked_validity(self.files).ends
         self.as_server, self.as_client = as_server, as_client
 
 
@@ -80,6 +86,24 @@ def _trust(context: ssl.SSLContext, authorities: Path) -> None:
         context.load_verify_locations(authorities)
     except ssl.SSLError as error:
         raise CertificateError(f"{authorities} holds no certificates: {_words(error)}") from error
+
+
+def _checked_validity(files: Tls) -> Validity:
+    """Who shows a certificate that is over reaches nobody: better to say so than to let every phone find out."""
+    try:
+        validity = validity_of(files.certificate, files.key)
+    except ssl.SSLError as error:
+        raise CertificateError(f"{files.certificate} is no certificate for a server: {_words(error)}") from error
+    now = time.time()
+    if validity.ends <= now:
+        raise CertificateError(f"{files.certificate} has expired: it was valid until {_day(validity.ends)}")
+    if validity.begins > now:
+        raise CertificateError(f"{files.certificate} is not valid yet: only from {_day(validity.begins)} on")
+    return validity
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _readable(path: Path) -> None:
