@@ -26,7 +26,7 @@ RANKS = {
 TOP = 3
 """Whatever is not listed wires the parts together: cli, node, the drill, the package's own face."""
 
-CORE_USERS = {"media", "failover", "load"}
+CORE_USERS = {"media", "failover", "load", "sip"}
 """The packages that may touch the extension module."""
 
 CRATE_MAY_USE = {
@@ -36,8 +36,9 @@ CRATE_MAY_USE = {
     "failover": {"time", "ng"},
     "net": {"time", "ng", "media", "failover"},
     "load": {"time", "net"},
+    "sip": set(),
     "sim": {"time", "ng", "media", "failover"},
-    "py": {"time", "ng", "media", "failover", "net", "load"},
+    "py": {"time", "ng", "media", "failover", "net", "load", "sip"},
 }
 
 CLOCKS_AND_CHANCE = {"time", "random", "secrets", "trio", "socket", "threading", "asyncio"}

@@ -1,15 +1,19 @@
-"""What Rust does for mediaha: the media server, the failover pool, and an RTP load generator.
+"""What Rust does for mediaha: the media server, the failover pool, an RTP load generator, and SIP messages.
 
 Nothing here calls back into Python. What happens on a Rust thread waits in a queue; ``fileno()`` becomes readable
 when something waits, and one call takes it all. Every time is in seconds of ``time.monotonic()``, every address is
 text (``127.0.0.1:5060``, ``[::1]:5060``), every SDP is bytes.
 
-The trio faces are ``mediaha.media``, ``mediaha.failover`` and ``mediaha.load``; nothing else should import this.
+The trio faces are ``mediaha.media``, ``mediaha.failover`` and ``mediaha.load``, messages belong to ``mediaha.sip``;
+nothing else should import this.
 """
 
-from collections.abc import Sequence
-from typing import Literal, final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Literal, final
 
+from typing_extensions import disjoint_base
+
+from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError as MediahaError
 
 __all__ = [
@@ -17,21 +21,40 @@ __all__ = [
     "Arrivals",
     "Attempt",
     "BadArgument",
+    "CSeq",
     "Closed",
     "Deleted",
     "Gap",
+    "Headers",
     "Load",
+    "Malformed",
     "MediaServer",
     "MediahaError",
+    "Message",
     "Moved",
+    "NameAddr",
     "Pool",
     "QueueFull",
     "Record",
     "Refused",
+    "Request",
+    "Response",
     "ServerState",
     "ServerView",
     "StartError",
     "Stranded",
+    "Uri",
+    "Via",
+    "cseq_untrusted",
+    "equivalent",
+    "is_token",
+    "name_addr_untrusted",
+    "read_message",
+    "reason_of",
+    "set_up_calls",
+    "split_commas",
+    "uri_untrusted",
+    "via_untrusted",
 ]
 
 class StartError(MediahaError):
@@ -431,3 +454,323 @@ class Load:
 
     def close(self) -> None:
         """Stop the threads and close the sockets. A second call does nothing."""
+
+class Malformed(MediahaError):
+    """A URI or header field does not follow RFC 3261's grammar (section 25). Whoever sent it is at fault: 400."""
+
+@final
+class Headers:
+    """An ordered list of header fields; names are matched without case and in their compact forms too.
+
+    Content-Length is not among them: it is written from the body. It never changes: ``with_…`` and ``without`` give
+    a new one.
+    """
+
+    def __new__(cls, pairs: Iterable[tuple[str, str]] | None = None) -> Headers: ...
+    def get(self, name: str) -> str | None:
+        """The value of the first field called ``name``, or None."""
+
+    def all(self, name: str) -> list[str]:
+        """The values of all fields called ``name``, one per field; lists inside a value are not cut."""
+
+    def pairs(self, *names: str) -> list[tuple[str, str]]:
+        """Name and value of the fields called any of ``names``, in order: to copy them into another message."""
+
+    def with_first(self, name: str, value: str) -> Headers:
+        """With this field in front of all others."""
+
+    def with_added(self, pairs: Iterable[tuple[str, str]]) -> Headers:
+        """With these fields at the end."""
+
+    def with_first_value(self, name: str, value: str) -> Headers:
+        """With another value in the first field of this name; the others of its name stay."""
+
+    def with_replaced(self, name: str, value: str) -> Headers:
+        """With this field where the first of its name stood, or at the end; the others of its name go."""
+
+    def without(self, *names: str) -> Headers:
+        """Without the fields of these names."""
+
+    def __contains__(self, name: str, /) -> bool: ...
+    def __iter__(self) -> Iterator[tuple[str, str]]: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool:
+        """Whether names and values are the same, in the same order, however the names are spelt."""
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class CSeq:
+    """The sequence number and the method of a request; as text, ``314159 INVITE``."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def method(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class Via:
+    """The topmost Via: who sent the message and where its responses go (section 20.42, RFC 3581)."""
+
+    @property
+    def text(self) -> str:
+        """The value as written."""
+
+    @property
+    def transport(self) -> str:
+        """Upper case: ``UDP``."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def branch(self) -> str | None: ...
+    @property
+    def received(self) -> str | None: ...
+    @property
+    def rport(self) -> int | None:
+        """The port in ``rport=``; 0 when it is there without a value, as a request asks; None when absent."""
+
+    @property
+    def sent_by(self) -> str:
+        """Host and port as one comparable text; a missing port means 5060."""
+
+    @property
+    def unique(self) -> bool:
+        """Whether the branch was made by the rules of RFC 3261, and so names a transaction by itself."""
+
+    def received_from(self, host: str, port: int) -> str:
+        """The text that goes into responses: ``received`` and ``rport`` filled in (RFC 3581 section 4)."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class NameAddr:
+    """A From, To, Contact, Route or similar value: ``"Display" <uri>;parameters``."""
+
+    def __new__(cls, display: str, uri: str, parameters: str, tag: str | None) -> NameAddr: ...
+    @property
+    def display(self) -> str:
+        """As written, quotes included; empty when there is none."""
+
+    @property
+    def uri(self) -> str:
+        """The text of the URI without angle brackets; it is not taken apart."""
+
+    @property
+    def parameters(self) -> str:
+        """The header's own parameters as written, each with its semicolon in front."""
+
+    @property
+    def tag(self) -> str | None: ...
+    def parsed_uri(self) -> Uri:
+        """The URI in its parts. Raises Malformed."""
+
+    def parameter(self, name: str) -> str | None:
+        """A parameter of the header by its lower-case name: empty when it has no value, None when absent."""
+
+    def address(self) -> str:
+        """Display name and ``<uri>``, without parameters: what a dialog keeps of From and To."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class Uri:
+    """One URI; ``str`` writes it. ``user`` keeps its escapes and password; ``host`` has no brackets and is lower case.
+
+    Schemes other than sip and sips have an empty ``host``, and ``user`` holds the rest of the text.
+    """
+
+    def __new__(
+        cls,
+        scheme: str,
+        user: str | None,
+        host: str,
+        port: int | None = None,
+        parameters: Sequence[tuple[str, str | None]] | None = None,
+        headers: str = "",
+    ) -> Uri: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def parameters(self) -> tuple[tuple[str, str | None], ...]:
+        """Names in lower case, values as written; None for a parameter without a value (``;lr``)."""
+
+    @property
+    def headers(self) -> str:
+        """The text after the question mark."""
+
+    def parameter(self, name: str) -> str | None:
+        """The value of parameter ``name`` (lower case): empty when it has none, None when it is absent."""
+
+    def username(self) -> str:
+        """The user without escapes and password: whom it names. Empty when it names none."""
+
+    def address(self) -> Address:
+        """Host and port to send to, before any DNS: the scheme's default port when none is written."""
+
+    def transport(self) -> str | None:
+        """What it asks for, as Via writes it: ``TLS`` for sips, else its transport parameter; None: it does not say.
+
+        ``sips`` never means less than TLS, whatever its parameter says (section 26.2.2).
+        """
+
+    def bare(self) -> Uri:
+        """Without what is not allowed in a Request-URI: the headers and ``method`` (section 19.1.1, table 1)."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@disjoint_base
+class Message:
+    """What requests and responses have in common. It never changes: ``with_…`` give a new one.
+
+    What must be in every message (Via, From, To, Call-ID, CSeq) is there and readable in one that was read from the
+    network; in one that we made, asking for what is not there raises Malformed.
+    """
+
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def encoding(self) -> Literal["utf-8", "latin-1"]:
+        """``latin-1`` for a message that was not valid UTF-8 and is written back byte for byte."""
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+
+    @property
+    def cseq(self) -> CSeq:
+        """Sequence number and method; for a response the method that it answers."""
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From value."""
+
+    @property
+    def to(self) -> NameAddr:
+        """The To value."""
+
+    @property
+    def from_tag(self) -> str:
+        """The tag of From; empty when an RFC 2543 peer sent none."""
+
+    @property
+    def to_tag(self) -> str:
+        """The tag of To; empty when there is none, as in a request that starts a dialog."""
+
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact, or None. Raises Malformed: Contacts are not checked when the message is read."""
+
+    @property
+    def content_type(self) -> str:
+        """The body's type in lower case without parameters: ``application/sdp``; empty when there is none."""
+
+    def to_bytes(self) -> bytes:
+        """The message as it goes into a datagram. Raises ValueError for a line break in what we wrote."""
+
+@final
+class Request(Message):
+    """A request. ``uri`` is the Request-URI as written."""
+
+    def __new__(
+        cls, method: str, uri: str, headers: Headers, body: bytes | None = None, encoding: str = "utf-8"
+    ) -> Request: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def uri(self) -> str: ...
+    @property
+    def request_uri(self) -> Uri:
+        """The Request-URI in its parts; its scheme may be one that we do not serve (416)."""
+
+    @property
+    def max_forwards(self) -> int:
+        """Hops left; 70 when the header is missing, as RFC 2543 peers do."""
+
+    def arrived_from(self, host: str, port: int) -> Request:
+        """A copy whose topmost Via says where it really came from (RFC 3581 section 4)."""
+
+    def with_headers(self, headers: Headers) -> Request:
+        """A copy with other headers."""
+
+    def with_body(self, body: bytes, content_type: str) -> Request:
+        """A copy with another body and its type."""
+
+    def response(
+        self,
+        status: int,
+        reason: str | None = None,
+        *,
+        to_tag: str | None = None,
+        headers: Iterable[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+    ) -> Response:
+        """A response with what it must copy (section 8.2.6.2, and Record-Route of section 12.1.1).
+
+        ``to_tag`` is ours; it is added when the request has none. A body needs its Content-Type among ``headers``.
+        Raises Malformed when a tag is to be added to a To that cannot be read.
+        """
+
+@final
+class Response(Message):
+    """A response."""
+
+    def __new__(
+        cls, status: int, reason: str, headers: Headers, body: bytes | None = None, encoding: str = "utf-8"
+    ) -> Response: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def final(self) -> bool:
+        """Whether no other response to the request follows."""
+
+    def with_headers(self, headers: Headers) -> Response:
+        """A copy with other headers."""
+
+def read_message(
+    data: bytes, head_bytes_max: int, headers_max: int
+) -> Request | Response | tuple[int, str, Request | None]:
+    """Read one datagram; or what to answer to it: status, reason, and the request, when it is one to be answered."""
+
+def via_untrusted(value: str) -> Via:
+    """Read the first Via of a field that may hold several, separated by commas. Raises Malformed."""
+
+def name_addr_untrusted(value: str) -> NameAddr:
+    """Read one name-addr or addr-spec; the URI itself is not taken apart. Raises Malformed."""
+
+def cseq_untrusted(value: str) -> CSeq:
+    """Read ``314159 INVITE``. The number is below 2**31 (section 8.1.1.5). Raises Malformed."""
+
+def uri_untrusted(text: str) -> Uri:
+    """Read an addr-spec without angle brackets. Raises Malformed."""
+
+def equivalent(one: Uri, other: Uri) -> bool:
+    """Whether two URIs name the same resource by the rules of section 19.1.4."""
+
+def split_commas(value: str) -> list[str]:
+    """The members of a comma-separated list; commas in quotes and angle brackets do not count. Raises Malformed."""
+
+def is_token(text: str) -> bool:
+    """Whether the text is a ``token`` of the grammar: a method, a tag, the name of a header or a parameter."""
+
+def reason_of(status: int) -> str:
+    """The reason phrase of a status code; of its class when the code is unknown (section 8.1.3.2)."""

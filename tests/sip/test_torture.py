@@ -180,7 +180,7 @@ def test_the_short_tortuous_invite_is_read():
     assert isinstance(invite, Request)
     assert invite.to_tag == "1918181833n"
     assert invite.from_tag == "98asjd8"
-    assert invite.cseq == (9, "INVITE")
+    assert str(invite.cseq) == "9 INVITE"
     assert invite.max_forwards == 68
     assert (invite.via.host, invite.via.branch) == ("192.0.2.2", "390skdjuw")
     assert invite.contact is not None

@@ -118,7 +118,7 @@ def test_via_notes_where_the_request_really_came_from():
         == "SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bKkjshdyff;received=192.0.2.1;rport=9988"
     )
     plain = via_untrusted("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx")
-    assert plain.received_from("192.0.2.1", 9988) is plain.text
+    assert plain.received_from("192.0.2.1", 9988) == plain.text
     assert plain.received_from("192.0.2.7", 9988) == "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx;received=192.0.2.7"
 
 

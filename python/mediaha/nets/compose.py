@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
@@ -13,6 +12,7 @@ from mediaha.nets.expiry import options_untrusted
 from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.uri import Uri
 
 
 def invite_of(request: Request, host: str) -> Invite:
@@ -39,7 +39,7 @@ def _without_place(caller: NameAddr, host: str) -> str:
     uri = caller.parsed_uri()
     if not is_ip(uri.host):
         return caller.address()
-    return NameAddr(caller.display, str(replace(uri, host=host, port=None, parameters=())), "", None).address()
+    return NameAddr(caller.display, str(Uri(uri.scheme, uri.user, host, headers=uri.headers)), "", None).address()
 
 
 @lru_cache(maxsize=1024)
@@ -75,8 +75,8 @@ def first_invite(
 
 def once_more(request: Request, changes: Pairs) -> Request:
     """A refused request with what it lacked, and the next CSeq number (RFC 3261 section 8.1.3.5, RFC 4028)."""
-    number, method = request.cseq
-    headers = request.headers.with_replaced("CSeq", f"{number + 1} {method}")
+    cseq = request.cseq
+    headers = request.headers.with_replaced("CSeq", f"{cseq.number + 1} {cseq.method}")
     for name, value in changes:
         headers = headers.with_replaced(name, value)
     return request.with_headers(headers)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mediaha.model.errors import MediahaError
+from mediaha._core import Malformed
 
-
-class Malformed(MediahaError):
-    """A URI or header field does not follow RFC 3261's grammar (section 25). Whoever sent it is at fault: 400."""
+__all__ = ["Malformed"]

@@ -3,6 +3,9 @@
 //! The fuzz targets and the test over mutated seeds call these. Each panics when something does not hold.
 
 mod relay;
+mod sip;
+
+pub use sip::check_sip;
 
 use std::net::{IpAddr, Ipv4Addr};
 

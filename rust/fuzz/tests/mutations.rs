@@ -25,6 +25,11 @@ fn rtcp_holds() {
     run("rtcp", mediaha_fuzz::check_rtcp);
 }
 
+#[test]
+fn sip_holds() {
+    run("sip", mediaha_fuzz::check_sip);
+}
+
 fn run(target: &str, check: fn(&[u8])) {
     let seeds = seeds(target);
     let mut chance = Chance(number("SEED", 1));

@@ -17,15 +17,18 @@ pub(crate) enum Raised {
     BadArgument,
     /// Too late.
     Closed,
+    /// Answer 400.
+    Malformed,
 }
 
-static TYPES: PyOnceLock<[Py<PyType>; 4]> = PyOnceLock::new();
+static TYPES: PyOnceLock<[Py<PyType>; 5]> = PyOnceLock::new();
 
-const DESCRIPTIONS: [(&CStr, &CStr); 4] = [
+const DESCRIPTIONS: [(&CStr, &CStr); 5] = [
     (c"mediaha._core.StartError", c"A socket could not be bound or a thread not be started."),
     (c"mediaha._core.QueueFull", c"The thread has not taken what it was sent before; nothing was queued."),
     (c"mediaha._core.BadArgument", c"An argument is not what its description asks for."),
     (c"mediaha._core.Closed", c"close() was called before."),
+    (c"mediaha._core.Malformed", c"A URI or header field does not follow RFC 3261's grammar."),
 ];
 
 impl Raised {
@@ -49,12 +52,12 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-fn types(py: Python<'_>) -> PyResult<&[Py<PyType>; 4]> {
+fn types(py: Python<'_>) -> PyResult<&[Py<PyType>; 5]> {
     TYPES.get_or_try_init(py, || {
         let root = root(py)?;
-        let [start, full, bad, closed] =
+        let [start, full, bad, closed, malformed] =
             DESCRIPTIONS.map(|(name, doc)| PyErr::new_type(py, name, Some(doc), Some(&root), None));
-        Ok([start?, full?, bad?, closed?])
+        Ok([start?, full?, bad?, closed?, malformed?])
     })
 }
 

@@ -8,6 +8,7 @@ mod events;
 mod load;
 mod media;
 mod pool;
+mod sip;
 
 use pyo3::prelude::*;
 
@@ -23,6 +24,11 @@ mod _core {
     use super::media::{MediaServer, Record};
     #[pymodule_export]
     use super::pool::Pool;
+    #[pymodule_export]
+    use super::sip::{
+        CSeq, Headers, Message, NameAddr, Request, Response, Uri, Via, cseq_untrusted, equivalent, is_token,
+        name_addr_untrusted, read_message, reason_of, split_commas, uri_untrusted, via_untrusted,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

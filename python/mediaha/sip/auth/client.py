@@ -64,9 +64,9 @@ class Answerer:
             if not challenge.stale or stale_in_row > STALE_IN_ROW_MAX:
                 return None
         self._sessions[answers] = _Session(challenge, stale_in_row)
-        number, method = request.cseq
+        cseq = request.cseq
         return self.prove(
-            request.with_headers(request.headers.with_replaced("CSeq", f"{number + 1} {method}")), cnonce
+            request.with_headers(request.headers.with_replaced("CSeq", f"{cseq.number + 1} {cseq.method}")), cnonce
         )
 
     def prove(self, request: Request, cnonce: str) -> Request:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mediaha.sip.errors import Malformed
-from mediaha.sip.fields import quoted, split_commas
-from mediaha.sip.names import is_token
+from mediaha.sip.fields import is_token, quoted, split_commas
 
 MD5, SHA256 = "MD5", "SHA-256"
 SESSION = "-sess"
