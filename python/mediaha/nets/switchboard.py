@@ -24,8 +24,7 @@ from mediaha.nets.referral import Replaces, host_of, replaces_untrusted, user_of
 from mediaha.nets.tables import Held
 from mediaha.nets.underway import NOBODY, Party, Transfer
 from mediaha.sip.errors import Malformed
-from mediaha.sip.message import Request
-from mediaha.sip.names import reason_of
+from mediaha.sip.message import Request, reason_of
 from mediaha.sip.target import Target
 
 _log = structlog.get_logger("nets")

@@ -40,8 +40,7 @@ from mediaha.nets.underway import NOBODY, Open, Party, Purpose, Relay, Transfer
 from mediaha.nets.way import ways
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
-from mediaha.sip.message import Message, Request, Response
-from mediaha.sip.names import reason_of
+from mediaha.sip.message import Message, Request, Response, reason_of
 from mediaha.sip.sdp import Origin, with_origin
 from mediaha.sip.target import Target
 
