@@ -18,6 +18,7 @@ from mediaha.sip.auth.server import Known, Realm, Unknown
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.transaction.events import Incoming
+from tests.peers.kamailio import HEAD, Kamailio
 from tests.peers.ports import free_udp_port
 
 from .certificates import Authority
@@ -104,15 +105,11 @@ async def test_a_phone_registers_and_is_reached_on_the_way_that_it_came(nursery,
         nursery.cancel_scope.cancel()
 
 
-KAMAILIO = """
-debug=2
-log_stderror=yes
-children=1
-tcp_children=1
-disable_core_dump=yes
+KAMAILIO = (
+    HEAD
+    + """
 listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
-mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 loadmodule "sl.so"
 loadmodule "pv.so"
 loadmodule "auth.so"
@@ -127,6 +124,7 @@ request_route {{
     sl_send_reply("200", "OK");
 }}
 """
+)
 
 
 @pytest.mark.parametrize("transport", [UDP, TCP])
@@ -134,19 +132,13 @@ request_route {{
 async def test_we_register_with_kamailio(tmp_path, transport, algorithm):
     target = Target(transport, Address("127.0.0.1", free_udp_port()))
     text = KAMAILIO.format(port=target.address.port, algorithm=algorithm, realm=REALM)
-    (tmp_path / "kamailio.cfg").write_text(text)
-    command = ["kamailio", "-f", "kamailio.cfg", "-DD", "-E", "-m", "32", "-M", "4", "-Y", str(tmp_path)]
     client = Answerer(Account("bob", REALM, SECRET))
     async with open_endpoint([Listener(LOOPBACK, transport)]) as endpoint:
-        with running(command, tmp_path), trio.fail_after(30):
+        with Kamailio(text, tmp_path, target.address.port), trio.fail_after(30):
             ear = Ear()
             first = request("REGISTER", endpoint)
-            while True:  # until it listens
-                endpoint.send(first, target, ear)
-                challenge = await ear.next()
-                if getattr(challenge, "status", 0):
-                    break
-                await trio.sleep(0.1)
+            endpoint.send(first, target, ear)
+            challenge = await ear.next()
             assert challenge.status == 401
             second = client.answer(first, challenge, "fresh")
             endpoint.send(second, target, ear)

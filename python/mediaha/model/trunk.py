@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 
 class WhenDown(StrEnum):
@@ -13,6 +14,20 @@ class WhenDown(StrEnum):
     """They go on: their media does not pass there, and their session timers end those that are really gone."""
     END = "end"
     """They are ended at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who we are at a carrier that asks (RFC 7616). A secret itself is never here: it is in a file or a variable."""
+
+    username: str
+    realm: str | None = None
+    """The only realm that is answered; None: whichever asks, which takes the secret itself."""
+    secret_file: Path | None = None
+    secret_env: str | None = None
+    md5: str | None = field(default=None, repr=False)
+    """H(username:realm:secret) in hexadecimal; as good as the secret to whoever reads it."""
+    sha256: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,7 @@ class Trunk:
     down_after: int = 3
     up_after: int = 2
     when_down: WhenDown = WhenDown.KEEP
+    credentials: Credentials | None = None
 
 
 class TrunkState(StrEnum):

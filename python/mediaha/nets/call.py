@@ -65,6 +65,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     """The way by which the party was first heard from, or sent to."""
     flow: Target | None = None
     """The connection on which it was heard last, when that is not the one above."""
+    trunk: str = ""
+    """The trunk that it is reached by, or has come by; empty: none."""
     sdp: bytes = b""
     """What the party last committed to: an offer that was answered, or an answer. Empty: nothing yet."""
     told: bytes = b""

@@ -15,9 +15,9 @@ import trio
 from mediaha.model.media import MediaRefused
 from mediaha.nets.call import Answered, Call, Over
 from mediaha.nets.decide import decide
-from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
     AnswerMedia,
+    Challenged,
     DropMedia,
     EndStray,
     Event,
@@ -40,8 +40,11 @@ from mediaha.nets.ports import Checkpoint, Media
 from mediaha.nets.rules import Rules
 from mediaha.nets.story import Stories, Story
 from mediaha.nets.tables import Alarms, Held, Tables
+from mediaha.nets.trunks.accounts import cnonce
+from mediaha.nets.trunks.watch import Trunks
 from mediaha.nets.turn import Decision
 from mediaha.nets.way import ways
+from mediaha.sip.auth.client import Answerer, shown_in
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.errors import Malformed
@@ -49,6 +52,8 @@ from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.clients import TransactionsFull
 from mediaha.sip.transaction.events import ClientEvent, Unreachable
+
+ASKS_WHO = frozenset({401, 407})
 
 _log = structlog.get_logger("nets")
 
@@ -63,9 +68,9 @@ class Carrier:
         rules: Rules,
         checkpoint: Checkpoint,
         nursery: trio.Nursery,
-        tried: Callable[[Destination, str | None, str | None], None],
+        trunks: Trunks,
     ) -> None:
-        """``tried`` is told what became of the INVITE to each destination."""
+        """``trunks`` is told what became of the INVITE to each destination, and says there who we are."""
         self.rules = rules
         self.tables = Tables()
         self.stories = Stories(rules.limits.stories_max)
@@ -77,7 +82,7 @@ class Carrier:
         self._media = media
         self._checkpoint = checkpoint
         self._nursery = nursery
-        self._tried = tried
+        self._trunks = trunks
         self._alarms = Alarms()
         self._alarm = trio.CancelScope()
         self._following: deque[tuple[Held, Event]] = deque()
@@ -203,9 +208,14 @@ class Carrier:
     # Messages
 
     def _send(self, held: Held, effect: Send) -> None:
+        answerer = self._answerer(held, effect.ref)
+        if answerer is not None and not shown_in(effect.request):
+            effect = replace(effect, request=answerer.prove(effect.request, cnonce()))
         told = partial(self._told, held, effect)
         try:
             held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told)
+            if answerer is not None and effect.request.method == "INVITE":
+                held.shown[effect.ref] = shown_in(effect.request)
         except TransactionsFull:
             self._count("transactions_full")
             self.follow(held, Unanswered(effect.ref, unreachable=True))
@@ -220,23 +230,47 @@ class Carrier:
             self._go_on()
         elif isinstance(outcome, Response):
             if outcome.status >= 200 and not (request.method == "INVITE" and outcome.status < 300):
-                held.clients.pop(ref, None)
+                held.let_go(ref)
+            if outcome.status in ASKS_WHO and self._answered_who(held, sent, outcome):
+                return
             self.happens(held, Responded(ref, request, outcome))
             self._done_with(held, ref, request, outcome)
         else:
-            held.clients.pop(ref, None)
+            held.let_go(ref)
             self.happens(held, Unanswered(ref, unreachable=isinstance(outcome, Unreachable)))
+
+    def _answerer(self, held: Held, ref: int) -> Answerer | None:
+        """Who says who we are to whoever a request of ours is for."""
+        call = held.call
+        if not (call.caller.trunk or call.callee.trunk):
+            return None
+        item = next((item for item in call.open if item.ref == ref), None)
+        if item is None:
+            return None
+        leg = call.leg(item.party)
+        met = item.met or leg.met
+        return self._trunks.answerer(leg.trunk, met) if leg.trunk and met is not None else None
+
+    def _answered_who(self, held: Held, sent: Send, response: Response) -> bool:
+        """Whether a challenge could be answered, and is."""
+        answerer = self._answerer(held, sent.ref)
+        proved = answerer.answer(sent.request, response, cnonce()) if answerer is not None else None
+        if proved is not None:
+            self.happens(held, Challenged(sent, response, proved))
+        return proved is not None
 
     def _done_with(self, held: Held, ref: int, request: Request, response: Response) -> None:
         """Forget an accepted re-INVITE, unless its ACK is still due. More forks may answer the first INVITE."""
         relay = held.call.relay
         if response.status >= 200 and request.to.tag is not None and (relay is None or relay.ref != ref):
-            held.clients.pop(ref, None)
+            held.let_go(ref)
 
     def _send_ack(self, held: Held, effect: SendAck) -> None:
         key = held.clients.get(effect.ref)
         if key is not None:
-            self._endpoint.send_ack(effect.request, self._open((effect.target, *effect.otherwise)), key)
+            shown = held.shown.get(effect.ref, ())
+            ack = effect.request.with_headers(effect.request.headers.with_added(shown)) if shown else effect.request
+            self._endpoint.send_ack(ack, self._open((effect.target, *effect.otherwise)), key)
 
     def _open(self, found: tuple[Target, ...]) -> Target:
         """The first way that does not insist on a connection that is gone."""
@@ -277,7 +311,7 @@ class Carrier:
 
     def _tell_tried(self, held: Held, effect: Tried) -> None:
         if effect.destination.trunk:
-            self._tried(effect.destination, effect.failure, effect.retry_after)
+            self._trunks.heard(effect.destination, effect.failure, effect.retry_after)
 
     def _note(self, held: Held, note: Note) -> None:
         ms = held.story.add(time.monotonic(), note)

@@ -74,9 +74,13 @@ def first_invite(
 
 
 def once_more(request: Request, changes: Pairs) -> Request:
-    """A refused request with what it lacked, and the next CSeq number (RFC 3261 section 8.1.3.5, RFC 4028)."""
+    """A refused request with what it lacked, and the next CSeq number (RFC 3261 section 8.1.3.5, RFC 4028).
+
+    Credentials are good once: it gets new ones.
+    """
     cseq = request.cseq
-    headers = request.headers.with_replaced("CSeq", f"{cseq.number + 1} {cseq.method}")
+    headers = request.headers.without("Authorization", "Proxy-Authorization")
+    headers = headers.with_replaced("CSeq", f"{cseq.number + 1} {cseq.method}")
     for name, value in changes:
         headers = headers.with_replaced(name, value)
     return request.with_headers(headers)

@@ -13,6 +13,7 @@ from mediaha.model.media import Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
 from mediaha.nets import (
+    challenge,
     ending,
     errand,
     incall,
@@ -45,6 +46,7 @@ from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
     Acked,
     Cancelled,
+    Challenged,
     Event,
     Joined,
     MediaFailed,
@@ -68,11 +70,14 @@ from mediaha.sip.target import Target
 
 def begin(
     request: Request, tx: int, flow: Target, *, id: str, seed: str, placed_at: float, domain: Domain,
-    targets: tuple[Destination, ...], now: float, rules: Rules,
+    targets: tuple[Destination, ...], now: float, rules: Rules, trunk: str = "",
 ) -> Decision:  # fmt: skip
-    """Take a caller's INVITE, which has passed ``admission``. Raises Malformed: answer 400."""
+    """Take a caller's INVITE, which has passed ``admission``. Raises Malformed: answer 400.
+
+    ``trunk``: the one that it has come by.
+    """
     tag = name(seed, "caller")
-    caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow)
+    caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk)
     call = Call(
         id=id,
         seed=seed,
@@ -138,6 +143,14 @@ def _responded(turn: Turn, event: Responded) -> None:
         relay.responded(turn, item, request, response)
     else:
         reanchor.responded(turn, item, request, response)
+
+
+def _challenged(turn: Turn, event: Challenged) -> None:
+    item = turn.find(event.sent.ref)
+    if item is None or item.cancelled:
+        _responded(turn, Responded(event.sent.ref, event.sent.request, event.response))
+    else:
+        challenge.answer(turn, item, event)
 
 
 def _unanswered(turn: Turn, event: Unanswered) -> None:
@@ -247,6 +260,7 @@ _DECIDERS: dict[type, Callable[[Turn, Any], None]] = {
     Acked: _acked,
     Cancelled: _cancelled,
     Responded: _responded,
+    Challenged: _challenged,
     Unanswered: _unanswered,
     MediaReady: _media_ready,
     MediaFailed: _media_failed,

@@ -57,6 +57,15 @@ class Responded:
 
 
 @dataclass(slots=True, frozen=True)
+class Challenged:
+    """A response (401, 407) asks who we are, and we can say: ``proved`` is what was sent, with credentials."""
+
+    sent: Send
+    response: Response
+    proved: Request
+
+
+@dataclass(slots=True, frozen=True)
 class Unanswered:
     """A request of ours got no response in the transaction's time, or could not be sent (``unreachable``)."""
 
@@ -121,6 +130,7 @@ Event: TypeAlias = (
     | Acked
     | Cancelled
     | Responded
+    | Challenged
     | Unanswered
     | MediaReady
     | MediaFailed

@@ -289,7 +289,7 @@ class Nets:
             decision = begin(
                 request, tx, event.flow, id=secrets.token_hex(10), seed=secrets.token_hex(16),
                 placed_at=time.time(), domain=domain, targets=targets,
-                now=now, rules=self._carrier.rules,
+                now=now, rules=self._carrier.rules, trunk=self._trunks.trunk_at(event.flow),
             )  # fmt: skip
         except Malformed as fault:
             self._refuse(event, Refusal(400, str(fault)))
@@ -402,7 +402,7 @@ async def serve_nets(
         contacts = contacts_of(endpoint.places)
         rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
         trunks = Trunks(endpoint, routes, rules, name_servers)
-        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks.heard)
+        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks)
         nets = Nets(spec, endpoint, routes, media, carrier, trunks)
         nursery.start_soon(trunks.run)
         nursery.start_soon(carrier.journal.run)

@@ -81,7 +81,8 @@ def try_target(turn: Turn, index: int) -> None:
     first = call.targets[index]
     number = turn.number()
     # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
-    leg = Leg(tag=name(call.seed, f"callee {number}"), met=first.target, by_flow=first.is_phone)
+    tag = name(call.seed, f"callee {number}")
+    leg = Leg(tag=tag, met=first.target, by_flow=first.is_phone, trunk=first.trunk)
     turn.call = replace(turn.call, callee=leg)
     body = turn.told(Party.CALLEE, sdp) if sdp else b""
     branches = tuple(
@@ -165,7 +166,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
     """A response to the INVITE that makes the call."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    branch = _branch(turn, item)
+    branch = branch_of(turn, item)
     target = turn.call.targets[branch.target]
     if isinstance(phase, Trying) and not phase.heard and response.status not in target.failures:
         turn.effects.append(Tried(target))
@@ -197,7 +198,8 @@ def _phones_wait(call: Call, past: int) -> bool:
     return past < len(call.targets) and call.targets[past].is_phone
 
 
-def _branch(turn: Turn, item: Open) -> Branch:
+def branch_of(turn: Turn, item: Open) -> Branch:
+    """The branch that this INVITE of ours is."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
     return next(branch for branch in phase.branches if branch.ref == item.ref)
@@ -215,7 +217,7 @@ def _leave_others(turn: Turn, answered: Branch) -> None:
 def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
     """The INVITE got no response, or could not be sent."""
     turn.close(item.ref)
-    branch = _branch(turn, item)
+    branch = branch_of(turn, item)
     why = "unreachable" if unreachable else "no response"
     next_target(turn, branch, why, _silent(turn, branch, why, NO_WAY if unreachable else 408))
 

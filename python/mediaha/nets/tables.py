@@ -6,6 +6,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 
 from mediaha.nets.call import Call, Over, wake_at
+from mediaha.nets.headers import Pairs
 from mediaha.nets.story import Story
 from mediaha.nets.underway import Party
 from mediaha.sip.message import Request
@@ -20,12 +21,14 @@ Merged = tuple[str, str, int]
 class Held:
     """A call in our hands: its value, its story, and its transactions by the numbers that the value knows."""
 
-    __slots__ = ("asking", "call", "clients", "drop", "due", "merged", "servers", "story", "tags")
+    __slots__ = ("asking", "call", "clients", "drop", "due", "merged", "servers", "shown", "story", "tags")
 
     def __init__(self, call: Call, story: Story) -> None:
         self.call = call
         self.story = story
         self.clients: dict[int, ClientKey] = {}
+        self.shown: dict[int, Pairs] = {}
+        """The credentials in our INVITEs, for their ACKs."""
         self.servers: dict[int, tuple[ServerKey, Request]] = {}
         self.tags: set[str] = set()
         self.merged: Merged | None = None
@@ -34,6 +37,11 @@ class Held:
         """A question of the call is with the pool."""
         self.drop = False
         """Its media is to be deleted once the pool has answered that question."""
+
+    def let_go(self, ref: int) -> None:
+        """Nothing more is to be done with this client transaction."""
+        self.clients.pop(ref, None)
+        self.shown.pop(ref, None)
 
     @property
     def over(self) -> bool:

@@ -104,6 +104,12 @@ class Dialog:
         request = self._request(method, number, headers, body, content_type)
         return replace(self, local_cseq=number), request
 
+    def renumbered(self, request: Request) -> tuple[Dialog, Request]:
+        """The request as the next one of this dialog, when it has to be sent once more with what it lacked (22.2)."""
+        number = self.local_cseq + 1
+        headers = request.headers.with_replaced("CSeq", f"{number} {request.method}")
+        return replace(self, local_cseq=number), request.with_headers(headers)
+
     def ack(
         self,
         invite_cseq: int,

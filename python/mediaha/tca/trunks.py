@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 
 from mediaha.model.address import Address
 from mediaha.model.site import Site
-from mediaha.model.trunk import Trunk, WhenDown
+from mediaha.model.trunk import Credentials, Trunk, WhenDown
 from mediaha.sip.errors import Malformed
 from mediaha.sip.resolve.locate import literal_target
 from mediaha.sip.target import TRANSPORTS, UDP, Target
 from mediaha.sip.uri import Uri, uri_untrusted
 from mediaha.tca.addresses import is_ip
+from mediaha.tca.hashes import HASH_LENGTHS, report_hash
 from mediaha.tca.lines import KeyPath
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import TrunkTable
 
 ANSWERS = frozenset({486, 600, 603})
 """Busy and declined: the callee has been reached, so another target is of no use."""
+HASH_HINT = "H(username:realm:secret), as `mediaha hash-secret USERNAME@DOMAIN --realm REALM` makes it"
 SHOWN = "write IP:PORT, a domain name, or a SIP URI like sip:pbx.example.test;transport=tcp"
 
 
@@ -90,6 +92,7 @@ def _trunk(reading: Reading, path: KeyPath, table: TrunkTable) -> Trunk | None:
         else:
             uris.append(str(uri))
     _report_checks(reading, path, table)
+    _report_credentials(reading, path, table)
     if len(reading.mistakes) > before:
         return None
     return Trunk(
@@ -102,6 +105,7 @@ def _trunk(reading: Reading, path: KeyPath, table: TrunkTable) -> Trunk | None:
         down_after=table.down_after,
         up_after=table.up_after,
         when_down=WhenDown(table.when_down),
+        credentials=_credentials(reading, table),
     )
 
 
@@ -119,6 +123,42 @@ def _report_checks(reading: Reading, path: KeyPath, table: TrunkTable) -> None:
 def _bracketed(written: str) -> str:
     """An IPv6 address as a URI writes it."""
     return f"[{written}]" if is_ip(written) and ":" in written else written
+
+
+def _report_credentials(reading: Reading, path: KeyPath, table: TrunkTable) -> None:
+    """Who we are, and one way to prove it."""
+    secrets = [key for key in ("secret_file", "secret_env") if getattr(table, key) is not None]
+    hashes = [key for key in HASH_LENGTHS if getattr(table, key) is not None]
+    given = [*secrets, *hashes]
+    if table.username is None:
+        if given or table.realm is not None:
+            key = given[0] if given else "realm"
+            reading.mistake((*path, key), f"trunk {table.name!r} has {key!r} and no 'username'", "say whose it is")
+        return
+    if not given:
+        hint = "name a file that holds the secret (secret_file), a variable (secret_env), or give its hashes"
+        reading.mistake((*path, "username"), f"trunk {table.name!r} has a username and no secret", hint)
+    elif len(secrets) > 1 or (secrets and hashes):
+        text = f"trunk {table.name!r} has {given[0]!r} and {given[1]!r}"
+        reading.mistake((*path, given[1]), text, "one is enough; leave the other out")
+    for key in hashes:
+        report_hash(reading, (*path, key), f"trunk {table.name!r}", getattr(table, key), HASH_HINT)
+    if hashes and table.realm is None:
+        text = f"trunk {table.name!r} has {hashes[0]!r} and no 'realm'"
+        reading.mistake((*path, hashes[0]), text, "a hash is good for the realm alone that it was made with")
+
+
+def _credentials(reading: Reading, table: TrunkTable) -> Credentials | None:
+    if table.username is None:
+        return None
+    return Credentials(
+        username=table.username,
+        realm=table.realm,
+        secret_file=reading.folder / table.secret_file if table.secret_file is not None else None,
+        secret_env=table.secret_env,
+        md5=table.md5.lower() if table.md5 is not None else None,
+        sha256=table.sha256.lower() if table.sha256 is not None else None,
+    )
 
 
 def _uri(written: str) -> Uri | str:

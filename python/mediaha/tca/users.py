@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from mediaha.model.user import User
+from mediaha.tca.hashes import HASH_LENGTHS, report_hash
 from mediaha.tca.lines import KeyPath
 from mediaha.tca.mistakes import did_you_mean
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import UserTable
 
-LENGTHS = {"md5": 32, "sha256": 64}
-"""Hexadecimal digits of each hash."""
 HASH_HINT = "let `mediaha hash-secret NAME@DOMAIN` make it"
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]*")
 
 
 def checked_users(reading: Reading) -> tuple[User, ...]:
@@ -42,11 +39,9 @@ def _user(reading: Reading, path: KeyPath, table: UserTable) -> User | None:
         reading.mistake((*path, "domain"), text, hint)
     if table.md5 is None and table.sha256 is None:
         reading.mistake(path, f"user {table.name!r} has neither 'sha256' nor 'md5'", HASH_HINT)
-    for key, length in LENGTHS.items():
-        written = getattr(table, key)
-        if written is not None and (len(written) != length or _HEXADECIMAL.fullmatch(written) is None):
-            text = f"user {table.name!r}: {key!r} is not a hash of {length} hexadecimal digits"
-            reading.mistake((*path, key), text, HASH_HINT)
+    for key in HASH_LENGTHS:
+        if (written := getattr(table, key)) is not None:
+            report_hash(reading, (*path, key), f"user {table.name!r}", written, HASH_HINT)
     if len(reading.mistakes) > before:
         return None
     domain = table.domain.lower()

@@ -21,8 +21,10 @@ from mediaha.nets.headers import seconds_of
 from mediaha.nets.ports import Routes
 from mediaha.nets.rules import Rules
 from mediaha.nets.trunks import health as decide
+from mediaha.nets.trunks.accounts import Accounts, cnonce
 from mediaha.nets.trunks.health import Down, Health, Suspect, Up
 from mediaha.nets.trunks.order import in_order
+from mediaha.sip.auth.client import Answerer
 from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.message import MAX_FORWARDS, Headers, Request, Response
 from mediaha.sip.resolve.locate import NotLocated, literal_target
@@ -83,6 +85,7 @@ class Trunks:
         self._known: tuple[Sequence[Trunk], Sequence[Domain]] = ((), ())
         self._lines: dict[str, list[_Line]] = {}
         """By the trunk's name; under ``OWN`` the URIs that domains name themselves."""
+        self._accounts = Accounts()
         self._alarm = trio.CancelScope()
 
     def destinations(self, domain: Domain) -> tuple[Destination, ...]:
@@ -116,6 +119,16 @@ class Trunks:
             after = after if seconds is None else decide.held(after, seconds, now)
         self._became(line, destination.target, after)
         self._alarm.cancel()
+
+    def trunk_at(self, flow: Target) -> str:
+        """The trunk by which something has come, by the host that it has come from; empty: none."""
+        host = flow.address.host
+        lines = (line for lines in self._lines.values() for line in lines)
+        return next((line.trunk.name for line in lines if any(one.address.host == host for one in line.found)), "")
+
+    def answerer(self, trunk: str, target: Target) -> Answerer | None:
+        """Who says there who we are; None: nobody can."""
+        return self._accounts.answerer(trunk, target.address.host)
 
     def views(self) -> tuple[TargetView, ...]:
         """Every target as it is now."""
@@ -161,6 +174,7 @@ class Trunks:
             return
         before = {(line.trunk.name, line.uri): line for lines in self._lines.values() for line in lines}
         self._known = (trunks, domains)
+        self._accounts.read(trunks)
         self._lines = {}
         for trunk in (*trunks, _own_targets(domains, self._rules.limits.target_s_max)):
             lines = [self._new(trunk, uri, before.get((trunk.name, uri))) for uri in trunk.targets]
@@ -235,17 +249,28 @@ class Trunks:
                 self._ask(line, target, after.asked)
 
     def _ask(self, line: _Line, target: Target, asked: int) -> None:
-        told = partial(self._told, line, target, asked)
+        answerer = self.answerer(line.trunk.name, target)
+        request = self._options(line.uri, target)
+        self._send(line, target, asked, request if answerer is None else answerer.prove(request, cnonce()))
+
+    def _send(self, line: _Line, target: Target, asked: int, request: Request) -> None:
+        told = partial(self._told, line, target, asked, request)
         try:
-            self._endpoint.send(self._options(line.uri, target), target, told)
+            self._endpoint.send(request, target, told)
         except TransactionsFull:
             # That is our own trouble, and says nothing about the target.
             line.health[target] = decide.not_asked(line.health[target], line.trunk, time.monotonic())
 
-    def _told(self, line: _Line, target: Target, asked: int, outcome: ClientEvent) -> None:
+    def _told(self, line: _Line, target: Target, asked: int, request: Request, outcome: ClientEvent) -> None:
         before = line.health.get(target)
         if before is None or (isinstance(outcome, Response) and outcome.status < 200):
             return
+        answerer = self.answerer(line.trunk.name, target) if isinstance(outcome, Response) else None
+        if answerer is not None and isinstance(outcome, Response):
+            proved = answerer.answer(request, outcome, cnonce())
+            if proved is not None:
+                self._send(line, target, asked, proved)
+                return
         failure = _failure(outcome, line.trunk)
         self._became(line, target, decide.checked(before, line.trunk, asked, failure, time.monotonic()))
         self._alarm.cancel()

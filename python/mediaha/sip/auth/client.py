@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from mediaha.sip.auth.digest import Challenge, Credentials, HashedSecret, challenge_untrusted, credentials_untrusted
+from mediaha.sip.auth.digest import (
+    Challenge,
+    Credentials,
+    HashedSecret,
+    Password,
+    challenge_untrusted,
+    credentials_untrusted,
+)
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
 
@@ -17,11 +24,21 @@ STALE_IN_ROW_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are to them. The secret is hashed with the realm, so it is good for that one alone."""
+    """Who we are to them. A hashed secret is good for its realm alone; a password for any that asks."""
 
     username: str
-    realm: str
-    secret: HashedSecret
+    realm: str | None
+    """The realm that is answered; None: whichever asks."""
+    secret: HashedSecret | Password
+
+    def hashed(self, challenge: Challenge) -> str | None:
+        """What answers a challenge; None: we have nothing for its realm or algorithm."""
+        if self.realm is not None and challenge.realm != self.realm:
+            return None
+        secret = self.secret
+        if isinstance(secret, Password):
+            secret = secret.hashed(self.username, challenge.realm)
+        return secret.hashed_with(challenge.algorithm)
 
 
 @dataclass(slots=True)
@@ -29,6 +46,8 @@ class _Session:
     """The last challenge, and how often it was answered."""
 
     challenge: Challenge
+    secret: str = field(repr=False)
+    """What answers it."""
     stale_in_row: int = 0
     """How many nonces in a row were called stale at their first use."""
     count: int = 0
@@ -63,7 +82,7 @@ class Answerer:
             stale_in_row = session.stale_in_row + 1
             if not challenge.stale or stale_in_row > STALE_IN_ROW_MAX:
                 return None
-        self._sessions[answers] = _Session(challenge, stale_in_row)
+        self._sessions[answers] = _Session(challenge, self.account.hashed(challenge) or "", stale_in_row)
         cseq = request.cseq
         return self.prove(
             request.with_headers(request.headers.with_replaced("CSeq", f"{cseq.number + 1} {cseq.method}")), cnonce
@@ -75,11 +94,11 @@ class Answerer:
         For each request to that realm but CANCEL; an ACK has the credentials of its INVITE (section 22.1).
         """
         headers = request.headers
-        for field, session in self._sessions.items():
+        for name, session in self._sessions.items():
             session.count = min(session.count + 1, NC_MAX)
-            others = [value for value in headers.all(field) if not self._is_mine(value)]
+            others = [value for value in headers.all(name) if not self._is_mine(value)]
             mine = str(self._credentials(request, session, cnonce))
-            headers = headers.without(field).with_added([(field, value) for value in (*others, mine)])
+            headers = headers.without(name).with_added([(name, value) for value in (*others, mine)])
         return request.with_headers(headers)
 
     def _best(self, values: list[str]) -> Challenge | None:
@@ -92,22 +111,22 @@ class Answerer:
                 continue
             if (
                 challenge is not None
-                and challenge.realm == self.account.realm
-                and self.account.secret.hashed_with(challenge.algorithm)
+                and self.account.hashed(challenge)
                 and (not challenge.qop or not _QOPS.isdisjoint(challenge.qop))
             ):
                 found.append(challenge)
         return max(found, key=lambda challenge: challenge.algorithm, default=None)
 
     def _shown(self, request: Request, field: str) -> Credentials | None:
-        """What the request had for this realm."""
+        """What the request had of ours."""
         mine = (value for value in request.headers.all(field) if self._is_mine(value))
         value = next(mine, None)
         return None if value is None else _read(value)
 
     def _is_mine(self, value: str) -> bool:
         shown = _read(value)
-        return shown is not None and shown.realm == self.account.realm
+        account = self.account
+        return shown is not None and shown.username == account.username and account.realm in {None, shown.realm}
 
     def _credentials(self, request: Request, session: _Session, cnonce: str) -> Credentials:
         challenge = session.challenge
@@ -125,8 +144,12 @@ class Answerer:
             nc=f"{session.count:08x}" if qop else "",
             cnonce=cnonce if qop or challenge.session else "",
         )
-        secret = self.account.secret.hashed_with(challenge.algorithm) or ""
-        return replace(credentials, response=credentials.expected(secret, request.method, request.body))
+        return replace(credentials, response=credentials.expected(session.secret, request.method, request.body))
+
+
+def shown_in(request: Request) -> tuple[tuple[str, str], ...]:
+    """The credentials in a request: the ACK of its 2xx shows the same (RFC 3261 section 22.1)."""
+    return tuple(request.headers.pairs(*(name for _, name in _FIELDS.values())))
 
 
 def _is_first(shown: Credentials, session: _Session) -> bool:

@@ -47,6 +47,20 @@ class HashedSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class Password:
+    """A password itself, for whoever is to be proved to in a realm that is not known beforehand."""
+
+    text: str
+
+    def hashed(self, username: str, realm: str) -> HashedSecret:
+        """What it comes to in a realm."""
+        return HashedSecret.of(username, realm, self.text)
+
+    def __repr__(self) -> str:
+        return "Password(…)"
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """What a server asks for. ``algorithm`` is MD5 or SHA-256, ``session`` whether it is its ``-sess`` variant."""
 
