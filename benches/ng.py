@@ -70,6 +70,11 @@ def answer(call: str, sdp: bytes) -> dict[str, Value]:
     return {"command": "answer", "call-id": call, "from-tag": "a", "to-tag": "b", "sdp": sdp}
 
 
+def adopt(call: str, offered: bytes, answered: bytes) -> dict[str, Value]:
+    """Both halves at once, for a server that announces it."""
+    return {**offer(call, offered), "command": "adopt", "to-tag": "b", "answer sdp": answered}
+
+
 def delete(call: str) -> dict[str, Value]:
     """The end, without the delay in which rtpengine otherwise keeps ended calls."""
     return {"command": "delete", "call-id": call, "from-tag": "a", "delete-delay": 0}

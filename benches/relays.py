@@ -20,6 +20,8 @@ from benches.settings import ROOT, SETTINGS
 from mediaha.model.address import Address
 
 START_S_MAX = 30.0
+STEERED_SETTLES_S = 1.0
+"""It looks which of its ports are free when there is nothing else to do; on a standby that is long over."""
 LOOPBACK = "127.0.0.1"
 OURS = "mediaha"
 STEERED = "mediaha, steered"
@@ -62,9 +64,10 @@ def sockets_relay(core: int, folder: Path) -> Iterator[Relay]:
 
 
 @contextmanager
-def steered_relay(core: int, folder: Path) -> Iterator[Relay]:
+def steered_relay(core: int, folder: Path, ports: str = "1024-9999") -> Iterator[Relay]:
     """One with a socket for all ports. Raises RuntimeError where the kernel does not grant that."""
-    with _mediaha(STEERED, ["--ports", "1024-9999", "--datapath", "steered"], core, folder) as relay:
+    with _mediaha(STEERED, ["--ports", ports, "--datapath", "steered"], core, folder) as relay:
+        time.sleep(STEERED_SETTLES_S)
         yield relay
 
 
@@ -94,9 +97,10 @@ def bare_loop(core: int) -> Iterator[Relay]:
 
 
 @contextmanager
-def rtpengine_relay(core: int, folder: Path) -> Iterator[Relay]:
+def rtpengine_relay(core: int, folder: Path, ports: str = "20000-29999") -> Iterator[Relay]:
     """rtpengine in user space, told to log no more than ours does."""
     ng = _free_address()
+    first, last = ports.split("-")
     command = [
         "rtpengine",
         "--config-file=none",
@@ -106,7 +110,7 @@ def rtpengine_relay(core: int, folder: Path) -> Iterator[Relay]:
         "--table=-1",
         "--num-threads=1",
     ]
-    command += [f"--interface={LOOPBACK}", f"--listen-ng={ng}", "--port-min=20000", "--port-max=29999"]
+    command += [f"--interface={LOOPBACK}", f"--listen-ng={ng}", f"--port-min={first}", f"--port-max={last}"]
     command += [f"--pidfile={folder / 'rtpengine.pid'}"]
     with _running(RIVAL, ng, command, core, folder) as relay:
         yield relay

@@ -29,6 +29,8 @@ class Settings:
     control_calls: int = 1500
     """Calls set up in one go, before they are deleted and the next go begins."""
     memory_calls: int = 2000
+    adopted_calls: int = 10000
+    """Taken over from another media server. Each takes four ports."""
     nets_rates: tuple[int, ...] = (50, 100, 200, 300, 400, 500, 550, 600, 650, 700, 800)
     """Calls a second, tried from left to right until one does not hold."""
     nets_step_s: float = 5.0

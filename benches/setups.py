@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benches.ng import NgFailed, answer, audio_sdp, bencode, delete, offer
+from benches.ng import NgFailed, adopt, answer, audio_sdp, bencode, delete, offer
 from mediaha.load import set_up_calls
 from mediaha.model.address import Address
 
@@ -63,6 +63,14 @@ def set_up(server: Address, calls: Sequence[SetUp], in_flight: int) -> Timing:
     except OSError as error:
         raise NgFailed(str(error)) from None
     return Timing(len(calls), lasted_s, offers_s)
+
+
+def prepare_adoptions(calls: int) -> list[bytes]:
+    """Calls that were on another media server, as requests to take them over."""
+    run = f"{secrets.token_hex(4)}{next(_RUNS)}"
+    sdps = [audio_sdp("127.0.0.1", 2000 + side) for side in (0, 2)]
+    named = ((number, adopt(f"adopted-{run}-{number}", *sdps)) for number in range(calls))
+    return [b"%d-adopt-%b %b" % (number, run.encode(), bencode(request)) for number, request in named]
 
 
 def delete_all(server: Address, calls: Sequence[SetUp]) -> None:

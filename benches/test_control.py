@@ -1,23 +1,38 @@
-"""How many calls a second a media server sets up, and how much memory a call takes; beside rtpengine."""
+"""How fast a media server sets calls up and takes them over, and how much memory a call takes; beside rtpengine."""
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 import pytest
 
 from benches import machine
 from benches.findings import Row, median
-from benches.relays import NO_RIVAL, OURS, RIVAL, all_relays, mediaha_relay, rival_is_here, rtpengine_relay
+from benches.relays import (
+    NO_RIVAL,
+    OURS,
+    RIVAL,
+    STEERED,
+    rival_is_here,
+    rtpengine_relay,
+    sockets_relay,
+    steered_relay,
+)
 from benches.settings import SETTINGS
-from benches.setups import delete_all, prepare, set_up
+from benches.setups import delete_all, prepare, prepare_adoptions, set_up
 from mediaha.drill.plot import Bars, bars
 from mediaha.drill.report import percentile
+from mediaha.load import adopt_calls
 
 pytestmark = pytest.mark.timeout(900)
 KIB = 1024
+ADOPTION_PORTS = {steered_relay: "10000-51999", rtpengine_relay: "10000-29999"}
+ADOPTED = {steered_relay: SETTINGS.adopted_calls, rtpengine_relay: min(SETTINGS.adopted_calls, 4000)}
+BUNDLES_IN_FLIGHT = 8
+OFFERS_IN_FLIGHT = 64
 
 
 @dataclass(frozen=True)
@@ -45,10 +60,28 @@ class Memory:
     descriptors: float
 
 
+@dataclass(frozen=True)
+class Adoption:
+    """Calls taken over from another media server, all at once."""
+
+    relay: str
+    calls: int
+    lasted_ms: float
+    cpu_us_per_call: float
+
+
 @pytest.fixture(scope="module")
 def relays(cores, tmp_path_factory):
-    """Both on the first core."""
-    with all_relays(cores[0], tmp_path_factory.mktemp("relays")) as running:
+    """All on the first core."""
+    folder = tmp_path_factory.mktemp("relays")
+    with ExitStack() as stack:
+        running = [stack.enter_context(sockets_relay(cores[0], folder))]
+        try:
+            running.append(stack.enter_context(steered_relay(cores[0], folder)))
+        except RuntimeError as error:
+            print(f"without steered ports: {error}")
+        if rival_is_here():
+            running.append(stack.enter_context(rtpengine_relay(cores[0], folder)))
         yield running
 
 
@@ -59,8 +92,21 @@ def measured(findings):
     yield found
     windows = [each for each in found if isinstance(each, Window)]
     memory = [each for each in found if isinstance(each, Memory)]
-    rows = [row for in_flight in (1, 4) for row in rows_of(in_flight, windows)] + memory_rows(memory)
-    data = {"windows": [asdict(each) for each in windows], "memory": [asdict(each) for each in memory]}
+    adoptions = [each for each in found if isinstance(each, Adoption)]
+    rows = [
+        row
+        for ours in (OURS, STEERED)
+        for row in [
+            *(row for in_flight in (1, 4) for row in rows_of(in_flight, windows, ours)),
+            *memory_rows(memory, ours),
+            *adoption_rows(adoptions, ours),
+        ]
+    ]
+    data = {
+        "windows": [asdict(each) for each in windows],
+        "memory": [asdict(each) for each in memory],
+        "adoptions": [asdict(each) for each in adoptions],
+    }
     findings.save("control", rows, data, picture(windows))
 
 
@@ -76,15 +122,51 @@ def test_set_up(in_flight, relays, cores, measured, benchmark):
             set_up_window(relay, in_flight)
         benchmark.pedantic(one_window_each, rounds=SETTINGS.windows, iterations=1)
     windows = [each for each in measured if isinstance(each, Window)]
-    benchmark.extra_info.update({row.figure: (row.ours, row.rival) for row in rows_of(in_flight, windows)})
+    for ours in (OURS, STEERED):
+        rows = rows_of(in_flight, windows, ours)
+        benchmark.extra_info.update({row.figure: (row.ours, row.rival) for row in rows})
 
 
-@pytest.mark.parametrize("open_relay", [mediaha_relay, rtpengine_relay], ids=[OURS, RIVAL])
-def test_memory_of_a_call(open_relay, cores, tmp_path, measured, benchmark):
-    """A fresh process each, since memory that was used once is kept."""
+@pytest.mark.parametrize("calls_for", [prepare_adoptions, prepare], ids=["adopted", "offered"])
+@pytest.mark.parametrize("open_relay", [steered_relay, rtpengine_relay], ids=[STEERED, RIVAL])
+def test_adopting(open_relay, calls_for, cores, tmp_path, measured, benchmark):
+    """A standby takes over the calls of a dead server; rtpengine is offered fewer, as each takes it descriptors."""
+    if (open_relay is rtpengine_relay) == (calls_for is prepare_adoptions):
+        pytest.skip("each in its own way")
+    with started(open_relay, cores[0], tmp_path, ADOPTION_PORTS[open_relay]) as relay, on_core(cores[1]):
+        calls, cpu_began = calls_for(ADOPTED[open_relay]), relay.cpu_s()
+        took = benchmark.pedantic(take_over, args=(relay.ng, calls), rounds=1, iterations=1)
+        cpu_us = (relay.cpu_s() - cpu_began) * 1e6 / len(calls)
+        measured.append(Adoption(relay.name, len(calls), took * 1e3, cpu_us))
+        benchmark.extra_info.update(asdict(measured[-1]))
+
+
+def take_over(server, calls):
+    """Seconds."""
+    if isinstance(calls[0], bytes):
+        return adopt_calls(str(server), calls, BUNDLES_IN_FLIGHT)
+    began = time.perf_counter()
+    set_up(server, calls, OFFERS_IN_FLIGHT)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def started(open_relay, core, folder, *arguments):
+    """A media server of its own; the test is skipped where it cannot be had."""
     if open_relay is rtpengine_relay and not rival_is_here():
         pytest.skip(NO_RIVAL)
-    with open_relay(cores[0], tmp_path) as relay:
+    with ExitStack() as stack:
+        try:
+            relay = stack.enter_context(open_relay(core, folder, *arguments))
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        yield relay
+
+
+@pytest.mark.parametrize("open_relay", [sockets_relay, steered_relay, rtpengine_relay], ids=[OURS, STEERED, RIVAL])
+def test_memory_of_a_call(open_relay, cores, tmp_path, measured, benchmark):
+    """A fresh process each, since memory that was used once is kept."""
+    with started(open_relay, cores[0], tmp_path) as relay:
         some, many = prepare(50), prepare(SETTINGS.memory_calls)
         set_up(relay.ng, some, 1)
         before = sizes(relay)
@@ -138,15 +220,15 @@ def on_core(core):
         os.sched_setaffinity(0, before)
 
 
-def rows_of(in_flight, windows):
+def rows_of(in_flight, windows, relay_of_ours):
     """Medians of the windows with so many in flight."""
 
     def both(figure, unit, name, goal=""):
         ours, rival = (
             [getattr(w, name) for w in windows if w.relay == relay and w.in_flight == in_flight]
-            for relay in (OURS, RIVAL)
+            for relay in (relay_of_ours, RIVAL)
         )
-        return Row(f"{figure}, {in_flight} in flight", median(ours), unit, median(rival), goal)
+        return Row(f"{figure}, {in_flight} in flight{how(relay_of_ours)}", median(ours), unit, median(rival), goal)
 
     rows = [
         both("calls set up a second", "/s", "calls_per_s", ">= 4 x" if in_flight == 4 else ""),
@@ -157,17 +239,37 @@ def rows_of(in_flight, windows):
     return [row for row in rows if row.ours is not None]
 
 
-def memory_rows(memory):
+def how(relay):
+    """What is said of a row."""
+    return ", steered" if relay == STEERED else ""
+
+
+def adoption_rows(adoptions, relay_of_ours):
+    """How long a standby takes for the calls of a dead server."""
+    ours, rival = (next((each for each in adoptions if each.relay == name), None) for name in (relay_of_ours, RIVAL))
+    if ours is None:
+        return []
+    figure = f"taking over {ours.calls} calls{how(relay_of_ours)}"
+    return [
+        Row(figure, ours.lasted_ms, "ms", goal="<= 200 ms"),
+        Row(
+            f"CPU per call taken over{how(relay_of_ours)}", ours.cpu_us_per_call, "µs", rival and rival.cpu_us_per_call
+        ),
+    ]
+
+
+def memory_rows(memory, relay_of_ours):
     """What a call takes."""
-    ours, rival = (next((each for each in memory if each.relay == name), None) for name in (OURS, RIVAL))
+    ours, rival = (next((each for each in memory if each.relay == name), None) for name in (relay_of_ours, RIVAL))
     if ours is None:
         return []
 
     def both(figure, unit, value, goal=""):
-        return Row(figure, value(ours), unit, value(rival) if rival else None, goal)
+        return Row(figure + how(relay_of_ours), value(ours), unit, value(rival) if rival else None, goal)
 
+    goal = "<= 4 KiB" if relay_of_ours == STEERED else "<= 20 KiB"
     return [
-        both("memory of a call, user and kernel", "KiB", lambda m: m.resident_kib + m.kernel_kib, "<= 20 KiB"),
+        both("memory of a call, user and kernel", "KiB", lambda m: m.resident_kib + m.kernel_kib, goal),
         both("memory of a call, resident", "KiB", lambda m: m.resident_kib),
         both("descriptors of a call", "", lambda m: m.descriptors),
     ]
@@ -177,7 +279,7 @@ def picture(windows):
     """Bars of calls a second."""
     series = [
         Bars(name, [_rate(windows, name, in_flight) for in_flight in (1, 4)])
-        for name in (OURS, RIVAL)
+        for name in (OURS, STEERED, RIVAL)
         if any(window.relay == name for window in windows)
     ]
     return bars("Calls set up a second, one core (more is better)", "in flight", "calls a second", ["1", "4"], series)

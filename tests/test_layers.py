@@ -35,7 +35,7 @@ CRATE_MAY_USE = {
     "media": {"time", "ng"},
     "failover": {"time", "ng"},
     "net": {"time", "ng", "media", "failover"},
-    "load": {"time", "net"},
+    "load": {"time", "ng", "net"},
     "sip": set(),
     "sim": {"time", "ng", "media", "failover"},
     "py": {"time", "ng", "media", "failover", "net", "load", "sip"},

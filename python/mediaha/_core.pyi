@@ -45,6 +45,7 @@ __all__ = [
     "Stranded",
     "Uri",
     "Via",
+    "adopt_calls",
     "cseq_untrusted",
     "equivalent",
     "is_token",
@@ -408,6 +409,13 @@ def set_up_calls(server: str, calls: list[tuple[bytes, bytes]], in_flight: int) 
 
     Their cookies begin with the call's place in the list, in digits, and ``-``. Gives how long all took and how long
     each offer took, in seconds. Raises OSError when the server does not answer or refuses, BadArgument.
+    """
+
+def adopt_calls(server: str, requests: list[bytes], in_flight: int) -> float:
+    """Have a media server take over calls by prepared ng ``adopt`` requests, bundled, so many datagrams at a time.
+
+    Cookies are as for ``set_up_calls``. Gives how long it took, in seconds. Raises OSError when the server does not
+    answer or refuses, BadArgument.
     """
 
 @final

@@ -6,6 +6,6 @@ paired endpoint's, whole, in order, for the first time? ``arrivals`` gives the c
 ``examples/load.py``.
 """
 
-from mediaha._core import Arrivals, Gap, Load, set_up_calls
+from mediaha._core import Arrivals, Gap, Load, adopt_calls, set_up_calls
 
-__all__ = ["Arrivals", "Gap", "Load", "set_up_calls"]
+__all__ = ["Arrivals", "Gap", "Load", "adopt_calls", "set_up_calls"]

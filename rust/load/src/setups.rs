@@ -5,6 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::{fmt, io};
 
 use mediaha_net::sys::monotonic;
+use mediaha_ng::bundle::{self, Bundle};
+use mediaha_ng::datagram_untrusted;
 use mediaha_time::{Duration, Time};
 
 /// How long a reply may take. Nothing is asked again: on loopback nothing is lost, unless the measurement is worth nothing.
@@ -12,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Longer than any reply.
 const REPLY_BYTES_MAX: usize = 65_536;
 const OK: &[u8] = b"6:result2:ok";
+/// As long as the failover pool makes them.
+const BUNDLE_BYTES_MAX: usize = 8_192;
 
 /// The datagrams of one call. Their cookies begin with the call's place in the list, in digits, and a `-`.
 #[derive(Clone, Debug)]
@@ -47,10 +51,7 @@ pub enum SetUpError {
 /// # Errors
 /// A call could not be set up; the others may have been.
 pub fn set_up(server: SocketAddr, calls: &[PreparedCall], in_flight: usize) -> Result<SetUps, SetUpError> {
-    let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.connect(server)?;
+    let socket = connected(server)?;
     let mut asked: Vec<Option<Time>> = vec![None; calls.len()];
     let mut waiting: VecDeque<usize> = (0..calls.len()).collect();
     let mut offers = Vec::with_capacity(calls.len());
@@ -76,6 +77,57 @@ pub fn set_up(server: SocketAddr, calls: &[PreparedCall], in_flight: usize) -> R
         }
     }
     Ok(SetUps { lasted: monotonic().since(began), offers })
+}
+
+/// Has `server` take over calls, by prepared `adopt` requests whose cookies are as in a [`PreparedCall`], many in a datagram and so
+/// many datagrams at a time; gives how long it took.
+///
+/// # Errors
+/// A call was not taken over; others may have been.
+pub fn adopt(server: SocketAddr, requests: &[Vec<u8>], in_flight: usize) -> Result<Duration, SetUpError> {
+    let socket = connected(server)?;
+    let mut bundles = bundles(requests);
+    let mut buffer = vec![0; REPLY_BYTES_MAX];
+    let mut adopted = 0;
+    let began = monotonic();
+    for bundle in bundles.by_ref().take(in_flight) {
+        socket.send(&bundle)?;
+    }
+    while adopted < requests.len() {
+        let length = socket.recv(&mut buffer)?;
+        let refused = || SetUpError::Reply(buffer[..length].to_vec());
+        let datagram = datagram_untrusted(&buffer[..length]).map_err(|_| refused())?;
+        // One that travels alone is answered alone.
+        let alone = bundle::replies(&datagram.body).is_none().then_some(&buffer[..length]);
+        for reply in bundle::replies(&datagram.body).into_iter().flatten().chain(alone) {
+            call_untrusted(reply, requests.len())?;
+            adopted += 1;
+        }
+        if let Some(bundle) = bundles.next() {
+            socket.send(&bundle)?;
+        }
+    }
+    Ok(monotonic().since(began))
+}
+
+fn bundles(requests: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
+    let (mut all, mut bundle) = (Vec::new(), Bundle::default());
+    for request in requests {
+        if let Err(request) = bundle.add(request.clone(), BUNDLE_BYTES_MAX) {
+            all.push(std::mem::take(&mut bundle).into_requests(b"bundle"));
+            let _ = bundle.add(request, BUNDLE_BYTES_MAX);
+        }
+    }
+    all.push(bundle.into_requests(b"bundle"));
+    all.into_iter()
+}
+
+fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect(server)?;
+    Ok(socket)
 }
 
 /// Which call a reply belongs to; it must say that all went well.

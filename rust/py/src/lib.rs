@@ -19,7 +19,7 @@ mod _core {
     #[pymodule_export]
     use super::events::{Anchored, Attempt, Deleted, Moved, Refused, ServerState, ServerView, Stranded};
     #[pymodule_export]
-    use super::load::{Arrivals, Gap, Load, set_up_calls};
+    use super::load::{Arrivals, Gap, Load, adopt_calls, set_up_calls};
     #[pymodule_export]
     use super::media::{MediaServer, Record};
     #[pymodule_export]

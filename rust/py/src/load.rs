@@ -163,6 +163,20 @@ pub(crate) fn set_up_calls(
     Ok((done.lasted.as_secs_f64(), done.offers.iter().map(Duration::as_secs_f64).collect()))
 }
 
+/// Has a media server take over calls by prepared `adopt` requests; gives how long it took, in seconds.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // Made of a list of Python's.
+pub(crate) fn adopt_calls(
+    py: Python<'_>,
+    server: &str,
+    requests: Vec<Vec<u8>>,
+    in_flight: usize,
+) -> PyResult<f64> {
+    let server = socket_address(py, server)?;
+    let lasted = py.detach(|| setups::adopt(server, &requests, in_flight));
+    lasted.map(|lasted| lasted.as_secs_f64()).map_err(|error| PyOSError::new_err(error.to_string()))
+}
+
 impl From<load::Arrivals> for Arrivals {
     fn from(arrivals: load::Arrivals) -> Self {
         Self {
