@@ -31,6 +31,7 @@ from mediaha.ops.relay import run_relay
 from mediaha.ops.shutdown import Shutdown, heed_signals
 from mediaha.ops.supervisor import Supervisor, media_command
 from mediaha.ops.verbs import verbs
+from mediaha.sip.trace import Traced
 from mediaha.tca.mistakes import SiteMistakes
 
 if TYPE_CHECKING:
@@ -101,6 +102,22 @@ class Session:
     def explain(self, call_id: str) -> object | None:
         """The story of a call by NeTS's own name for it or the Call-ID of either leg."""
         return self.running.explain(call_id)
+
+    def trace(self, name: str, wanted: str, seconds: float) -> bool:
+        """Keep the messages of a call from now on."""
+        return self.running.trace(name, wanted, seconds)
+
+    def traced(self, name: str) -> tuple[tuple[Traced, ...], int] | None:
+        """The messages since this was asked last."""
+        return self.running.traced(name)
+
+    def untrace(self, name: str) -> None:
+        """Keep no more messages for this trace."""
+        self.running.untrace(name)
+
+    def under_way(self, name: str) -> bool:
+        """Whether a call of this name is there."""
+        return self.running.under_way(name)
 
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, as it sees them."""

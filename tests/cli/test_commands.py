@@ -20,7 +20,18 @@ def mediaha(*words, **options):
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("serve",), ("status",), ("explain",), ("drain",), ("check-config",), ("hash-secret",), ("drill",)]
+    "command",
+    [
+        (),
+        ("serve",),
+        ("status",),
+        ("explain",),
+        ("trace",),
+        ("drain",),
+        ("check-config",),
+        ("hash-secret",),
+        ("drill",),
+    ],
 )
 def test_every_command_has_help_that_does_not_load_what_it_needs(command):
     script = """

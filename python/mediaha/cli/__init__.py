@@ -1,4 +1,4 @@
-"""The command line: ``mediaha serve``, ``status``, ``explain``, ``drain``, ``undrain``, ``check-config``,
+"""The command line: ``mediaha serve``, ``status``, ``explain``, ``trace``, ``drain``, ``undrain``, ``check-config``,
 ``hash-secret``, ``drill``.
 
 Commands are imported when they are used, so that ``--help`` is quick; what a command prints for people goes to

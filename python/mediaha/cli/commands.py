@@ -9,6 +9,7 @@ from mediaha.cli.drill import drill
 from mediaha.cli.hashing import hash_secret
 from mediaha.cli.look import drain, explain, status, undrain
 from mediaha.cli.serve import serve
+from mediaha.cli.trace import trace
 
 app = App(
     name="mediaha",
@@ -22,6 +23,7 @@ app = App(
 app.command(serve)
 app.command(status)
 app.command(explain)
+app.command(trace)
 app.command(drain)
 app.command(undrain)
 app.command(check_config)

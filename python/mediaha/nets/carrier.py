@@ -212,6 +212,8 @@ class Carrier:
         if answerer is not None and not shown_in(effect.request):
             effect = replace(effect, request=answerer.prove(effect.request, cnonce()))
         told = partial(self._told, held, effect)
+        if effect.request.method == "INVITE" and effect.request.to.tag is None:
+            self.stories.also(held.story, effect.request.call_id)
         try:
             held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told)
             if answerer is not None and effect.request.method == "INVITE":
@@ -219,8 +221,6 @@ class Carrier:
         except TransactionsFull:
             self._count("transactions_full")
             self.follow(held, Unanswered(effect.ref, unreachable=True))
-        if effect.request.method == "INVITE" and effect.request.to.tag is None:
-            self.stories.also(held.story, effect.request.call_id)
 
     def _told(self, held: Held, sent: Send, outcome: ClientEvent) -> None:
         """Something came of a request of ours."""

@@ -37,6 +37,7 @@ from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
 from mediaha.nets.switchboard import Switchboard, Way
 from mediaha.nets.tables import Held
+from mediaha.nets.tracing import Tracer
 from mediaha.nets.trunks.watch import Trunks
 from mediaha.nets.underway import Party
 from mediaha.nets.written import adopted
@@ -44,6 +45,7 @@ from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request
 from mediaha.sip.target import TLS, Target
+from mediaha.sip.trace import Traced
 from mediaha.sip.transaction.events import Acknowledged, Incoming, ServerEvent, Unacknowledged
 from mediaha.sip.transaction.events import Cancelled as CancelReceived
 from mediaha.sip.transaction.timers import Timers
@@ -72,6 +74,7 @@ class Nets:
         self._switchboard = Switchboard(carrier, self._way_to)
         trunks.on_down = self._target_down
         self._limits = carrier.rules.limits
+        self._tracer = Tracer(carrier.stories.call_ids)
         self._tag = secrets.token_hex(8)
         self._tx = count(1)
 
@@ -95,6 +98,32 @@ class Nets:
         if held is not None:
             held.story.update(held.call)
         return self._carrier.stories.explain(name)
+
+    def trace(self, name: str, wanted: str, seconds: float) -> bool:
+        """Keep the messages of a call from now on, see ``Tracer.begin``. Raises TraceRefused."""
+        known = self._tracer.begin(name, wanted, seconds, time.monotonic())
+        self._endpoint.tap = self._trace
+        return known
+
+    def traced(self, name: str) -> tuple[tuple[Traced, ...], int] | None:
+        """The messages since this was asked last, see ``Tracer.take``."""
+        return self._tracer.take(name, time.monotonic())
+
+    def untrace(self, name: str) -> None:
+        """Keep no more messages for this trace."""
+        self._tracer.end(name)
+
+    def under_way(self, name: str) -> bool:
+        """Whether a call of this name is there: NeTS's own, or the Call-ID of a leg."""
+        wanted = {name, *self._carrier.stories.call_ids(name)}
+        calls = self._carrier.tables.calls
+        return name in calls or any(not wanted.isdisjoint(held.story.call_ids) for held in calls.values())
+
+    def _trace(self, traced: Traced) -> None:
+        self._tracer.expire(time.monotonic())
+        if not self._tracer:
+            self._endpoint.tap = None
+        self._tracer.note(traced)
 
     def status(self) -> dict[str, object]:
         """What a person wants to know at a glance, JSON-able."""

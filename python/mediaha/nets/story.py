@@ -109,6 +109,11 @@ class Stories:
                 if self._by_name.get(name) is story:
                     del self._by_name[name]
 
+    def call_ids(self, name: str) -> tuple[str, ...]:
+        """The Call-IDs of all legs of the call that has this name; none: it is unknown."""
+        story = self._by_name.get(name)
+        return () if story is None else tuple(story.call_ids)
+
     def explain(self, name: str) -> dict[str, object] | None:
         """The story of a call by NeTS's name for it or either leg's Call-ID."""
         story = self._by_name.get(name)

@@ -18,6 +18,8 @@ from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
 from mediaha.ops.process import State
 from mediaha.ops.status import Clocks, NetsStatus, NodeStatus, change_status, nets_status, server_status
+from mediaha.ops.tracing import TraceBegun, TracedNow, Tracing
+from mediaha.sip.trace import Traced
 from mediaha.tca.mistakes import did_you_mean
 
 
@@ -49,6 +51,19 @@ class ControlledNets(Protocol):
 
     def explain(self, call_id: str) -> object | None:
         """The story of a call; None when it knows none by this name."""
+        ...
+
+    def trace(self, name: str, wanted: str, seconds: float) -> bool:
+        """Keep the messages of a call from now on; whether the call is known. Raises MediahaError."""
+        ...
+
+    def traced(self, name: str) -> tuple[tuple[Traced, ...], int] | None:
+        """The messages since this was asked last, and how many were lost; None: the trace is over."""
+        ...
+
+    def untrace(self, name: str) -> None: ...
+    def under_way(self, name: str) -> bool:
+        """Whether a call of this name is there."""
         ...
 
     def targets(self) -> tuple[TargetView, ...]:
@@ -112,7 +127,19 @@ def verbs(host: ControlledHost) -> dict[str, Verb]:
         host.stop("asked on the control socket")
         return {"stopping": True}
 
-    return {"status": status, "explain": explain, "drain": drain, "stop": stop}
+    tracing = Tracing(host.nets)
+
+    async def trace(request: Request) -> TraceBegun:
+        return tracing.begin(request)
+
+    async def traced(request: Request) -> TracedNow:
+        return tracing.take(request)
+
+    async def untrace(request: Request) -> object:
+        return tracing.end(request)
+
+    traces: dict[str, Verb] = {"trace": trace, "traced": traced, "untrace": untrace}
+    return traces | {"status": status, "explain": explain, "drain": drain, "stop": stop}
 
 
 async def _status(host: ControlledHost) -> NodeStatus:

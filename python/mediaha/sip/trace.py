@@ -6,6 +6,7 @@ What came over TLS is kept as it was meant, not as it was on the wire.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,11 +18,15 @@ from mediaha.sip.target import Target
 
 MESSAGES_MAX = 2_000
 BYTES_MAX = 4 * 1024 * 1024
+CALL_IDS_MAX = 256
+"""Of one trace; further calls are not taken up."""
 
 _PCAP_NANOSECONDS = 0xA1B23C4D
 _LINKTYPE_RAW = 101
 _PROTOCOL_UDP = 17
 _PACKET_MAX = 65_535
+HEAD_BYTES_MAX = 16_384
+_CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([^\s]{1,256})")
 
 
 class Traced(NamedTuple):
@@ -46,7 +51,7 @@ class Trace:
     def __init__(
         self, call_ids: Iterable[str], *, messages_max: int = MESSAGES_MAX, bytes_max: int = BYTES_MAX
     ) -> None:
-        self._call_ids = tuple(call_id.encode() for call_id in call_ids)
+        self._wanted = [call_id.encode() for call_id in call_ids]
         self._messages: deque[Traced] = deque()
         self._messages_max = messages_max
         self._bytes_max = bytes_max
@@ -54,10 +59,26 @@ class Trace:
         self.dropped = 0
         """How many are not there any more."""
 
+    def also(self, call_id: str) -> None:
+        """Another leg of one of the calls has this Call-ID."""
+        wanted = call_id.encode()
+        if wanted not in self._wanted and len(self._wanted) < CALL_IDS_MAX:
+            self._wanted.append(wanted)
+
+    def wants(self, message: bytes) -> bool:
+        """Whether it mentions one of the Call-IDs."""
+        return any(call_id in message for call_id in self._wanted)
+
+    def belongs(self, call_ids: Iterable[str]) -> bool:
+        """Whether one of these is wanted."""
+        return any(call_id.encode() in self._wanted for call_id in call_ids)
+
     def note(self, traced: Traced) -> None:
         """Keep a message if it belongs to one of the calls."""
-        if not any(call_id in traced.message for call_id in self._call_ids):
-            return
+        if self.wants(traced.message):
+            self._keep(traced)
+
+    def _keep(self, traced: Traced) -> None:
         self._messages.append(traced)
         self._bytes += len(traced.message)
         while len(self._messages) > self._messages_max or self._bytes > self._bytes_max:
@@ -68,22 +89,37 @@ class Trace:
         """What is there, oldest first."""
         return tuple(self._messages)
 
-    def pcap(self) -> bytes:
-        """The same as a capture file, which Wireshark and sngrep read."""
-        return pcap(self._messages)
+    def take(self) -> tuple[Traced, ...]:
+        """The same, and it is not kept any longer."""
+        taken = tuple(self._messages)
+        self._messages.clear()
+        self._bytes = 0
+        return taken
+
+
+def call_id_untrusted(message: bytes) -> str:
+    """The Call-ID of a message, without reading the rest; empty when it has none."""
+    found = _CALL_ID.search(message, 0, HEAD_BYTES_MAX)
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+PCAP_HEAD = struct.pack("<IHHiIII", _PCAP_NANOSECONDS, 2, 4, 0, 0, _PACKET_MAX, _LINKTYPE_RAW)
+"""What a capture file begins with; Wireshark and sngrep read it."""
 
 
 def pcap(messages: Iterable[Traced]) -> bytes:
-    """A capture file. Each message is a UDP packet, whatever it came over, so that its reader need not reassemble."""
-    parts = [struct.pack("<IHHiIII", _PCAP_NANOSECONDS, 2, 4, 0, 0, _PACKET_MAX, _LINKTYPE_RAW)]
-    for traced in messages:
-        ends = (traced.flow.address, traced.local) if traced.received else (traced.local, traced.flow.address)
-        packet = _packet(*ends, traced.message)
-        seconds = int(traced.at)
-        nanoseconds = int((traced.at - seconds) * 1e9)
-        parts.append(struct.pack("<IIII", seconds, nanoseconds, min(len(packet), _PACKET_MAX), len(packet)))
-        parts.append(packet[:_PACKET_MAX])
-    return b"".join(parts)
+    """A capture file."""
+    return PCAP_HEAD + b"".join(map(pcap_record, messages))
+
+
+def pcap_record(traced: Traced) -> bytes:
+    """A message in a capture file: a UDP packet, whatever it came over, so that its reader need not reassemble."""
+    ends = (traced.flow.address, traced.local) if traced.received else (traced.local, traced.flow.address)
+    packet = _packet(*ends, traced.message)
+    seconds = int(traced.at)
+    nanoseconds = int((traced.at - seconds) * 1e9)
+    head = struct.pack("<IIII", seconds, nanoseconds, min(len(packet), _PACKET_MAX), len(packet))
+    return head + packet[:_PACKET_MAX]
 
 
 def _packet(source: Address, target: Address, message: bytes) -> bytes:
