@@ -30,8 +30,8 @@ def test_a_call_that_the_first_target_refuses():
         "12:00:00.500 │──────────── INVITE, SDP ─────────────▶│",
         "           192.0.2.20:5060/udp       NeTS                      192.0.2.21:5061/tls",
         "12:00:00.500 │                         │───── INVITE, SDP ──────▶│",
-        "12:00:00.500 │                         │◀ 486 Busy Here (INVIT ──│",
-        "12:00:00.500 │◀ 486 Busy Here (INVIT ──│                         │",
+        "12:00:00.500 │                         │◀ 486 Busy Here (INVITE) │",
+        "12:00:00.500 │◀ 486 Busy Here (INVITE) │                         │",
     ]
 
 
