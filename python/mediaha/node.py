@@ -23,6 +23,7 @@ from mediaha.model.listener import UDP
 from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.model.trunk import TargetView, Trunk
+from mediaha.model.user import ContactView
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
 from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
@@ -37,6 +38,7 @@ from mediaha.tca.mistakes import SiteMistakes
 if TYPE_CHECKING:
     from mediaha.failover import MediaPool
     from mediaha.nets import Nets
+    from mediaha.ops.phonebook import Phonebook
 
 HOUSEKEEPING_S = 1.0
 
@@ -90,6 +92,7 @@ class Session:
     spec: NetsSpec
     running: Nets
     pool: MediaPool
+    book: Phonebook
 
     def calls(self) -> int:
         """How many calls it has."""
@@ -118,6 +121,10 @@ class Session:
     def under_way(self, name: str) -> bool:
         """Whether a call of this name is there."""
         return self.running.under_way(name)
+
+    def contacts(self) -> tuple[ContactView, ...]:
+        """Where the users' phones are."""
+        return self.book.phones.views()
 
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, as it sees them."""
@@ -180,19 +187,21 @@ class Node:
     async def _start_nets(self, spec: NetsSpec, nursery: trio.Nursery, pools: AsyncExitStack) -> Session:
         from mediaha.failover import open_pool  # noqa: PLC0415 - a host of media servers alone needs neither
         from mediaha.nets import Limits, serve_nets  # noqa: PLC0415
+        from mediaha.ops.phonebook import open_phonebook  # noqa: PLC0415
 
         pool = await pools.enter_async_context(open_pool(self.site.media, self.site.timings))
         self._pools.append(pool)
         site = self.site
         limits = Limits.of(site.timings, site.sip)
-        serve = partial(serve_nets, limits=limits, sip=site.sip, name_servers=site.name_servers)
+        book = await pools.enter_async_context(open_phonebook(site, spec.name))
+        serve = partial(serve_nets, limits=limits, sip=site.sip, name_servers=site.name_servers, phones=book.phones)
         try:
             running: Nets = await nursery.start(serve, spec, self._routes, pool)
         except OSError as error:
             # Somebody has taken the port since it was checked: starting the media servers takes a moment.
             check_ports(self._nets_ports([spec]))
             raise PortsUnavailable(f"NeTS {spec.name} cannot listen: {error.strerror or error}") from error
-        return Session(spec, running, pool)
+        return Session(spec, running, pool, book)
 
     def _media_command(self, spec: MediaServerSpec) -> list[str]:
         return media_command(spec, drain_s=self._options.drain_s, log_level=self._options.log_level)
@@ -259,6 +268,8 @@ class Node:
             log.error("the site file cannot be used; the one before stays in force", mistakes=mistakes)  # noqa: TRY400
             return
         self.site = self._routes.site = step.site
+        for session in self._sessions:
+            await session.book.configure(step.site.users)
         self._leaving |= {spec.name: spec for spec in step.leave}
         for name in step.stay:
             del self._leaving[name]

@@ -9,7 +9,7 @@ from mediaha.model.media import Anchored, Fault, MediaRefused, Moved, Stranded
 from mediaha.model.site import Domain
 from mediaha.nets.call import Over, wake_at
 from mediaha.nets.decide import begin, decide
-from mediaha.nets.destination import phones, plain
+from mediaha.nets.destination import phones_of, plain
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
@@ -50,7 +50,7 @@ def phones_at(*places):
         Contact(f"sip:{name}@10.1.1.1:5060", Target(UDP, Address(f"198.51.100.{ord(name)}", 40000), "", "udp"), q=q)
         for name, q in places
     ]
-    return phones(contacts, lambda flow: True)
+    return phones_of(contacts, lambda contact: contact.flow)
 
 
 def sdp(host="203.0.113.5", port=4000, direction="sendrecv", version=1):

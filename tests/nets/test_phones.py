@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mediaha.model.address import Address
 from mediaha.nets.call import Answered, Ending, Ringing
-from mediaha.nets.destination import phones
+from mediaha.nets.destination import phones_of
 from mediaha.sip.registration import Contact
-from mediaha.sip.target import TCP, UDP, Target
+from mediaha.sip.target import UDP, Target
 from tests.nets.story import (
     ANSWER,
     AnswerMedia,
@@ -169,16 +169,8 @@ def test_early_media_of_one_phone_and_the_answer_of_another():
 def test_a_phone_behind_a_proxy_is_called_by_the_way_that_it_has_told():
     flow = Target(UDP, Address("198.51.100.9", 5060), "", "udp")
     contact = Contact("sip:anna@10.1.1.1", flow, path=("<sip:edge.test;lr>",))
-    story = Story(targets=phones([contact], lambda flow: True))
+    story = Story(targets=phones_of([contact], lambda contact: contact.flow))
     story.anchored("a", 30000)
     setup = story.sent("INVITE")
     assert setup.request.headers.all("Route") == ["<sip:edge.test;lr>"]
     assert (setup.request.uri, setup.target) == ("sip:anna@10.1.1.1", flow)
-
-
-def test_a_phone_whose_connection_is_closed_is_called_where_it_listens():
-    flow, listens = (Target(TCP, Address("198.51.100.9", port), "", "tcp", at) for port, at in ((40000, 7), (5060, 0)))
-    contact = Contact("sip:anna@198.51.100.9;transport=tcp", flow, listens)
-    assert [one.target for one in phones([contact], lambda flow: True)] == [flow]
-    assert [one.target for one in phones([contact], lambda flow: False)] == [listens]
-    assert [one.target for one in phones([contact._replace(otherwise=None)], lambda flow: False)] == [flow]

@@ -443,7 +443,16 @@ class BadNetwork:
 
 @asynccontextmanager
 async def open_world(
-    *, limits=None, timers=None, servers=("a", "b"), targets=1, checkpoint=None, pool=None, listeners=()
+    *,
+    limits=None,
+    timers=None,
+    servers=("a", "b"),
+    targets=1,
+    checkpoint=None,
+    pool=None,
+    listeners=(),
+    callers=None,
+    phones=None,
 ):
     pool = pool or FakePool(*servers)
     async with (
@@ -478,12 +487,12 @@ async def open_world(
         own = (domain,)
         routes = Routes()
 
-        spec = NetsSpec("nets-1", "here", listeners or (Listener(Address(LOOPBACK, 0)),))
+        spec = NetsSpec("nets-1", "here", listeners or (Listener(Address(LOOPBACK, 0)),), callers)
 
         async def run(task_status=trio.TASK_STATUS_IGNORED):
             await serve_nets(
                 spec, routes, pool, limits=limits or Limits(), timers=timers, checkpoint=checkpoint,
-                task_status=task_status,
+                phones=phones, task_status=task_status,
             )  # fmt: skip
 
         nets = await nursery.start(run)

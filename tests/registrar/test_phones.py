@@ -35,16 +35,17 @@ def test_a_phone_is_asked_and_then_known_and_can_be_called():
     phones = Phones([user()])
     answer = registered(phones, Prover(), register(DESK))
     assert (answer.status, listed(answer)) == (200, {DESK[1:-1]: 3600})
-    (contact,) = phones.contacts("anna", "EXAMPLE.test")
+    (contact,) = phones.contacts(phones.find("anna", "EXAMPLE.test"))
     assert (contact.uri, contact.flow) == (DESK[1:-1], HOME)
     assert phones.are_at(HOME)
-    assert phones.contacts("bo", "example.test") is None, "no such user"
+    assert phones.find("bo", "example.test") is None, "no such user"
     (view,) = phones.views()
     assert (view.user, view.source) == ("anna@example.test", "192.0.2.7:5060/udp")
 
 
 def test_a_user_without_a_phone_is_known_to_be_one():
-    assert Phones([user()]).contacts("anna", "example.test") == ()
+    phones = Phones([user()])
+    assert phones.contacts(phones.find("anna", "example.test")) == ()
 
 
 def test_the_strongest_algorithm_is_offered_first_and_either_is_taken():
@@ -134,7 +135,7 @@ def test_contacts_are_remembered_by_the_next_process_but_not_its_connections():
     registered(Phones([user()], pages), Prover(), register("<sip:anna@192.0.2.7:5061;transport=tls>"), came)
     phones = Phones([user()])
     phones.remember(pages)
-    (contact,) = phones.contacts("anna", "example.test")
+    (contact,) = phones.contacts(phones.find("anna", "example.test"))
     assert contact.flow.connection < 0, "a number of the old process may be anybody's in the new one"
     assert contact.otherwise.address == Address("192.0.2.7", 5061)
     assert 3590 < phones.views()[0].expires_s <= 3600
@@ -153,7 +154,7 @@ def test_a_user_who_is_taken_out_of_the_site_loses_the_contacts_and_the_page():
     phones = Phones([user(), user("bo")], pages)
     registered(phones, Prover(), register(DESK))
     phones.configure([user("bo")])
-    assert phones.contacts("anna", "example.test") is None
+    assert phones.find("anna", "example.test") is None
     assert not phones.views()
     assert not pages
 

@@ -70,7 +70,7 @@ def test_all_mistakes_are_reported_at_once_each_with_its_line():
     )
     assert mistakes(text) == [
         "site.toml:4: unknown key 'adress' in hosts; did you mean 'address'?",
-        "site.toml:15: unknown key 'x' in nets; known here: advertised, host, listen, name, tls_authorities, "
+        "site.toml:15: unknown key 'x' in nets; known here: advertised, callers, host, listen, name, tls_authorities, "
         "tls_certificate, tls_client_authorities, tls_key, tls_verify",
         "site.toml:20: domain '*' lists 'media-3', which is not defined; did you mean 'media-2'?",
     ]

@@ -12,7 +12,7 @@ AsJson = Annotated[bool, Parameter(name="--json", negative=())]
 
 
 def status(*, control: Control = None, json: AsJson = False) -> int:
-    """Show the media servers with their state, why and since when, and the calls on them.
+    """Show the media servers with their state, why and since when, the calls on them, trunks, and registered phones.
 
     Examples:
 

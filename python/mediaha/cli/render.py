@@ -45,6 +45,8 @@ def print_status(answer: object) -> None:
     for nets in status.nets:
         if nets.targets:
             console.print(_targets(nets))
+        if nets.contacts:
+            console.print(_contacts(nets))
 
 
 def wide_console() -> Console:
@@ -85,6 +87,17 @@ def _targets(nets: NetsStatus) -> Table:
         target = f"{one.target} ({one.address})" if known else one.target
         state = Text(one.state, style=COLOURS.get(one.state, ""))
         table.add_row(one.trunk, target.removeprefix("sip:"), state, duration(one.for_s), one.why)
+    return table
+
+
+def _contacts(nets: NetsStatus) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("user", "phone", "from", "expires in"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("agent", overflow="fold")
+    for one in nets.contacts:
+        phone = one.contact.removeprefix("sip:")
+        table.add_row(one.user, phone, one.source, duration(one.expires_s), one.agent)
     return table
 
 

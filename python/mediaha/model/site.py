@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from mediaha.model.address import Address
@@ -73,6 +74,8 @@ class NetsSpec:
     host: str
     listeners: tuple[Listener, ...]
     """At least one; of each transport the preferred one first."""
+    callers: tuple[str, ...] | None = None
+    """Networks from which calls are taken, beside targets and users. None: this machine, if nobody else can come."""
 
     @property
     def listen(self) -> Address:
@@ -105,6 +108,8 @@ class Site:
     users: tuple[User, ...] = ()
     timings: Timings = field(default_factory=Timings)
     sip: SipSettings = field(default_factory=SipSettings)
+    state: Path | None = None
+    """The folder for what survives a restart; None: the usual one."""
     name_servers: tuple[Address, ...] = ()
     """Whom NeTS asks for names; none: those of the machine."""
 

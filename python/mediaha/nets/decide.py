@@ -70,14 +70,15 @@ from mediaha.sip.target import Target
 
 def begin(
     request: Request, tx: int, flow: Target, *, id: str, seed: str, placed_at: float, domain: Domain,
-    targets: tuple[Destination, ...], now: float, rules: Rules, trunk: str = "",
+    targets: tuple[Destination, ...], now: float, rules: Rules, trunk: str = "", by_flow: bool = False,
 ) -> Decision:  # fmt: skip
     """Take a caller's INVITE, which has passed ``admission``. Raises Malformed: answer 400.
 
-    ``trunk``: the one that it has come by.
+    ``trunk``: the one that it has come by. ``by_flow``: it is from a phone, whose own idea of its address may be
+    a NAT's.
     """
     tag = name(seed, "caller")
-    caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk)
+    caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk, by_flow=by_flow)
     call = Call(
         id=id,
         seed=seed,

@@ -48,16 +48,15 @@ class Destination(Struct, frozen=True, kw_only=True):
         return f"{named} ({self.doubt})" if self.doubt else named
 
 
-def phones(contacts: Sequence[Contact], leads: Callable[[Target], bool]) -> tuple[Destination, ...]:
+def phones_of(contacts: Sequence[Contact], way_to: Callable[[Contact], Target]) -> tuple[Destination, ...]:
     """The phones of a user: those of one q together, those of the next when none of them has answered.
 
-    ``leads`` says whether a way still leads anywhere: a connection may be closed. Then a phone that listens for others
-    is tried there.
+    ``way_to`` says where one is now: the connection by which it came may be closed.
     """
     ordered = sorted(contacts, key=lambda contact: -contact.q)
     return tuple(
         Destination(
-            target=contact.flow if leads(contact.flow) else contact.otherwise or contact.flow,
+            target=way_to(contact),
             uri=contact.uri,
             is_phone=True,
             path=contact.path,

@@ -16,13 +16,13 @@ from mediaha.model.media import Moved, ServerChanged
 from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, NetsSpec
 from mediaha.model.trunk import TargetView, Trunk, WhenDown
+from mediaha.model.user import User
 from mediaha.nets.admission import (
     Refusal,
     busy,
     came_back,
     screen,
     screen_invite,
-    unavailable,
     without_media,
 )
 from mediaha.nets.call import Call, Leg
@@ -30,12 +30,14 @@ from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
+from mediaha.nets.gate import Gate, networks_of
 from mediaha.nets.headers import ABILITIES
 from mediaha.nets.opening import guard_of, stream_limits_of, timers_of, transaction_limits_of
-from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, Notice, Routes
+from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, NoPhones, Notice, Phones, Routes
+from mediaha.nets.routing import Routing
 from mediaha.nets.rules import Limits, Rules, contacts_of
 from mediaha.nets.story import phase_name
-from mediaha.nets.switchboard import Switchboard, Way
+from mediaha.nets.switchboard import Switchboard
 from mediaha.nets.tables import Held
 from mediaha.nets.tracing import Tracer
 from mediaha.nets.trunks.watch import Trunks
@@ -44,6 +46,7 @@ from mediaha.nets.written import adopted
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request
+from mediaha.sip.registration import Answer
 from mediaha.sip.target import TLS, Target
 from mediaha.sip.trace import Traced
 from mediaha.sip.transaction.events import Acknowledged, Incoming, ServerEvent, Unacknowledged
@@ -51,6 +54,8 @@ from mediaha.sip.transaction.events import Cancelled as CancelReceived
 from mediaha.sip.transaction.timers import Timers
 from mediaha.sip.transport.tls import CertificateError
 
+STRANGER_COSTS = 10
+"""What a request that is refused to a stranger counts for, in messages: who tries out secrets is soon not heard."""
 BYE_S_MAX = 4.0
 """How long the ends of calls are waited for when NeTS stops."""
 
@@ -61,7 +66,14 @@ class Nets:
     """Session control at its listeners; ``serve_nets`` makes it."""
 
     def __init__(
-        self, spec: NetsSpec, endpoint: Endpoint, routes: Routes, media: Media, carrier: Carrier, trunks: Trunks
+        self,
+        spec: NetsSpec,
+        endpoint: Endpoint,
+        routes: Routes,
+        media: Media,
+        carrier: Carrier,
+        trunks: Trunks,
+        phones: Phones,
     ) -> None:
         self.spec = spec
         self.draining = False
@@ -71,7 +83,10 @@ class Nets:
         self._media = media
         self._carrier = carrier
         self._trunks = trunks
-        self._switchboard = Switchboard(carrier, self._way_to)
+        self._phones = phones
+        self._gate = Gate(networks_of(spec))
+        self._routing = Routing(routes, trunks, phones, endpoint, carrier.rules.limits)
+        self._switchboard = Switchboard(carrier, self._routing.way)
         trunks.on_down = self._target_down
         self._limits = carrier.rules.limits
         self._tracer = Tracer(carrier.stories.call_ids)
@@ -260,6 +275,16 @@ class Nets:
 
     def _request(self, event: Incoming) -> None:
         request = event.request
+        user = None
+        if request.to.tag is None:
+            if request.method == "REGISTER" and len(self._phones):
+                self._answer(event, self._phones.register(request, event.flow))
+                return
+            allowed = self._allowed(event)
+            if isinstance(allowed, Answer):
+                self._answer(event, allowed)
+                return
+            user = allowed
         try:
             refusal = screen(request)
         except Malformed as fault:
@@ -269,7 +294,7 @@ class Nets:
         elif request.to.tag is not None:
             self._in_dialog(event)
         elif request.method == "INVITE":
-            self._invite(event)
+            self._invite(event, user)
         elif request.method == "OPTIONS":
             self._options(event)
         elif request.method == "REFER":
@@ -277,6 +302,28 @@ class Nets:
             self._refuse(event, Refusal(403))
         else:
             self._refuse(event, Refusal(481))
+
+    def _allowed(self, event: Incoming) -> User | Answer | None:
+        """Whether somebody may ask for a call at all: the user who has proved it, or None for a known place."""
+        request, flow = event.request, event.flow
+        host = flow.address.host
+        # Whom we call may call us.
+        if self._gate.admits(host) or host in self._trunks.hosts() or self._has_certificate(flow):
+            return None
+        if request.method == "INVITE":
+            return self._phones.caller(request, flow)
+        return None if self._phones.are_at(flow) else Answer(403)
+
+    def _has_certificate(self, flow: Target) -> bool:
+        """Whether it is a trunk's target by its certificate (mutual TLS), wherever it comes from."""
+        names = self._endpoint.certificate_names(flow) if flow.transport == TLS else ()
+        return bool(names) and not self._trunks.names().isdisjoint(name.lower() for name in names)
+
+    def _answer(self, event: Incoming, answer: Answer) -> None:
+        guard = self._endpoint.guard
+        if answer.status == 403 and guard is not None:
+            guard.charge(event.flow.address.host, STRANGER_COSTS, trio.current_time())
+        self._refuse(event, Refusal(answer.status, answer.reason, answer.headers))
 
     def _in_dialog(self, event: Incoming) -> None:
         request = event.request
@@ -289,8 +336,12 @@ class Nets:
         self._carrier.tables.expect(held, party, tx, event.transaction, request)
         self._carrier.happens(held, Received(party, tx, request, event.flow))
 
-    def _invite(self, event: Incoming) -> None:
+    def _invite(self, event: Incoming, user: User | None) -> None:
+        """A call; ``user`` has proved that it is from him."""
         request = event.request
+        if user is not None:
+            # Whoever he says that he is besides, nobody has asserted it.
+            request = request.with_headers(request.headers.without("P-Asserted-Identity"))
         refusal = self._screened(request)
         if refusal is not None:
             self._refuse(event, refusal)
@@ -305,20 +356,18 @@ class Nets:
             if refusal is not None:
                 self._refuse(event, refusal)
             return
-        domain = self._domain_of(request)
-        if isinstance(domain, Refusal):
-            self._refuse(event, domain)
-            return
-        targets = self._trunks.destinations(domain)
-        if not targets:
-            self._refuse(event, unavailable(self._limits, "No Route"))
+        uri = request.request_uri
+        way = self._routing.way(uri.user or "", uri.host)
+        if isinstance(way, Refusal):
+            self._refuse(event, way)
             return
         now = time.monotonic()
         try:
             decision = begin(
                 request, tx, event.flow, id=secrets.token_hex(10), seed=secrets.token_hex(16),
-                placed_at=time.time(), domain=domain, targets=targets,
+                placed_at=time.time(), domain=Domain(way.domain, way.servers), targets=way.targets,
                 now=now, rules=self._carrier.rules, trunk=self._trunks.trunk_at(event.flow),
+                by_flow=user is not None or self._phones.are_at(event.flow),
             )  # fmt: skip
         except Malformed as fault:
             self._refuse(event, Refusal(400, str(fault)))
@@ -330,24 +379,6 @@ class Nets:
         if self._carrier.tables.is_merged(request) or self._is_loop(request):
             return Refusal(482)
         return screen_invite(request, self._limits) or self._busy()
-
-    def _domain_of(self, request: Request) -> Domain | Refusal:
-        """The domain of a call, or why it cannot go there."""
-        domain = self._routes.domain(request.request_uri.host)
-        if domain is None:
-            return Refusal(404, "Unknown Domain")
-        if not domain.media or not (domain.targets or domain.trunks):
-            return unavailable(self._limits, "Nothing Configured")
-        return domain
-
-    def _way_to(self, host: str, otherwise: str) -> Way | Refusal:
-        """Where a call that a transfer asks for goes. A host that is us, or none, means the domain ``otherwise``."""
-        ours = not host or any(place.sent_by.host == host for place in self._endpoint.places)
-        domain = self._routes.domain(otherwise if ours else host)
-        if domain is None:
-            return Refusal(404, "Unknown Domain")
-        targets = self._trunks.destinations(domain) if domain.media else ()
-        return Way(domain.name, domain.media, targets) if targets else Refusal(503, "No Route")
 
     def _is_loop(self, request: Request) -> bool:
         found = self._carrier.tables.by_tag(request.from_tag)
@@ -407,14 +438,15 @@ async def serve_nets(
     name_servers: Sequence[Address] = (),
     timers: Timers | None = None,
     checkpoint: Checkpoint | None = None,
+    phones: Phones | None = None,
     task_status: trio.TaskStatus[Nets] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a NeTS until cancelled; ``started()`` gives it once it listens.
 
     ``routes`` says which domain a callee belongs to, ``media`` is the failover pool, ``checkpoint`` where calls are
-    written down (nowhere by default). ``timers`` overrule those of ``sip``; ``name_servers`` are asked for names,
-    none: those of the machine. Raises OSError when an address cannot be listened at, CertificateError. Being cancelled
-    ends no call: ``drain`` first.
+    written down (nowhere by default), ``phones`` the registrar (nobody can register by default). ``timers`` overrule
+    those of ``sip``; ``name_servers`` are asked for names, none: those of the machine. Raises OSError when an address
+    cannot be listened at, CertificateError. Being cancelled ends no call: ``drain`` first.
     """
     limits, sip = limits or Limits(), sip or SipSettings()
     async with (
@@ -432,7 +464,7 @@ async def serve_nets(
         rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
         trunks = Trunks(endpoint, routes, rules, name_servers)
         carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks)
-        nets = Nets(spec, endpoint, routes, media, carrier, trunks)
+        nets = Nets(spec, endpoint, routes, media, carrier, trunks, NoPhones() if phones is None else phones)
         nursery.start_soon(trunks.run)
         nursery.start_soon(carrier.journal.run)
         nursery.start_soon(carrier.keep_time)

@@ -1,4 +1,4 @@
-"""What NeTS needs from the rest of the site, as Protocols: media, routes, a place to write calls down.
+"""What NeTS needs from the rest of the site, as Protocols: media, routes, phones, a place to write calls down.
 
 ``mediaha.failover.MediaPool`` is a Media, ``mediaha.model.site.Site`` is a Routes; ``node.py`` wires them.
 """
@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from mediaha.model.media import Anchored, Moved, ServerChanged, ServerView, Stranded
 from mediaha.model.site import Domain
 from mediaha.model.trunk import Trunk
+from mediaha.model.user import User
+from mediaha.sip.message import Request
+from mediaha.sip.registration import Answer, Contact
+from mediaha.sip.target import Target
 
 if TYPE_CHECKING:
     import trio
@@ -76,6 +80,62 @@ class Routes(Protocol):
     def domain(self, name: str) -> Domain | None:
         """The domain of this host name, with its media servers and targets in order; None: unknown."""
         ...
+
+
+class Phones(Protocol):
+    """The users of the site and their phones. Nothing here waits."""
+
+    def __len__(self) -> int:
+        """How many users there are."""
+        ...
+
+    def register(self, request: Request, flow: Target) -> Answer:
+        """Take a REGISTER that came by ``flow``."""
+        ...
+
+    def caller(self, request: Request, flow: Target) -> User | Answer:
+        """The user who sent a request, if that is proved; else what to answer."""
+        ...
+
+    def find(self, name: str, domain: str | None) -> User | None:
+        """The user of this address; without a domain, the only one of this name."""
+        ...
+
+    def contacts(self, user: User) -> Sequence[Contact]:
+        """Where the user can be called."""
+        ...
+
+    def are_at(self, flow: Target) -> bool:
+        """Whether a phone has registered by this way."""
+        ...
+
+
+class NoPhones:
+    """There are no users."""
+
+    def __len__(self) -> int:
+        """None at all."""
+        return 0
+
+    def register(self, request: Request, flow: Target) -> Answer:
+        """Nobody can."""
+        return Answer(403)
+
+    def caller(self, request: Request, flow: Target) -> User | Answer:
+        """Nobody is."""
+        return Answer(403)
+
+    def find(self, name: str, domain: str | None) -> User | None:
+        """Nobody is found."""
+        return None
+
+    def contacts(self, user: User) -> Sequence[Contact]:
+        """Nowhere."""
+        return ()
+
+    def are_at(self, flow: Target) -> bool:
+        """Nobody is anywhere."""
+        return False
 
 
 class Checkpoint(Protocol):

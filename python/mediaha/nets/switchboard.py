@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import structlog
 from msgspec.structs import replace
@@ -18,9 +17,9 @@ from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
 from mediaha.nets.call import Answered, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
-from mediaha.nets.destination import Destination
 from mediaha.nets.events import Cancelled, HandOver, Joined, PlaceFor, Progressed, Report, Stop, TakeBack, Taken
 from mediaha.nets.referral import Replaces, host_of, replaces_untrusted, user_of
+from mediaha.nets.routing import Way
 from mediaha.nets.tables import Held
 from mediaha.nets.underway import NOBODY, Party, Transfer
 from mediaha.sip.errors import Malformed
@@ -33,19 +32,11 @@ UNKNOWN = Refusal(481)
 NOT_NOW = Refusal(500, headers=(("Retry-After", "1"),))
 
 
-class Way(NamedTuple):
-    """Where a call to somebody goes."""
-
-    domain: str
-    servers: tuple[str, ...]
-    targets: tuple[Destination, ...]
-
-
 class Switchboard:
     """What happens between the calls of one NeTS."""
 
-    def __init__(self, carrier: Carrier, way_to: Callable[[str, str], Way | Refusal]) -> None:
-        """``way_to`` finds the way to a host; the second argument is the domain that counts when the host is ours."""
+    def __init__(self, carrier: Carrier, way_to: Callable[[str, str, str], Way | Refusal]) -> None:
+        """``way_to`` finds the way to a user at a host, and a domain that counts when the host is ours."""
         self._carrier = carrier
         self._way_to = way_to
         self._tables = carrier.tables
@@ -115,7 +106,7 @@ class Switchboard:
             user, host = user_of(referral), host_of(referral)
         except Malformed as fault:
             return Refusal(400, str(fault))
-        way = self._way_to(host, held.call.domain)
+        way = self._way_to(user, host, held.call.domain)
         if isinstance(way, Refusal):
             return way
         self._begin(held, transfer, user, way)

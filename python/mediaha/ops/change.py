@@ -39,10 +39,22 @@ def change(
     """``running`` are the processes of this host, ``leaving`` the servers that an earlier change took out."""
     media = tuple(running.get(spec.name, spec) for spec in new.media)
     differ = [spec.name for spec, effective in zip(new.media, media, strict=True) if spec != effective]
-    differ += [part for part in ("nets", "timings", "sip", "name_servers") if getattr(old, part) != getattr(new, part)]
+    differ += [
+        part
+        for part in ("nets", "timings", "sip", "name_servers", "state")
+        if getattr(old, part) != getattr(new, part)
+    ]
     names = {spec.name for spec in media}
     return Change(
-        site=replace(new, media=media, nets=old.nets, timings=old.timings, sip=old.sip, name_servers=old.name_servers),
+        site=replace(
+            new,
+            media=media,
+            nets=old.nets,
+            timings=old.timings,
+            sip=old.sip,
+            name_servers=old.name_servers,
+            state=old.state,
+        ),
         start=tuple(spec for spec in media if spec.managed and spec.host == host and spec.name not in running),
         leave=tuple(spec for spec in old.media if spec.name not in names),
         stay=tuple(name for name in leaving if name in names),

@@ -11,6 +11,7 @@ import msgspec
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
 from mediaha.model.trunk import TargetView
+from mediaha.model.user import ContactView
 from mediaha.ops.inquiry import Statistics
 from mediaha.ops.process import Running, Starting, State, Waiting
 
@@ -59,6 +60,18 @@ class TargetStatus(msgspec.Struct, kw_only=True):
     for_s: float
 
 
+class ContactStatus(msgspec.Struct, kw_only=True):
+    """A phone that has registered with a NeTS of this host."""
+
+    user: str
+    contact: str
+    source: str
+    """Where it registered from: its calls go there."""
+    agent: str
+    q: float
+    expires_s: float
+
+
 class NetsStatus(msgspec.Struct, kw_only=True):
     """A NeTS instance of this host."""
 
@@ -69,6 +82,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     taking_calls: bool
     targets: list[TargetStatus] = []
     """Of the trunks, in their listed order."""
+    contacts: list[ContactStatus] = []
+    """Where their phones are, by user."""
 
 
 class ChangeStatus(msgspec.Struct, kw_only=True):
@@ -157,7 +172,13 @@ def server_status(
 
 
 def nets_status(
-    spec: NetsSpec, now: Clocks, *, calls: int, taking_calls: bool, targets: Sequence[TargetView]
+    spec: NetsSpec,
+    now: Clocks,
+    *,
+    calls: int,
+    taking_calls: bool,
+    targets: Sequence[TargetView],
+    contacts: Sequence[ContactView],
 ) -> NetsStatus:
     """One NeTS instance."""
     return NetsStatus(
@@ -166,6 +187,18 @@ def nets_status(
         calls=calls,
         taking_calls=taking_calls,
         targets=[_target_status(view, now) for view in targets],
+        contacts=[_contact_status(view) for view in contacts],
+    )
+
+
+def _contact_status(view: ContactView) -> ContactStatus:
+    return ContactStatus(
+        user=view.user,
+        contact=view.contact,
+        source=view.source,
+        agent=view.agent,
+        q=view.q,
+        expires_s=round(view.expires_s, 1),
     )
 
 

@@ -14,6 +14,7 @@ from mediaha.model.errors import MediahaError
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec, Site
 from mediaha.model.trunk import TargetView
+from mediaha.model.user import ContactView
 from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
 from mediaha.ops.process import State
@@ -68,6 +69,10 @@ class ControlledNets(Protocol):
 
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, as it sees them."""
+        ...
+
+    def contacts(self) -> tuple[ContactView, ...]:
+        """Where the users' phones are."""
         ...
 
     def servers(self) -> tuple[ServerView, ...]:
@@ -173,7 +178,14 @@ async def _status(host: ControlledHost) -> NodeStatus:
 
 
 def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
-    return nets_status(nets.spec, now, calls=nets.calls(), taking_calls=nets.taking_calls(), targets=nets.targets())
+    return nets_status(
+        nets.spec,
+        now,
+        calls=nets.calls(),
+        taking_calls=nets.taking_calls(),
+        targets=nets.targets(),
+        contacts=nets.contacts(),
+    )
 
 
 def _explain(host: ControlledHost, request: Request) -> object:

@@ -61,10 +61,13 @@ class People:
     def __len__(self) -> int:
         return sum(len(domain.users) for domain in self._domains.values())
 
-    def user(self, name: str, domain: str) -> User | None:
-        """The user of this address."""
-        there = self._domains.get(domain.lower())
-        return None if there is None else there.users.get(name)
+    def user(self, name: str, domain: str | None) -> User | None:
+        """The user of this address; without a domain the only one of this name, if there is but one."""
+        if domain is None:
+            found = [there.users[name] for there in self._domains.values() if name in there.users]
+            return found[0] if len(found) == 1 else None
+        known = self._domains.get(domain.lower())
+        return None if known is None else known.users.get(name)
 
     def registrant(self, request: Request, now: float) -> Judgement:
         """Whose contacts a REGISTER may change: of the user in its To, who has proved that it is from him."""

@@ -102,11 +102,12 @@ class Phones:
         user = self._people.caller(request, time.monotonic())
         return user if isinstance(user, User) else self._unproved(user, request, flow)
 
-    def contacts(self, name: str, domain: str) -> tuple[Contact, ...] | None:
-        """Where a user can be called, the preferred first; None: no such user."""
-        user = self._people.user(name, domain)
-        if user is None:
-            return None
+    def find(self, name: str, domain: str | None) -> User | None:
+        """The user of this address; without a domain, the only one of this name."""
+        return self._people.user(name, domain)
+
+    def contacts(self, user: User) -> tuple[Contact, ...]:
+        """Where a user can be called, the preferred first."""
         there = current(self._bindings.get(user.address, ()), time.monotonic())
         return tuple(binding.contact() for binding in sorted(there, key=lambda binding: -binding.q))
 

@@ -41,6 +41,17 @@ def interface_mistake(written: str) -> str | None:
     return None
 
 
+def network_mistake(written: str) -> str | None:
+    """What is wrong with a network, ``IP`` or ``IP/PREFIX``, or None."""
+    try:
+        ipaddress.ip_network(written)
+    except ValueError as error:
+        return (
+            f"{written!r} is not a network: {error}" if "host bits" in str(error) else f"{written!r} is not a network"
+        )
+    return None
+
+
 def local_address(interface: str) -> str:
     """The local IP of ``[NAME/]IP[!ADVERTISED-IP]``."""
     return interface.rpartition("/")[2].partition("!")[0]

@@ -13,7 +13,7 @@ import msgspec
 from mediaha.model.address import Address, AddressError
 from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, Host, MediaServerSpec, NetsSpec, Site, Timings
-from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, parse_ports
+from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, network_mistake, parse_ports
 from mediaha.tca.collisions import report_collisions
 from mediaha.tca.lines import KeyPath
 from mediaha.tca.listeners import checked_listeners
@@ -45,6 +45,7 @@ def checked_site(reading: Reading) -> Site:
         users=checked_users(reading),
         timings=_timings(reading),
         sip=_sip(reading),
+        state=None if reading.state is None else reading.folder / reading.state,
         name_servers=_name_servers(reading),
     )
     if not (reading.document.get("nets") or reading.document.get("media")):
@@ -121,9 +122,13 @@ def _media(reading: Reading, path: KeyPath, table: MediaTable, hosts: dict[str, 
 def _nets(reading: Reading, path: KeyPath, table: NetsTable, hosts: dict[str, Host]) -> NetsSpec | None:
     before = len(reading.mistakes)
     listeners = checked_listeners(reading, path, table, _host(reading, path, table.host, hosts))
+    for index, network in enumerate(table.callers or ()):
+        if (wrong := network_mistake(network)) is not None:
+            reading.mistake((*path, "callers", index), wrong, "write IP or IP/PREFIX, like 192.0.2.0/24")
     if any(not mistake.warning for mistake in reading.mistakes[before:]) or not listeners:
         return None
-    return NetsSpec(table.name, table.host, listeners)
+    callers = None if table.callers is None else tuple(table.callers)
+    return NetsSpec(table.name, table.host, listeners, callers)
 
 
 def _domain(reading: Reading, path: KeyPath, table: DomainTable) -> Domain | None:

@@ -60,6 +60,7 @@ class Reading:
         self.sip = SipTable()
         self.dns = DnsTable()
         self.name = "site"
+        self.state: str | None = None
         self.unread: dict[str, set[str]] = {kind: set() for kind in _LISTS}
         """Names of tables left out for a mistake of their own, so that references to them are not mistakes too."""
         self.document: dict[str, Any] = {}
@@ -95,6 +96,9 @@ class Reading:
         self.dns = self._table(("dns",), self.document.get("dns", {}), DnsTable) or self.dns
         if "name" in self.document:
             self.name = str(self._value(("name",), self.document["name"], SiteTable, "name") or self.name)
+        if "state" in self.document:
+            state = self._value(("state",), self.document["state"], SiteTable, "state")
+            self.state = state if isinstance(state, str) else None
 
     def _tables(self, kind: str, type_: type[Table]) -> list[tuple[KeyPath, Table]]:
         """Every element of ``[[kind]]`` that can be used."""

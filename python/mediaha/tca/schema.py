@@ -53,6 +53,7 @@ class NetsTable(msgspec.Struct, kw_only=True, frozen=True):
     host: str
     listen: str | list[str] | None = None
     advertised: str | None = None
+    callers: list[str] | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None
     tls_authorities: str | None = None
@@ -149,6 +150,7 @@ class SiteTable(msgspec.Struct, kw_only=True, frozen=True):
     """The whole file. The lists are tables of their own kinds, read one by one so that each mistake is found."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)] = "site"
+    state: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     hosts: tuple[HostTable, ...] = ()
     media: tuple[MediaTable, ...] = ()
     nets: tuple[NetsTable, ...] = ()

@@ -86,6 +86,8 @@ class Trunks:
         self._lines: dict[str, list[_Line]] = {}
         """By the trunk's name; under ``OWN`` the URIs that domains name themselves."""
         self._accounts = Accounts()
+        self._hosts: frozenset[str] | None = None
+        """None: to be put together anew."""
         self._alarm = trio.CancelScope()
 
     def destinations(self, domain: Domain) -> tuple[Destination, ...]:
@@ -137,6 +139,17 @@ class Trunks:
 
     def hosts(self) -> frozenset[str]:
         """The IP addresses of all targets, as far as they are known: of trunks, and of domains themselves."""
+        self._read_site()
+        if self._hosts is None:
+            self._hosts = self._found_hosts()
+        return self._hosts
+
+    def names(self) -> frozenset[str]:
+        """The hosts of their URIs, in lower case: what their certificates are made out to."""
+        self._read_site()
+        return frozenset(uri_untrusted(line.uri).host for lines in self._lines.values() for line in lines)
+
+    def _found_hosts(self) -> frozenset[str]:
         found = {target.address.host for lines in self._lines.values() for line in lines for target in line.found}
         own = (target.host for domain in self._known[1] for target in domain.targets if isinstance(target, Address))
         return frozenset(found.union(own))
@@ -175,6 +188,7 @@ class Trunks:
         before = {(line.trunk.name, line.uri): line for lines in self._lines.values() for line in lines}
         self._known = (trunks, domains)
         self._accounts.read(trunks)
+        self._hosts = None
         self._lines = {}
         for trunk in (*trunks, _own_targets(domains, self._rules.limits.target_s_max)):
             lines = [self._new(trunk, uri, before.get((trunk.name, uri))) for uri in trunk.targets]
@@ -229,6 +243,7 @@ class Trunks:
 
     def _found(self, line: _Line, targets: Iterable[Target]) -> None:
         trunk, now = line.trunk, time.monotonic()
+        self._hosts = None
         line.found = {
             target: Destination(
                 target=target, uri=line.uri, trunk=trunk.name, try_s_max=trunk.try_s_max, failures=trunk.failures

@@ -33,6 +33,8 @@ OUT_OF_FILES_S = 0.2
 TIMER_SLACK_S = 0.25
 """Deadlines of connections are no matter of milliseconds; those that come close together share one wake-up."""
 
+_NUMBERS = count(1)
+"""Of the connections of all listeners: a number alone says which one is meant."""
 _WILDCARDS = frozenset({"0.0.0.0", "::"})
 _NO_ROOM = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 
@@ -86,7 +88,6 @@ class StreamTransport:
         self._by_key: dict[tuple[Address, str], int] = {}
         self._schedule: Schedule[Peer] = Schedule()
         self._unsent = Unsent()
-        self._numbers = count(1)
         self._nursery: trio.Nursery | None = None
         self._ears: Ears | None = None
         self._alarm = trio.CancelScope()
@@ -185,7 +186,7 @@ class StreamTransport:
         """Let it in, if there is room: it is in the tables until its task ends."""
         if self._nursery is None:
             return "the endpoint is not running"
-        number = next(self._numbers)
+        number = next(_NUMBERS)
         now = trio.current_time()
         verdict = self._doors.arrive(number, remote.host, now, ours=ours)
         if isinstance(verdict, TurnedAway):
