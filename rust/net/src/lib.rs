@@ -4,6 +4,7 @@
 //! control port with a relay behind it; [`pool`] runs the failover pool.
 #![deny(unsafe_code)]
 
+pub mod estate;
 mod failure;
 pub mod pool;
 mod record;

@@ -117,6 +117,12 @@ impl Controller {
         self.draining = draining;
     }
 
+    /// Whether new calls are refused.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// How many calls there are.
     #[must_use]
     pub fn sessions(&self) -> usize {

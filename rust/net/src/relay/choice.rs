@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::ephemeral::Ephemeral;
 use super::{RelayConfig, SocketsDatapath, SteeredDatapath, TallySnapshot, Unsteerable};
+use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
 
@@ -104,6 +105,43 @@ impl Relay {
                     Err(error) => sockets(error.to_string()),
                 }
             }
+        }
+    }
+
+    /// Goes on with what a former life of the server has left, which is told by whether it `steered`.
+    ///
+    /// # Errors
+    /// Some of it is missing, or no file descriptor or thread is left.
+    pub(crate) fn take_over(
+        steered: bool,
+        config: &RelayConfig,
+        share: Share,
+        records: &Records,
+        failure: &Failure,
+    ) -> Result<Self, RelayError> {
+        if steered {
+            let taken = SteeredDatapath::take_over(config, share, records.clone(), failure.clone());
+            return taken.map(Self::Steered).map_err(RelayError::Unsteerable);
+        }
+        let mut datapath =
+            SocketsDatapath::start(config, records.clone(), failure.clone()).map_err(RelayError::Resources)?;
+        datapath.share(share);
+        Ok(Self::Sockets(datapath))
+    }
+
+    /// From now on, before the first stream, its parts outlive it.
+    pub(crate) fn share(&mut self, share: Share) {
+        match self {
+            Self::Sockets(datapath) => datapath.share(share),
+            Self::Steered(datapath) => datapath.share(share),
+        }
+    }
+
+    /// Lets go of what a former life has left and no call has claimed.
+    pub(crate) fn let_go_of_the_rest(&mut self) {
+        match self {
+            Self::Sockets(datapath) => datapath.let_go_of_the_rest(),
+            Self::Steered(datapath) => datapath.let_go_of_the_rest(),
         }
     }
 

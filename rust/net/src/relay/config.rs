@@ -1,9 +1,11 @@
 //! What a relay is made of.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use mediaha_time::Duration;
+
+use crate::estate::Key;
 
 /// The settings that every datapath takes.
 #[derive(Clone, Debug)]
@@ -26,6 +28,12 @@ impl RelayConfig {
     /// The byte of the IP header that the DSCP is in.
     pub(super) fn traffic_class(&self) -> u8 {
         self.dscp << 2
+    }
+
+    /// Names a port of ours to whoever keeps it.
+    pub(super) fn key(&self, port: SocketAddr) -> Option<Key> {
+        let address = self.distinct_addresses().iter().position(|&address| address == port.ip())?;
+        Some(Key::Port { address: u8::try_from(address).ok()?, port: port.port() })
     }
 
     /// The local addresses, each once.

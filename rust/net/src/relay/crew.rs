@@ -11,6 +11,7 @@ use mediaha_time::{Duration, Time};
 
 use super::mailbox::Mailbox;
 use super::tally::{Tally, TallySnapshot};
+use crate::estate::Lives;
 use crate::failure::Failure;
 use crate::sys::monotonic;
 
@@ -25,6 +26,8 @@ pub(super) struct Crew<C> {
     workers: Vec<Employed<C>>,
     /// Bounded by the ports: a stream is placed only with ports that control has opened.
     streams: HashMap<StreamId, Placed>,
+    /// Where streams are counted if that is to outlive us.
+    lives: Option<Lives>,
     failure: Failure,
     sampled: Time,
     busy_permille: u32,
@@ -56,7 +59,13 @@ impl<C: Send + 'static> Crew<C> {
     /// Nobody yet. What goes wrong with a worker is told to `failure`.
     pub(super) fn new(failure: Failure) -> Self {
         let (workers, streams) = (Vec::new(), HashMap::new());
-        Self { workers, streams, failure, sampled: monotonic(), busy_permille: 0, gathers: false }
+        let (lives, gathers) = (None, false);
+        Self { workers, streams, lives, failure, sampled: monotonic(), busy_permille: 0, gathers }
+    }
+
+    /// Streams are counted here from now on.
+    pub(super) fn count_in(&mut self, lives: Lives) {
+        self.lives = Some(lives);
     }
 
     /// Starts a thread that does `work` until its mailbox says stop.
@@ -97,10 +106,11 @@ impl<C: Send + 'static> Crew<C> {
 
     /// Who forwards the stream; a new one is given to `worker`.
     pub(super) fn place(&mut self, stream: StreamId, worker: usize) -> Placed {
-        let workers = &mut self.workers;
+        let (workers, lives) = (&mut self.workers, &mut self.lives);
         let placed = self.streams.entry(stream).or_insert_with(|| {
             workers[worker].streams += 1;
-            Placed { worker, counters: StreamCounters::default() }
+            let counters = lives.as_mut().map(|lives| lives.of(stream, monotonic()));
+            Placed { worker, counters: counters.unwrap_or_default() }
         });
         placed.clone()
     }
@@ -109,7 +119,19 @@ impl<C: Send + 'static> Crew<C> {
     pub(super) fn leave(&mut self, stream: StreamId) -> Option<usize> {
         let worker = self.streams.remove(&stream)?.worker;
         self.workers[worker].streams -= 1;
+        if let Some(lives) = &mut self.lives {
+            lives.end(stream, monotonic());
+        }
         Some(worker)
+    }
+
+    /// All streams of a former life have been placed: packets may come, and what it counted and nobody has claimed is let go of.
+    pub(super) fn let_go_of_the_rest(&mut self) {
+        self.workers.iter().for_each(|employed| employed.mailbox.hold(false));
+        let streams = &self.streams;
+        if let Some(lives) = &mut self.lives {
+            lives.keep_only(|stream| streams.contains_key(&stream), monotonic());
+        }
     }
 
     /// What was received of a stream.

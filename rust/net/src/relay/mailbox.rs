@@ -24,13 +24,20 @@ pub(super) struct Stuck;
 pub(super) struct Mailbox<C> {
     commands: ArrayQueue<C>,
     stopping: AtomicBool,
+    /// Streams of a former life are on their way: their packets wait until all are there.
+    holding: AtomicBool,
     pub(super) bell: EventFd,
 }
 
 impl<C> Mailbox<C> {
     pub(super) fn new() -> std::io::Result<Self> {
         let commands = ArrayQueue::new(WAITING_MAX);
-        Ok(Self { commands, stopping: AtomicBool::new(false), bell: EventFd::new()? })
+        Ok(Self {
+            commands,
+            stopping: AtomicBool::new(false),
+            holding: AtomicBool::new(false),
+            bell: EventFd::new()?,
+        })
     }
 
     /// Adds a command; waits for room if there is none. Whether the worker is woken for it is the caller's affair.
@@ -64,6 +71,15 @@ impl<C> Mailbox<C> {
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.bell.ring();
+    }
+
+    /// Has the worker take commands only, or packets again.
+    pub(super) fn hold(&self, holding: bool) {
+        self.holding.store(holding, Ordering::Release);
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding.load(Ordering::Acquire)
     }
 
     pub(super) fn is_stopping(&self) -> bool {

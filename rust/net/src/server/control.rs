@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mediaha_media::{Controller, ControllerConfig, Expired, ExpiryReason};
+use mediaha_media::{Controller, Expired, ExpiryReason};
 use mediaha_time::{Duration, Time};
 use serde_json::json;
 
@@ -12,25 +12,25 @@ use super::config::{MediaServerConfig, StartError};
 use super::counter::{Counter, Unsent};
 use super::orders::{Order, Orders};
 use super::statistics::{self, About};
+use super::succession::{self, Beginning};
+use crate::estate::{Estate, Heard, Line};
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
-use crate::relay::{Relay, RelayConfig, RelayError};
-use crate::sys::udp::{Options, UdpSocket};
-use crate::sys::{Epoll, Events, Trigger, monotonic, raise_open_files, random_bytes, realtime, seed};
+use crate::relay::Relay;
+use crate::sys::{Epoll, Events, Trigger, monotonic};
 
 /// For how long a worker that sleeps may not know of a change: it is woken once for all changes of this time. Packets that come
 /// meanwhile wait in their sockets.
 const RING_WITHIN: Duration = Duration::from_micros(500);
 /// How often the workers' load is measured.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
-/// Descriptors that are not ports: sockets, bells, files of the process around it.
-const DESCRIPTORS_BESIDE_PORTS: u64 = 64;
-/// A call of one stream takes four ports, and two of them a second socket each once it has been heard for a while.
-const DESCRIPTORS_PER_CALL: u64 = 6;
+/// How soon it is tried again to send the keeper what it has not taken yet.
+const FLUSH_AGAIN: Duration = Duration::from_millis(1);
 
 const NG: u64 = 0;
 const ORDERS: u64 = 1;
 const FAILURE: u64 = 2;
+const ESTATE: u64 = 3;
 
 /// What the control thread owns.
 pub(crate) struct Control {
@@ -40,7 +40,12 @@ pub(crate) struct Control {
     listen_ng: SocketAddr,
     controller: Controller,
     datapath: Relay,
-    orders: Arc<Orders>,
+    /// What a successor is to find, if there is anybody to keep it.
+    estate: Option<Estate>,
+    /// The keeper has not been sent everything yet.
+    behind: bool,
+    handing_over: bool,
+    orders: Listening,
     records: Records,
     failure: Failure,
     sample_at: Time,
@@ -50,59 +55,69 @@ pub(crate) struct Control {
     chores: bool,
 }
 
+/// Whoever waits for an answer must not wait for a thread that has ended, whichever way.
+struct Listening(Arc<Orders>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Control {
-    /// Binds the control port and starts the workers.
+    /// Binds the control port and starts the workers; with a `line`, goes on where a former life of this server stopped.
     pub(crate) fn start(
         config: &MediaServerConfig,
+        line: Option<Line>,
         orders: Arc<Orders>,
         records: Records,
         failure: Failure,
     ) -> Result<Self, StartError> {
+        let Beginning { counter, about, mut datapath, controller, estate } =
+            succession::begin(config, line, &records, &failure)?;
         let unbound = |error| StartError::Control { listen_ng: config.listen_ng, error };
-        let counter = Counter::open(config.listen_ng).map_err(unbound)?;
         let listen_ng = counter.address().map_err(unbound)?;
-        for interface in &config.interfaces {
-            UdpSocket::bind(SocketAddr::new(interface.local, 0), &Options::default())
-                .map_err(|error| StartError::Interface { interface: interface.clone(), error })?;
-        }
-        let epoll = watch(&counter, &orders, &failure).map_err(StartError::Resources)?;
-        let (mut datapath, datapath_reason) = start_relay(config, &records, &failure)?;
+        let epoll = watch(&counter, &orders, &failure, estate.as_ref()).map_err(StartError::Resources)?;
         datapath.gather();
-        let about = About { name: config.name.clone(), datapath: datapath.name(), datapath_reason };
-        let controller = Controller::new(controller_config(config, &about).map_err(StartError::Resources)?);
+        orders.drain(controller.is_draining());
         let facts = facts(config, listen_ng, &about);
         records.push(Record::now(Level::Info, "media_server_started", facts));
-        let sample_at = monotonic() + SAMPLE_EVERY;
-        Ok(Self {
+        let mut control = Self {
             about,
             epoll,
             counter,
             listen_ng,
             controller,
             datapath,
-            orders,
+            estate,
+            behind: false,
+            handing_over: false,
+            orders: Listening(orders),
             records,
             failure,
-            sample_at,
+            sample_at: monotonic() + SAMPLE_EVERY,
             ring_at: None,
             chores: true,
-        })
+        };
+        control.keep();
+        Ok(control)
     }
 
     pub(crate) fn listen_ng(&self) -> SocketAddr {
         self.listen_ng
     }
 
-    /// Works until it is told to stop, or something fails for good.
+    /// Works until it is told to stop or to let another process go on, or something fails for good.
     ///
     /// # Panics
     /// If the kernel refuses to wait.
     pub(crate) fn run(mut self) {
         let mut events = Events::new(4);
-        while !self.orders.is_stopping() && self.failure.why().is_none() {
+        while !self.orders.0.is_stopping() && self.failure.why().is_none() && !self.handing_over {
             let now = monotonic();
-            let wake_at =
-                [self.controller.wake_at(), self.ring_at].into_iter().flatten().fold(self.sample_at, Time::min);
+            let flush_at = self.behind.then(|| now + FLUSH_AGAIN);
+            let wake_at = [self.controller.wake_at(), self.ring_at, flush_at];
+            let wake_at = wake_at.into_iter().flatten().fold(self.sample_at, Time::min);
             let patience = if self.chores { Duration::ZERO } else { wake_at.since(now) };
             self.epoll.wait(&mut events, Some(patience)).expect("epoll waits");
             if events.is_empty() && self.chores {
@@ -111,18 +126,48 @@ impl Control {
             if events.iter().any(|ready| ready.token == ORDERS) {
                 self.obey();
             }
+            if events.iter().any(|ready| ready.token == ESTATE) {
+                self.listen_to_keeper();
+            }
             if events.iter().any(|ready| ready.token == NG) {
                 self.answer();
             }
             self.tick();
+            self.keep();
         }
-        self.orders.close();
+        self.end();
+    }
+
+    /// In this order: when the line closes, another process takes over what the workers work on.
+    fn end(self) {
+        let Self { estate, controller, datapath, orders, failure, records, handing_over, .. } = self;
+        // Something has failed: the line stays open until the process has ended, with whatever of it is stuck.
+        let Some(mut estate) = estate.filter(|_| failure.why().is_none()) else { return };
+        if !handing_over {
+            return estate.farewell();
+        }
+        estate.write_ledger(&controller);
+        let sessions = controller.sessions();
+        drop(datapath);
+        estate.leave();
+        records.push(Record::now(Level::Info, "handed_over", json!({ "sessions": sessions })));
+        orders.0.handed_over();
     }
 
     fn answer(&mut self) {
-        let Self { controller, datapath, .. } = self;
-        let unsent =
-            self.counter.serve(|request, client| controller.handle(request, client, datapath, monotonic()));
+        let Self { controller, datapath, estate, .. } = self;
+        let unsent = self.counter.serve(
+            estate,
+            |estate, request, client| {
+                let reply = controller.handle(request, client, datapath, monotonic());
+                if let Some(estate) = estate {
+                    estate.write_down(controller);
+                }
+                reply
+            },
+            // What a client knows, a successor knows.
+            |estate| _ = estate.as_ref().map(Estate::flush),
+        );
         for Unsent { client, error } in unsent {
             let facts = json!({ "client": client.to_string(), "error": error.to_string() });
             self.records.push(Record::now(Level::Debug, "reply_not_sent", facts));
@@ -152,12 +197,34 @@ impl Control {
         }
     }
 
+    /// Sees to it that a successor would find everything.
+    fn keep(&mut self) {
+        if let Some(estate) = &mut self.estate {
+            estate.write_down(&mut self.controller);
+            self.behind = estate.flush();
+        }
+    }
+
+    fn listen_to_keeper(&mut self) {
+        let Some(estate) = &self.estate else { return };
+        match estate.heard() {
+            Heard::HandOver => self.handing_over = true,
+            Heard::Nothing => {}
+            // Whoever supervises this process is gone, and ends it by other means.
+            Heard::Gone => drop(self.epoll.remove(estate)),
+        }
+    }
+
     fn obey(&mut self) {
-        self.orders.bell.drain();
-        self.controller.drain(self.orders.is_draining());
-        self.datapath.keep_ports(!self.orders.is_draining());
+        let orders = &self.orders.0;
+        orders.bell.drain();
+        self.controller.drain(orders.is_draining());
+        self.datapath.keep_ports(!orders.is_draining());
         self.chores = true;
-        while let Some(order) = self.orders.take() {
+        if let Some(estate) = &mut self.estate {
+            estate.write_ledger(&self.controller);
+        }
+        while let Some(order) = orders.take() {
             match order {
                 Order::Statistics(reply) => {
                     let counted = self.controller.statistics(&self.datapath);
@@ -171,80 +238,15 @@ impl Control {
     }
 }
 
-/// Whoever waits for an answer must not wait for a thread that has ended, whichever way.
-impl Drop for Control {
-    fn drop(&mut self) {
-        self.orders.close();
-    }
-}
-
-fn watch(counter: &Counter, orders: &Orders, failure: &Failure) -> io::Result<Epoll> {
+fn watch(counter: &Counter, orders: &Orders, failure: &Failure, estate: Option<&Estate>) -> io::Result<Epoll> {
     let epoll = Epoll::new()?;
     epoll.add(counter, NG, Trigger::Level)?;
     epoll.add(&orders.bell, ORDERS, Trigger::Level)?;
     epoll.add(failure.bell(), FAILURE, Trigger::Level)?;
+    if let Some(estate) = estate {
+        epoll.add(estate, ESTATE, Trigger::Level)?;
+    }
     Ok(epoll)
-}
-
-fn start_relay(
-    config: &MediaServerConfig,
-    records: &Records,
-    failure: &Failure,
-) -> Result<(Relay, String), StartError> {
-    let relay = relay_config(config).map_err(StartError::Resources)?;
-    let started = Relay::start(config.datapath, &relay, records, failure).map_err(|error| match error {
-        RelayError::Unsteerable(error) => StartError::Datapath(error),
-        RelayError::Resources(error) => StartError::Resources(error),
-    })?;
-    if let (Relay::Sockets(_), _) = &started {
-        look_at_limits(config, records).map_err(StartError::Resources)?;
-    }
-    Ok(started)
-}
-
-fn relay_config(config: &MediaServerConfig) -> io::Result<RelayConfig> {
-    Ok(RelayConfig {
-        addresses: config.interfaces.iter().map(|interface| interface.local).collect(),
-        ports: config.ports.clone(),
-        workers: config.workers,
-        coalesce: config.coalesce,
-        dscp: config.dscp,
-        seed: seed()?,
-    })
-}
-
-fn controller_config(config: &MediaServerConfig, about: &About) -> io::Result<ControllerConfig> {
-    let instance = random_bytes::<8>()?.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
-    let usual = ControllerConfig::new(config.interfaces.clone(), instance);
-    Ok(ControllerConfig {
-        sessions_max: config.sessions_max,
-        silence_timeout: config.silence_timeout,
-        held_timeout: config.held_timeout,
-        orphan_timeout: config.orphan_timeout,
-        busy_permille_max: config.busy_permille_max,
-        datapath: about.datapath.to_owned(),
-        datapath_reason: about.datapath_reason.clone(),
-        unix_at_zero: realtime().saturating_sub(monotonic().since(Time::ZERO)),
-        ..usual
-    })
-}
-
-/// Calls take descriptors. Takes as many as the system allows, and says so when that is not enough.
-fn look_at_limits(config: &MediaServerConfig, records: &Records) -> io::Result<()> {
-    let ports = config.ports.clone().count() as u64 * config.interfaces.len() as u64;
-    let calls = (ports / 4).min(config.sessions_max as u64);
-    let wanted = calls * DESCRIPTORS_PER_CALL + DESCRIPTORS_BESIDE_PORTS;
-    let limit = raise_open_files(wanted)?.soft;
-    if limit < wanted {
-        let facts = json!({
-            "open_files": limit,
-            "wanted": wanted,
-            "calls_possible": limit.saturating_sub(DESCRIPTORS_BESIDE_PORTS) / DESCRIPTORS_PER_CALL,
-            "hint": "every call takes six file descriptors: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
-        });
-        records.push(Record::now(Level::Warning, "open_files_limit_low", facts));
-    }
-    Ok(())
 }
 
 fn facts(config: &MediaServerConfig, listen_ng: SocketAddr, about: &About) -> serde_json::Value {

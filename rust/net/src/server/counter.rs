@@ -32,11 +32,18 @@ impl Counter {
     /// The kernel's: the port is taken, or the address is none of ours.
     pub(super) fn open(listen_ng: SocketAddr) -> io::Result<Self> {
         let options = Options { receive_buffer: Some(RECEIVE_BUFFER), ..Options::default() };
-        Ok(Self {
-            socket: UdpSocket::bind(listen_ng, &options)?,
-            requests: ReceiveBatch::new(REQUESTS_MAX, REQUEST_BYTES_MAX),
-            replies: SendBatch::new(REQUESTS_MAX, REPLY_BYTES_MAX),
-        })
+        UdpSocket::bind(listen_ng, &options).map(Self::at)
+    }
+
+    /// At a socket that is bound already, in which requests may wait.
+    pub(super) fn at(socket: UdpSocket) -> Self {
+        let requests = ReceiveBatch::new(REQUESTS_MAX, REQUEST_BYTES_MAX);
+        Self { socket, requests, replies: SendBatch::new(REQUESTS_MAX, REPLY_BYTES_MAX) }
+    }
+
+    /// The socket itself.
+    pub(super) fn socket(&self) -> &UdpSocket {
+        &self.socket
     }
 
     /// Where it is.
@@ -47,21 +54,33 @@ impl Counter {
         self.socket.local_address()
     }
 
-    /// Answers the requests that wait, up to [`REQUESTS_MAX`]. Gives the replies that could not be sent: they are lost like one
-    /// on the way, and the client asks again, with the same cookie.
-    pub(super) fn serve(&mut self, mut answer: impl FnMut(&[u8], SocketAddr) -> Option<Vec<u8>>) -> Vec<Unsent> {
+    /// Answers the requests that wait, up to [`REQUESTS_MAX`]; `settle` is called when all have been carried out, before the first
+    /// reply leaves. Both are lent `what`. Gives the replies that could not be sent: they are lost like one on the way, and the
+    /// client asks again, with the same cookie.
+    pub(super) fn serve<T>(
+        &mut self,
+        what: &mut T,
+        mut answer: impl FnMut(&mut T, &[u8], SocketAddr) -> Option<Vec<u8>>,
+        settle: impl FnOnce(&mut T),
+    ) -> Vec<Unsent> {
         let Self { socket, requests, replies } = self;
-        let mut unsent = Vec::new();
+        let (mut unsent, mut long) = (Vec::new(), Vec::new());
         let mut clients = Vec::with_capacity(REQUESTS_MAX);
         if socket.receive_batch(requests).is_err() {
             return unsent;
         }
         for request in requests.iter() {
             let client = request.source;
-            let Some(reply) = answer(request.bytes, client) else { continue };
+            let Some(reply) = answer(what, request.bytes, client) else { continue };
             if replies.push(&reply, Some(client)) {
                 clients.push(client);
-            } else if let Err(error) = socket.send_to(&reply, client) {
+            } else {
+                long.push((reply, client));
+            }
+        }
+        settle(what);
+        for (reply, client) in long {
+            if let Err(error) = socket.send_to(&reply, client) {
                 unsent.push(Unsent { client, error });
             }
         }

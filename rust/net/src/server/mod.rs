@@ -20,6 +20,7 @@ mod control;
 mod counter;
 mod orders;
 mod statistics;
+mod succession;
 
 pub use config::{MediaServerConfig, StartError};
 
@@ -31,6 +32,7 @@ use std::thread::{self, JoinHandle};
 use control::Control;
 use orders::{Order, Orders};
 
+use crate::estate::Line;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
 
@@ -61,13 +63,22 @@ impl MediaServer {
     ///
     /// # Errors
     /// Each names what was asked for and why it cannot be had.
-    #[allow(clippy::needless_pass_by_value)] // It is the server's from here on, whatever it makes of it.
     pub fn start(config: MediaServerConfig) -> Result<Self, StartError> {
+        Self::start_on(config, None)
+    }
+
+    /// The same, with a line to a keeper: what this server leaves when its process ends is kept there, and it goes on itself where a
+    /// former life of it stopped.
+    ///
+    /// # Errors
+    /// As [`Self::start`]. An estate that cannot be taken over is none: then the server begins with nothing.
+    #[allow(clippy::needless_pass_by_value)] // It is the server's from here on, whatever it makes of it.
+    pub fn start_on(config: MediaServerConfig, line: Option<Line>) -> Result<Self, StartError> {
         config.check()?;
         let records = Records::new().map_err(StartError::Resources)?;
         let failure = Failure::new().map_err(StartError::Resources)?;
         let orders = Arc::new(Orders::new().map_err(StartError::Resources)?);
-        let control = Control::start(&config, Arc::clone(&orders), records.clone(), failure.clone())?;
+        let control = Control::start(&config, line, Arc::clone(&orders), records.clone(), failure.clone())?;
         let listen_ng = control.listen_ng();
         let (last_words, doomed) = (records.clone(), failure.clone());
         let thread = thread::Builder::new()
@@ -124,6 +135,12 @@ impl MediaServer {
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.why()
+    }
+
+    /// Whether another process has taken over: this one relays no more, and has nothing left to do.
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        self.orders.is_handed_over()
     }
 
     /// Stops relaying, gives the ports back and joins the threads. Calls that are there are lost.

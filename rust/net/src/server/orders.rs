@@ -23,6 +23,7 @@ pub(crate) struct Orders {
     draining: AtomicBool,
     stopping: AtomicBool,
     closed: AtomicBool,
+    handed_over: AtomicBool,
     pub(crate) bell: EventFd,
 }
 
@@ -33,6 +34,7 @@ impl Orders {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
             bell: EventFd::new()?,
         })
     }
@@ -66,6 +68,15 @@ impl Orders {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Another process has taken over, and this one relays no more.
+    pub(crate) fn handed_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
     }
 
     /// Control takes no more: whoever waits for an answer is told by the closing of its channel.

@@ -1,10 +1,10 @@
 //! Small programs that the kernel runs for us (`bpf(2)`), and memory that they share with us.
 //!
-//! Everything here ends with its descriptor: when the process is gone, so are program, maps and link.
+//! Everything here ends with its descriptors: when no process has one any more, program, maps and link are gone.
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::shared::{Atomic, Shared};
@@ -46,6 +46,21 @@ impl SharedMap {
     /// The kernel's, when there is no room in the address space.
     pub fn memory<T: Atomic>(&self) -> io::Result<Shared<T>> {
         Shared::map(&self.fd, self.length)
+    }
+}
+
+/// A map that another process has made with [`SharedMap::new`].
+impl SharedMap {
+    /// `length` is what it was made with.
+    #[must_use]
+    pub fn inherited(fd: OwnedFd, length: u32) -> Self {
+        Self { fd, length: length as usize }
+    }
+}
+
+impl AsFd for SharedMap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -154,9 +169,22 @@ impl Program {
     }
 }
 
-/// A program at work.
+/// A program at work, until the last copy of the descriptor is closed.
 #[derive(Debug)]
-pub struct Link(#[allow(dead_code)] OwnedFd); // It is there to be dropped.
+pub struct Link(OwnedFd);
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A link that another process has made with [`Program::attach`].
+impl From<OwnedFd> for Link {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
 
 #[repr(C)]
 struct MapCreate {

@@ -35,6 +35,12 @@ pub struct Written {
 impl Written {
     /// Changes whenever the bytes mean something else.
     pub const LAYOUT: u64 = 1;
+
+    /// The call-id in the bytes of a call.
+    #[must_use]
+    pub fn call_id_untrusted(call: &[u8]) -> Option<&[u8]> {
+        codec::Reader(call).bytes()
+    }
 }
 
 /// Why a server cannot go on where its former life stopped. What must not be believed is not forwarded from.

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use mediaha_media::{
-    Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamCounters, StreamId, StreamPlan,
+    Component, Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamCounters, StreamId,
+    StreamPlan,
 };
 use mediaha_time::Time;
 
 use super::pair::SocketPair;
 use super::worker::Worker;
+use crate::estate::{Courier, Key, Share};
 use crate::failure::Failure;
 use crate::record::Records;
 use crate::relay::RelayConfig;
@@ -43,11 +46,15 @@ pub(super) struct Install {
 /// Forwards with one UDP socket a port.
 #[derive(Debug)]
 pub struct SocketsDatapath {
+    config: RelayConfig,
     book: PortBook,
     /// By RTP address; as bounded as the ports.
     pairs: HashMap<SocketAddr, Arc<SocketPair>>,
-    traffic_class: u8,
     crew: Crew<Command>,
+    /// To who keeps the sockets for a successor.
+    courier: Option<Courier>,
+    /// Sockets of a former life.
+    inherited: HashMap<Key, OwnedFd>,
 }
 
 impl SocketsDatapath {
@@ -63,7 +70,46 @@ impl SocketsDatapath {
             crew.employ(mailbox, tally, move || worker.run())?;
         }
         let book = PortBook::new(config, records);
-        Ok(Self { book, pairs: HashMap::new(), traffic_class: config.traffic_class(), crew })
+        let (courier, inherited) = (None, HashMap::new());
+        Ok(Self { config: config.clone(), book, pairs: HashMap::new(), crew, courier, inherited })
+    }
+
+    /// From now on, before the first stream, its sockets outlive it, and those of a former life are taken over.
+    pub(crate) fn share(&mut self, share: Share) {
+        self.crew.count_in(share.lives);
+        self.courier = Some(share.courier);
+        self.inherited = share.inherited;
+    }
+
+    /// Lets go of what a former life has left and no call has claimed.
+    pub(crate) fn let_go_of_the_rest(&mut self) {
+        self.crew.let_go_of_the_rest();
+        for (key, _) in self.inherited.drain() {
+            if let Some(courier) = &self.courier {
+                courier.drop(key);
+            }
+        }
+    }
+
+    /// The two sockets of a former life, or, where they were not kept, new ones on the same ports.
+    fn take_over(&mut self, ports: PortPair) -> io::Result<SocketPair> {
+        let mut socket = |port| self.config.key(port).and_then(|key| self.inherited.remove(&key));
+        if let [Some(even), Some(odd)] = [socket(ports.rtp), socket(ports.rtcp)] {
+            return Ok(SocketPair::inherited([even, odd], ports));
+        }
+        let pair = SocketPair::bind(ports.rtp.ip(), ports.rtp.port(), self.config.traffic_class())?;
+        self.have_kept(&pair);
+        Ok(pair)
+    }
+
+    fn have_kept(&self, pair: &SocketPair) {
+        let Some(courier) = &self.courier else { return };
+        let ports = [pair.ports().rtp, pair.ports().rtcp];
+        for (port, component) in ports.into_iter().zip(Component::BOTH) {
+            if let Some(key) = self.config.key(port) {
+                courier.keep(key, pair.socket(component).as_fd());
+            }
+        }
     }
 
     /// What each worker has counted.
@@ -97,19 +143,19 @@ impl SocketsDatapath {
 
 impl Datapath for SocketsDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        let bind = |rtp| SocketPair::bind(interface.local, rtp, self.traffic_class);
+        let bind = |rtp| SocketPair::bind(interface.local, rtp, self.config.traffic_class());
         let pair = self.book.open(interface, monotonic(), bind)?;
         let ports = pair.ports();
+        self.have_kept(&pair);
         self.pairs.insert(ports.rtp, Arc::new(pair));
         Ok(ports)
     }
 
     fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
         self.book.reopen(ports)?;
-        for pair in ports {
-            let bound = SocketPair::bind(pair.rtp.ip(), pair.rtp.port(), self.traffic_class);
-            let bound = bound.map_err(|_| PortsExhausted)?;
-            self.pairs.insert(pair.rtp, Arc::new(bound));
+        for &pair in ports {
+            let sockets = self.take_over(pair).map_err(|_| PortsExhausted)?;
+            self.pairs.insert(pair.rtp, Arc::new(sockets));
         }
         Ok(())
     }
@@ -117,6 +163,10 @@ impl Datapath for SocketsDatapath {
     fn close(&mut self, ports: PortPair) {
         // The worker may hold the sockets a moment longer, until it has carried out what it was told before.
         if self.pairs.remove(&ports.rtp).is_some() {
+            if let Some(courier) = &self.courier {
+                let keys = [ports.rtp, ports.rtcp].into_iter().filter_map(|port| self.config.key(port));
+                keys.for_each(|key| courier.drop(key));
+            }
             self.book.close(ports.rtp.ip(), ports.rtp.port(), monotonic());
         }
     }

@@ -49,13 +49,31 @@ struct Drops {
 #[derive(Debug)]
 struct Connected {
     peer: SocketAddr,
-    doorstep: Doorstep,
+    /// `None` for a socket that was found connected at an adoption: the doorstep of the process that is gone may still be there,
+    /// and nobody else's fits beside it.
+    doorstep: Option<Doorstep>,
 }
 
 impl Flow {
     pub(super) fn new(install: Install) -> Self {
         let stream = Stream::new(install.plan, install.counters, install.now);
-        Self { stream, pairs: install.pairs, connected: [None, None], unsettled: true, drops: Drops::default() }
+        let (connected, drops) = ([None, None], Drops::default());
+        let mut flow = Self { stream, pairs: install.pairs, connected, unsettled: true, drops };
+        for side in Side::BOTH {
+            flow.take_over(side, install.now);
+        }
+        flow
+    }
+
+    /// A socket may have been connected by a process that is gone. It stays so only if its successor would connect it, too.
+    fn take_over(&mut self, side: Side, now: Time) {
+        let Some(peer) = self.pairs[side.index()].former_peer() else { return };
+        if self.stream.believed(side, Component::Rtp, now) == Believed::Only(peer) {
+            self.connected[side.index()] = Some(Connected { peer, doorstep: None });
+        } else {
+            // It fails for want of kernel memory only; then the next plan that opens the window does it.
+            let _ = self.pairs[side.index()].socket(Component::Rtp).disconnect();
+        }
     }
 
     /// Takes one datagram out of the socket at `place`, and forwards it if the stream says so. Returns false when none was
@@ -67,9 +85,11 @@ impl Flow {
             self.look_for_drops(desk.now);
         }
         let received = if doorstep {
-            let Some(connected) = &mut self.connected[side.index()] else { return false };
-            self.stream.strangers(side, connected.doorstep.turned_away().into());
-            connected.doorstep.socket.receive_from(desk.buffer)
+            let Some(doorstep) = self.connected[side.index()].as_mut().and_then(|it| it.doorstep.as_mut()) else {
+                return false;
+            };
+            self.stream.strangers(side, doorstep.turned_away().into());
+            doorstep.socket.receive_from(desk.buffer)
         } else {
             self.pairs[side.index()].socket(component).receive_from(desk.buffer)
         };
@@ -149,13 +169,14 @@ impl Flow {
                 Believed::Host(_) | Believed::Anybody => None,
             };
             match wanted {
-                _ if wanted == self.peer(side) => {}
+                Some(peer) if self.peer(side) == Some(peer) => self.meet_strangers(side, watch),
+                None if self.peer(side).is_none() => {}
                 // A failure leaves a socket that works unconnected, too; it is tried again at the next occasion.
                 Some(peer) => drop(self.connect(side, peer, watch)),
                 None => self.disconnect(side, desk),
             }
         }
-        self.connected.iter().all(Option::is_some)
+        self.connected.iter().flatten().filter(|connected| connected.doorstep.is_some()).count() == 2
     }
 
     /// The sockets of one side.
@@ -171,16 +192,29 @@ impl Flow {
             connected.peer = peer;
             return Ok(());
         }
-        let met = Doorstep::beside(socket).and_then(|doorstep| {
-            watch.begin(&doorstep.socket, Place { side, component: Component::Rtp, doorstep: true })?;
-            Ok(doorstep)
-        });
+        let met = self.doorstep(side, watch);
         if met.is_err() {
             // Without a doorstep strangers would go uncounted.
             socket.disconnect()?;
         }
-        self.connected[side.index()] = Some(Connected { peer, doorstep: met? });
+        self.connected[side.index()] = Some(Connected { peer, doorstep: Some(met?) });
         Ok(())
+    }
+
+    /// Puts a doorstep beside a socket that was found connected; if that fails, it is tried again at the next occasion.
+    fn meet_strangers(&mut self, side: Side, watch: Watch<'_>) {
+        let missing = self.connected[side.index()].as_ref().is_some_and(|connected| connected.doorstep.is_none());
+        if let (true, Ok(doorstep)) = (missing, self.doorstep(side, watch))
+            && let Some(connected) = &mut self.connected[side.index()]
+        {
+            connected.doorstep = Some(doorstep);
+        }
+    }
+
+    fn doorstep(&self, side: Side, watch: Watch<'_>) -> io::Result<Doorstep> {
+        let doorstep = Doorstep::beside(self.pairs[side.index()].socket(Component::Rtp))?;
+        watch.begin(&doorstep.socket, Place { side, component: Component::Rtp, doorstep: true })?;
+        Ok(doorstep)
     }
 
     /// Whoever waits on the doorstep is judged like everybody from here on: it may be the party, from its new address.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use mediaha_media::{Component, PortPair};
 
@@ -22,6 +23,7 @@ pub(in crate::relay) struct SocketPair {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     ports: PortPair,
+    inherited: bool,
 }
 
 impl SocketPair {
@@ -36,7 +38,19 @@ impl SocketPair {
             rtp: UdpSocket::bind(ports.rtp, &options)?,
             rtcp: UdpSocket::bind(ports.rtcp, &options)?,
             ports,
+            inherited: false,
         })
+    }
+
+    /// Those of a process that is gone, bound to `ports`.
+    pub(super) fn inherited(sockets: [OwnedFd; 2], ports: PortPair) -> Self {
+        let [even, odd] = sockets.map(UdpSocket::from);
+        Self { rtp: even, rtcp: odd, ports, inherited: true }
+    }
+
+    /// Whom a process that is gone has connected the RTP socket to.
+    pub(super) fn former_peer(&self) -> Option<SocketAddr> {
+        self.inherited.then(|| self.rtp.peer()).flatten()
     }
 
     /// Where both are bound.

@@ -10,6 +10,10 @@ use super::watch::{self, Place, Watch};
 use crate::relay::slab::Slab;
 use crate::sys::Epoll;
 
+/// How many streams are settled before packets are looked for again: each takes some system calls, and after an adoption all
+/// streams of a server come at once.
+const SETTLED_MAX: usize = 32;
+
 /// Streams, and which of them have sockets to be connected.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -63,15 +67,19 @@ impl Table {
         self.unsettled.is_empty()
     }
 
-    /// Connects sockets of streams that believe one source only.
-    pub(super) fn settle(&mut self, epoll: &Epoll, desk: &mut Desk<'_>) {
+    /// Connects sockets of streams that believe one source only, of some of them at a time; whether there may be more to do.
+    pub(super) fn settle(&mut self, epoll: &Epoll, desk: &mut Desk<'_>) -> bool {
         let Self { unsettled, flows } = self;
+        let mut room = SETTLED_MAX;
         unsettled.retain(|&stream| {
-            flows.find(stream).is_some_and(|(place, flow)| {
-                flow.unsettled = !flow.settle(Watch::of(epoll, place), desk);
-                flow.unsettled
-            })
+            room == 0
+                || flows.find(stream).is_some_and(|(place, flow)| {
+                    flow.unsettled = !flow.settle(Watch::of(epoll, place), desk);
+                    room -= usize::from(!flow.unsettled);
+                    flow.unsettled
+                })
         });
+        room == 0
     }
 
     fn start(&mut self, install: Install, epoll: &Epoll) -> io::Result<()> {

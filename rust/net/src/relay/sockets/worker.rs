@@ -22,6 +22,8 @@ const EVENTS_MAX: usize = 256;
 const COMMANDS_MAX: usize = 64;
 /// How often streams are looked through for sockets to connect.
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
+/// The same when there were too many at once.
+const SETTLE_AGAIN: Duration = Duration::from_millis(5);
 /// The token of the mailbox's bell; no stream gets it.
 const BELL: u64 = u64::MAX;
 
@@ -148,8 +150,12 @@ impl Worker {
     fn settle(&mut self, now: Time) {
         if now >= self.settle_at {
             let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
-            self.table.settle(&self.epoll, &mut desk);
-            self.settle_at = if self.table.is_settled() { Time::FAR } else { now + SETTLE_EVERY };
+            let more = self.table.settle(&self.epoll, &mut desk);
+            self.settle_at = match self.table.is_settled() {
+                true => Time::FAR,
+                false if more => now + SETTLE_AGAIN,
+                false => now + SETTLE_EVERY,
+            };
         }
     }
 }

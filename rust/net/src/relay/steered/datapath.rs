@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use mediaha_media::{
@@ -15,6 +16,7 @@ use super::rehearsal::rehearse;
 use super::switch::Switch;
 use super::unsteerable::Unsteerable;
 use super::worker::Worker;
+use crate::estate::{Key, Share};
 use crate::failure::Failure;
 use crate::record::Records;
 use crate::relay::RelayConfig;
@@ -71,16 +73,61 @@ impl SteeredDatapath {
     pub fn start(config: &RelayConfig, records: Records, failure: Failure) -> Result<Self, Unsteerable> {
         let addresses = config.distinct_addresses();
         let workers = config.workers.max(1);
+        let mut book = PortBook::new(config, records);
         let inlets = Inlets::bind(&addresses, workers).map_err(Unsteerable::Resources)?;
         let switch = Switch::start(&addresses, inlets.all())?;
-        let mut book = PortBook::new(config, records);
         for &address in &addresses {
             let number = inlets.number(0, address);
             rehearse(address, &mut book, &switch, inlets.socket(number), number)?;
         }
+        Self::at_work(config, switch, inlets, book, false, failure)
+    }
+
+    /// From now on, before the first stream, the programs and the sockets that they steer to outlive it.
+    pub(crate) fn share(&mut self, share: Share) {
+        for (number, inlet) in (0..).zip(self.inlets.all()) {
+            share.courier.keep(Key::Inlet(number), inlet.as_fd());
+        }
+        for (key, descriptor) in self.switch.descriptors() {
+            share.courier.keep(key, descriptor);
+        }
+        self.crew.count_in(share.lives);
+    }
+
+    /// Goes on with what a former life has left.
+    ///
+    /// # Errors
+    /// Some of it is missing, or no file descriptor or thread is left.
+    pub(crate) fn take_over(
+        config: &RelayConfig,
+        mut share: Share,
+        records: Records,
+        failure: Failure,
+    ) -> Result<Self, Unsteerable> {
+        let addresses = config.distinct_addresses();
+        let inherited = &mut share.inherited;
+        let inlets =
+            Inlets::inherited(&addresses, config.workers.max(1), |number| inherited.remove(&Key::Inlet(number)))
+                .ok_or(Unsteerable::Incomplete)?;
+        let switch = Switch::inherited(&addresses, |key| inherited.remove(&key)).ok_or(Unsteerable::Incomplete)?;
+        let book = PortBook::new(config, records);
+        let mut taken = Self::at_work(config, switch, inlets, book, true, failure)?;
+        taken.crew.count_in(share.lives);
+        Ok(taken)
+    }
+
+    fn at_work(
+        config: &RelayConfig,
+        switch: Switch,
+        inlets: Inlets,
+        book: PortBook,
+        holding: bool,
+        failure: Failure,
+    ) -> Result<Self, Unsteerable> {
         let mut crew = Crew::new(failure);
-        for worker in 0..workers {
+        for worker in 0..config.workers.max(1) {
             let mailbox = Arc::new(Mailbox::new().map_err(Unsteerable::Resources)?);
+            mailbox.hold(holding);
             let tally = Arc::new(Tally::default());
             let sockets = inlets.of(worker).to_vec();
             let strangers = Arc::clone(switch.strangers());
@@ -90,6 +137,13 @@ impl SteeredDatapath {
         }
         let unseen = if switch.unguarded().is_none() { book.free_pairs() } else { Vec::new() };
         Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew, unseen, keeps: true })
+    }
+
+    /// Lets go of what a former life has left and no call has claimed.
+    pub(crate) fn let_go_of_the_rest(&mut self) {
+        self.crew.let_go_of_the_rest();
+        let open = |port: SocketAddr| self.pairs.contains_key(&SocketAddr::new(port.ip(), port.port() & !1));
+        self.switch.close_unless(open);
     }
 
     /// Why other programs could bind a port that is steered, if they could.
@@ -194,7 +248,9 @@ impl Datapath for SteeredDatapath {
 
     fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
         self.book.reopen(ports)?;
-        for (pair, worker) in ports.iter().zip((0..self.crew.len()).cycle()) {
+        for pair in ports {
+            // Packets wait where they were steered to before. A port that was not steered yet is, by whoever has its stream.
+            let worker = self.switch.steered(pair.rtp).and_then(|number| self.inlets.worker(number)).unwrap_or(0);
             self.steer([pair.rtp, pair.rtcp], worker);
         }
         Ok(())

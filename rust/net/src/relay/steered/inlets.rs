@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::sys::udp::{Options, UdpSocket};
@@ -28,14 +29,25 @@ impl Inlets {
     /// # Errors
     /// The kernel's.
     pub(super) fn bind(addresses: &[IpAddr], workers: usize) -> io::Result<Self> {
-        let loopbacks: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        let used = |family: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == family.is_ipv4());
-        let families: Vec<IpAddr> = loopbacks.into_iter().filter(used).collect();
+        let families = families(addresses);
         let options = Options { receive_buffer: Some(RECEIVE_BUFFER), destinations: true, ..Options::default() };
         let all = (0..workers).flat_map(|_| families.iter());
         let bind = |&family| UdpSocket::bind((family, 0).into(), &options).map(Arc::new);
         let sockets = all.map(bind).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { drops: vec![0; sockets.len()], sockets, families })
+    }
+
+    /// Those of a former life, by their numbers; `None` if they are not all there.
+    pub(super) fn inherited(
+        addresses: &[IpAddr],
+        workers: usize,
+        mut take: impl FnMut(u16) -> Option<OwnedFd>,
+    ) -> Option<Self> {
+        let families = families(addresses);
+        let count = u16::try_from(workers * families.len()).ok()?;
+        let sockets: Vec<_> =
+            (0..count).map(|number| take(number).map(|fd| Arc::new(fd.into()))).collect::<Option<_>>()?;
+        Some(Self { drops: vec![0; sockets.len()], sockets, families })
     }
 
     /// All of them, in the order of their numbers.
@@ -55,6 +67,11 @@ impl Inlets {
         worker * self.families.len() + family.unwrap_or(0)
     }
 
+    /// The worker that hears what comes to the socket of this number; `None` if there is none.
+    pub(super) fn worker(&self, number: usize) -> Option<usize> {
+        (number < self.sockets.len()).then(|| number / self.families.len())
+    }
+
     /// The socket of this number.
     pub(super) fn socket(&self, number: usize) -> &UdpSocket {
         &self.sockets[number]
@@ -70,4 +87,11 @@ impl Inlets {
         };
         numbers.map(of_socket).sum()
     }
+}
+
+/// The loopback address of each family that is in use.
+fn families(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let loopbacks: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let used = |family: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == family.is_ipv4());
+    loopbacks.into_iter().filter(used).collect()
 }

@@ -24,8 +24,13 @@ impl Strangers {
     /// # Errors
     /// The kernel's.
     pub(super) fn map(addresses: usize) -> io::Result<SharedMap> {
+        SharedMap::new("mediaha_believe", Self::bytes(addresses))
+    }
+
+    /// How long that memory is.
+    pub(super) fn bytes(addresses: usize) -> u32 {
         let words = addresses.saturating_mul(PORTS as usize).saturating_mul(belief::WORDS);
-        SharedMap::new("mediaha_believe", u32::try_from(words * 4).unwrap_or(u32::MAX))
+        u32::try_from(words.saturating_mul(4)).unwrap_or(u32::MAX)
     }
 
     /// The table in that memory: anybody is believed.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -14,6 +14,7 @@ use mediaha_media::Believed;
 use super::guard::{Family, guard};
 use super::lookup::{Maps, PORTS, lookup};
 use super::strangers::Strangers;
+use crate::estate::Key;
 use crate::sys::Shared;
 use crate::sys::bpf::{Link, Occasion, Program, SharedMap, SocketMap};
 use crate::sys::udp::UdpSocket;
@@ -22,13 +23,21 @@ use crate::sys::udp::UdpSocket;
 /// whoever wants to bind it is refused.
 const KEPT: u8 = u8::MAX;
 
-/// Gives what is sent to an open port to the socket of a worker. Dropping it ends that, as does the end of the process.
+/// The programs, by the numbers under which they are kept for a successor.
+const LOOKUP: u8 = 0;
+const GUARD_IPV4: u8 = 1;
+const GUARD_IPV6: u8 = 2;
+
+/// Gives what is sent to an open port to the socket of a worker. Dropping it ends that, as does the end of the process, unless
+/// somebody else has a copy of its descriptors.
 #[derive(Debug)]
 pub(super) struct Switch {
     addresses: Vec<IpAddr>,
     ports: Shared<AtomicU8>,
     strangers: Arc<Strangers>,
-    _lookup: Link,
+    /// Those two, as descriptors.
+    maps: [SharedMap; 2],
+    lookup: Link,
     guard: Result<[Link; 2], Unguarded>,
 }
 
@@ -50,6 +59,8 @@ pub(super) enum Unguarded {
     NoNamespaceCookie(io::Error),
     /// The kernel refused the program, or its attachment.
     Refused(io::Error),
+    /// The process that this one has taken the place of could not have it either.
+    NeverWas,
 }
 
 impl Switch {
@@ -70,8 +81,53 @@ impl Switch {
         let lookup = program.attach(&namespace).map_err(Refusal::Link)?;
         let guard = keep_off(addresses, &ports, sockets);
         let strangers = Arc::new(Strangers::new(addresses, &believed).map_err(Refusal::Map)?);
-        let ports = ports.memory().map_err(Refusal::Map)?;
-        Ok(Self { addresses: addresses.to_vec(), ports, strangers, _lookup: lookup, guard })
+        let entries = ports.memory().map_err(Refusal::Map)?;
+        let maps = [ports, believed];
+        Ok(Self { addresses: addresses.to_vec(), ports: entries, strangers, maps, lookup, guard })
+    }
+
+    /// The switch of a former life, which has been at work all the time; `None` if it is not all there.
+    pub(super) fn inherited(addresses: &[IpAddr], mut take: impl FnMut(Key) -> Option<OwnedFd>) -> Option<Self> {
+        let bytes = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_mul(PORTS);
+        let ports = SharedMap::inherited(take(Key::Steered)?, bytes);
+        let believed = SharedMap::inherited(take(Key::Believed)?, Strangers::bytes(addresses.len()));
+        let entries = ports.memory().ok()?;
+        let strangers = Arc::new(Strangers::new(addresses, &believed).ok()?);
+        let lookup = take(Key::Program(LOOKUP))?.into();
+        let guard = match [take(Key::Program(GUARD_IPV4)), take(Key::Program(GUARD_IPV6))] {
+            [Some(ipv4), Some(ipv6)] => Ok([ipv4.into(), ipv6.into()]),
+            _ => Err(Unguarded::NeverWas),
+        };
+        let maps = [ports, believed];
+        Some(Self { addresses: addresses.to_vec(), ports: entries, strangers, maps, lookup, guard })
+    }
+
+    /// What must not be closed while another process is to take it over.
+    pub(super) fn descriptors(&self) -> Vec<(Key, BorrowedFd<'_>)> {
+        let [ports, believed] = &self.maps;
+        let mut all = vec![(Key::Steered, ports.as_fd()), (Key::Believed, believed.as_fd())];
+        all.push((Key::Program(LOOKUP), self.lookup.as_fd()));
+        if let Ok([ipv4, ipv6]) = &self.guard {
+            all.extend([(Key::Program(GUARD_IPV4), ipv4.as_fd()), (Key::Program(GUARD_IPV6), ipv6.as_fd())]);
+        }
+        all
+    }
+
+    /// The number of the socket that a port is steered to.
+    pub(super) fn steered(&self, port: SocketAddr) -> Option<usize> {
+        let entry = self.entry(port)?.load(Acquire);
+        usize::from(entry).checked_sub(1).filter(|_| entry != KEPT)
+    }
+
+    /// Closes the ports that are open and that nobody wants.
+    pub(super) fn close_unless(&self, wanted: impl Fn(SocketAddr) -> bool) {
+        for &address in &self.addresses {
+            for port in (0..=u16::MAX).map(|port| SocketAddr::new(address, port)) {
+                if self.steered(port).is_some() && !wanted(port) {
+                    self.keep(port);
+                }
+            }
+        }
     }
 
     /// From now on what is sent to `port` is for the socket of this number.
@@ -159,6 +215,7 @@ impl fmt::Display for Unguarded {
             Self::NoControlGroups(error) => write!(formatter, "no control groups (cgroup2) are mounted: {error}"),
             Self::NoNamespaceCookie(error) => write!(formatter, "the network namespace has no name: {error}"),
             Self::Refused(error) => write!(formatter, "a program that guards steered ports was refused: {error}"),
+            Self::NeverWas => formatter.write_str("no program has guarded steered ports before, either"),
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Unsteerable {
         /// How far it came.
         what: &'static str,
     },
+    /// Of what a former life has left, something is missing.
+    Incomplete,
     /// No file descriptor, thread or memory could be had.
     Resources(io::Error),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Unsteerable {
         match self {
             Self::Refused { what, needs, error } => write!(formatter, "{what} takes {needs}: {error}"),
             Self::Undelivered { address, what } => write!(formatter, "on {address} {what}"),
+            Self::Incomplete => formatter.write_str("a program or a socket was not kept"),
             Self::Resources(error) => write!(formatter, "{error}"),
         }
     }
@@ -62,7 +65,7 @@ impl std::error::Error for Unsteerable {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { error, .. } | Self::Resources(error) => Some(error),
-            Self::Undelivered { .. } => None,
+            Self::Undelivered { .. } | Self::Incomplete => None,
         }
     }
 }

@@ -28,6 +28,8 @@ const BATCHES_MAX: usize = 4;
 const COMMANDS_MAX: usize = 64;
 /// How often it is looked which parties have become certain.
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
+/// How long a worker that waits for streams sleeps.
+const NAP: Duration = Duration::from_micros(100);
 /// The token of the mailbox's bell; the sockets have smaller ones.
 const BELL: u64 = u64::MAX;
 
@@ -97,6 +99,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         // Without it a pause is 50 µs longer than asked for; nothing depends on it.
         let _ = precise_timers();
+        self.wait_for_streams();
         let mut done_at = monotonic();
         while !self.mailbox.is_stopping() {
             let pausing = self.pace.pauses(done_at);
@@ -117,6 +120,19 @@ impl Worker {
             if pausing && !found.more {
                 thread::sleep(self.pace.pause());
             }
+        }
+    }
+
+    /// At an adoption packets wait in the inlets until all streams are there: they would be nobody's.
+    fn wait_for_streams(&mut self) {
+        while !self.mailbox.is_stopping() {
+            // In this order: what was posted before the hold ended is there.
+            let done = !self.mailbox.is_holding() && self.mailbox.is_empty();
+            self.obey(monotonic());
+            if done {
+                return;
+            }
+            thread::sleep(NAP);
         }
     }
 

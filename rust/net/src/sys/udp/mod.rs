@@ -128,6 +128,16 @@ impl UdpSocket {
         raw.address().ok_or_else(unknown_family)
     }
 
+    /// Whom it is connected to, if to anybody.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        let mut raw = RawAddress::empty();
+        let mut length = RawAddress::capacity();
+        // SAFETY: both pointers are valid and exclusive, and `length` says how much room there is.
+        checked(unsafe { libc::getpeername(self.as_raw_fd(), (&raw mut raw).cast(), &raw mut length) }).ok()?;
+        raw.address()
+    }
+
     /// Takes datagrams from `remote` only, and sends there without an address. Datagrams of others that are in the
     /// queue already stay there. Connecting again moves it.
     ///
@@ -275,6 +285,13 @@ impl UdpSocket {
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
         option::set(self.as_raw_fd(), level, name, value)
+    }
+}
+
+/// A socket that another process has made with [`UdpSocket::bind`].
+impl From<OwnedFd> for UdpSocket {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 }
 

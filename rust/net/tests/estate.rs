@@ -1,0 +1,315 @@
+//! A media-server process is killed, and another one goes on with what it has left. Real processes, and real kills.
+//!
+//! A process is this test program again, told by its environment to be a media server; its line is its standard input.
+
+mod common;
+
+use std::fs::OpenOptions;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::FileExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use common::client::{Client, text};
+use common::{Party, eventually, ports, rtp};
+use mediaha_net::estate::{Keeper, Line, LineId, News};
+use mediaha_net::{DatapathChoice, MediaServer, MediaServerConfig};
+use mediaha_ng::{Dictionary, Value};
+
+const WORDS: &str = "MEDIAHA_TEST_WORDS";
+const HERE: &str = "127.0.0.1";
+
+/// Not a story: what a child does that is started by one.
+#[test]
+fn child() {
+    let Ok(first) = std::env::var(WORDS) else { return };
+    let mut line = Line::inherited(0).unwrap();
+    if first == "spare" {
+        line.ready().unwrap();
+    }
+    // The story may end before it needs a spare.
+    let Ok(words) = line.assignment().map(<[u8]>::to_vec) else { return };
+    let words = String::from_utf8(words).unwrap();
+    let server = MediaServer::start_on(config(&words), Some(line)).unwrap();
+    while !server.is_handed_over() {
+        for record in server.records().take() {
+            eprintln!("[{}] {} {}", std::process::id(), record.event, record.fields_json());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    std::process::exit(0);
+}
+
+/// `ng port, first port, last port, datapath`.
+fn config(words: &str) -> MediaServerConfig {
+    let [ng, first, last, datapath] = words.split(' ').collect::<Vec<_>>()[..] else { panic!("{words}") };
+    let here: IpAddr = HERE.parse().unwrap();
+    let listen_ng = SocketAddr::new(here, ng.parse().unwrap());
+    let ports = first.parse().unwrap()..=last.parse().unwrap();
+    MediaServerConfig {
+        name: "media".to_owned(),
+        workers: 2,
+        datapath: datapath.parse().unwrap(),
+        ..MediaServerConfig::new(listen_ng, vec![HERE.parse().unwrap()], ports)
+    }
+}
+
+/// A keeper, a server that works, and a spare that waits.
+struct House {
+    keeper: Keeper,
+    words: String,
+    server: Process,
+    spare: Process,
+    ng: SocketAddr,
+}
+
+struct Process {
+    child: Child,
+    line: LineId,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl House {
+    fn new(datapath: DatapathChoice) -> Self {
+        let free = UdpSocket::bind((HERE, 0)).unwrap();
+        let (ng, range) = (free.local_addr().unwrap(), ports(64));
+        drop(free);
+        let datapath = if datapath == DatapathChoice::Steered { "steered" } else { "sockets" };
+        let words = format!("{} {} {} {datapath}", ng.port(), range.start(), range.end());
+        let keeper = Keeper::start().unwrap();
+        let server = process(&keeper, Some(&words));
+        let spare = process(&keeper, None);
+        let house = Self { keeper, words, server, spare, ng };
+        house.ready(house.spare.line);
+        house.answers();
+        house
+    }
+
+    fn client(&self) -> Client {
+        Client::of(self.ng)
+    }
+
+    fn answers(&self) {
+        eventually("the server answers", || {
+            let socket = UdpSocket::bind((HERE, 0)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            socket.send_to(b"1 d7:command4:pinge", self.ng).is_ok() && socket.recv(&mut [0; 512]).is_ok()
+        });
+    }
+
+    /// Waits for the news, and forgets those that come before.
+    fn hears(&self, what: impl Fn(&News) -> bool) -> News {
+        let mut found = None;
+        eventually("the keeper has news", || {
+            found = self.keeper.news().into_iter().find(&what);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    fn ready(&self, spare: LineId) {
+        self.hears(|news| *news == News::Ready { line: spare });
+    }
+
+    /// The server is killed; the spare goes on, and a new one waits. Waits for nothing but that.
+    fn kill(&mut self) {
+        self.server.child.kill().unwrap();
+        self.succeed();
+    }
+
+    fn succeed(&mut self) {
+        let line = self.spare.line;
+        self.hears(|news| matches!(news, News::Given { line: given, .. } if *given == line));
+        let spare = process(&self.keeper, None);
+        let former = std::mem::replace(&mut self.server, std::mem::replace(&mut self.spare, spare));
+        drop(former);
+        self.ready(self.spare.line);
+    }
+
+    /// Changes some bytes of the table under the server.
+    fn damage(&self, at: u64, bytes: &[u8]) {
+        let folder = format!("/proc/{}/fd", self.server.child.id());
+        let memory = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
+            std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("memfd:mediaha-estate"))
+        });
+        let file = OpenOptions::new().write(true).open(memory.expect("the table is a descriptor")).unwrap();
+        file.write_all_at(bytes, at).unwrap();
+    }
+}
+
+fn process(keeper: &Keeper, words: Option<&str>) -> Process {
+    let (line, end) = keeper.line(words.map(|words| ("media", words.as_bytes()))).unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(WORDS, words.unwrap_or("spare"))
+        .stdin(Stdio::from(end))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    Process { child, line }
+}
+
+fn instance(client: &mut Client) -> String {
+    text(&client.ask("ping", &[]), "instance")
+}
+
+/// The number at the end of a path of keys; lists are searched for their first item.
+fn number(value: &Dictionary, path: &[&str]) -> i64 {
+    let (key, rest) = path.split_first().unwrap();
+    match value.get(key.as_bytes()) {
+        Some(Value::Integer(number)) if rest.is_empty() => *number,
+        Some(Value::Dictionary(inner)) => number(inner, rest),
+        Some(Value::List(items)) => match items.first() {
+            Some(Value::Dictionary(inner)) => number(inner, rest),
+            other => panic!("{key}: {other:?}"),
+        },
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+fn packets(client: &mut Client, call_id: &str) -> i64 {
+    number(&client.ask("query", &[("call-id", call_id)]), &["totals", "RTP", "packets"])
+}
+
+fn both(story: impl Fn(DatapathChoice)) {
+    story(DatapathChoice::Sockets);
+    let steered = DatapathChoice::Steered;
+    let here = vec![HERE.parse().unwrap()];
+    let config = MediaServerConfig::new(SocketAddr::new(HERE.parse().unwrap(), 0), here, ports(4));
+    match MediaServer::start(MediaServerConfig { datapath: steered, ..config }) {
+        Ok(server) => {
+            server.close();
+            story(steered);
+        }
+        Err(error) => println!("skipped: {error}"),
+    }
+}
+
+#[test]
+fn a_call_goes_on_in_the_next_process_and_what_is_sent_meanwhile_arrives() {
+    both(|datapath| {
+        let mut house = House::new(datapath);
+        let mut client = house.client();
+        let born = instance(&mut client);
+        let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
+        let [for_a, for_b] = client.call("call", [&a, &b], "");
+        a.send(&rtp(1), for_a);
+        b.send(&rtp(1), for_b);
+        assert_eq!((a.hear().0, b.hear().0), (rtp(1), rtp(1)));
+        let before = packets(&mut client, "call");
+        house.server.child.kill().unwrap();
+        house.server.child.wait().unwrap();
+        // Nobody may be there to hear it yet.
+        a.send(&rtp(2), for_a);
+        house.succeed();
+        assert_eq!(b.hear(), (rtp(2), for_b), "it waited in the socket");
+        b.send(&rtp(2), for_b);
+        assert_eq!(a.hear(), (rtp(2), for_a));
+        assert_eq!(instance(&mut client), born);
+        assert_eq!(packets(&mut client, "call"), before + 2);
+        // Again, at once; and then an end in order.
+        house.kill();
+        a.send(&rtp(3), for_a);
+        assert_eq!(b.hear().0, rtp(3));
+        client.ask("delete", &[("call-id", "call")]);
+        client.call("another", [&a, &b], "");
+    });
+}
+
+#[test]
+fn who_was_a_stranger_is_one_to_the_successor() {
+    both(|datapath| {
+        let mut house = House::new(datapath);
+        let mut client = house.client();
+        let [a, b, stranger] = [(); 3].map(|()| Party::at(HERE.parse().unwrap()));
+        let [for_a, _] = client.call("call", [&a, &b], "");
+        a.send(&rtp(1), for_a);
+        b.hear();
+        // The window closes, and the socket is connected where there is one.
+        thread::sleep(Duration::from_millis(3_700));
+        house.kill();
+        stranger.send(&rtp(7), for_a);
+        a.send(&rtp(2), for_a);
+        assert_eq!(b.hear().0, rtp(2));
+        // With sockets it is counted once its doorstep is there.
+        eventually("the stranger is counted", || {
+            stranger.send(&rtp(8), for_a);
+            let reply = client.ask("query", &[("call-id", "call")]);
+            number(&reply, &["tags", "a", "medias", "streams", "dropped", "stranger"]) > 0
+        });
+        assert!(b.hears_nothing());
+        a.send(&rtp(3), for_a);
+        assert_eq!(b.hear().0, rtp(3));
+    });
+}
+
+#[test]
+fn handing_over_loses_nothing() {
+    both(|datapath| {
+        let mut house = House::new(datapath);
+        let mut client = house.client();
+        let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
+        let [for_a, _] = client.call("call", [&a, &b], "");
+        let sender = a.0.try_clone().unwrap();
+        let talk = thread::spawn(move || {
+            for sequence in 0..500 {
+                sender.send_to(&rtp(sequence), for_a).unwrap();
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        assert_eq!(b.hear().0, rtp(0));
+        house.keeper.hand_over("media");
+        house.succeed();
+        for sequence in 1..500 {
+            assert_eq!(b.hear().0, rtp(sequence), "none is lost, none overtakes another");
+        }
+        talk.join().unwrap();
+        assert_eq!(packets(&mut client, "call"), 500);
+    });
+}
+
+#[test]
+fn a_damaged_table_is_refused_and_clients_see_that_the_memory_is_gone() {
+    both(|datapath| {
+        // The layout in the header, a checksum, the first block of a record.
+        for at in [8, 64, 512 + 40] {
+            let mut house = House::new(datapath);
+            let mut client = house.client();
+            let born = instance(&mut client);
+            let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
+            let [for_a, _] = client.call("call", [&a, &b], "");
+            house.damage(at, &[0xa5; 3]);
+            house.kill();
+            assert_ne!(instance(&mut client), born);
+            a.send(&rtp(1), for_a);
+            let reply = client.ask("query", &[("call-id", "call")]);
+            assert_eq!(text(&reply, "result"), "error");
+            assert!(b.hears_nothing());
+            // And it is as good as any server that has just started.
+            let [for_a, _] = client.call("call", [&a, &b], "");
+            a.send(&rtp(2), for_a);
+            assert_eq!(b.hear().0, rtp(2));
+        }
+    });
+}
+
+#[test]
+fn whoever_dies_too_often_leaves_nothing() {
+    let mut house = House::new(DatapathChoice::Sockets);
+    for _ in 0..4 {
+        house.kill();
+    }
+    house.server.child.kill().unwrap();
+    let news = house.hears(|news| matches!(news, News::Lost { .. } | News::Given { .. }));
+    assert_eq!(news, News::Lost { server: "media".to_owned(), why: "it has died too often" });
+    let words = house.words.clone();
+    house.server = process(&house.keeper, Some(&words));
+    house.answers();
+}
