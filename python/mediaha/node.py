@@ -22,7 +22,7 @@ from mediaha.model.errors import MediahaError
 from mediaha.model.listener import UDP
 from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
-from mediaha.model.trunk import TargetView, Trunk
+from mediaha.model.trunk import RegistrationView, TargetView, Trunk
 from mediaha.model.user import ContactView
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
@@ -129,6 +129,10 @@ class Session:
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, as it sees them."""
         return self.running.targets()
+
+    def registrations(self) -> tuple[RegistrationView, ...]:
+        """Where it has registered with carriers."""
+        return self.running.registrations()
 
     def servers(self) -> tuple[ServerView, ...]:
         """The media servers as the pool sees them."""

@@ -103,6 +103,7 @@ def test_sigterm_lets_calls_go_on_until_the_deadline_and_says_so_to_options(tmp_
                 "calls": 1,
                 "taking_calls": False,
                 "targets": [],
+                "registrations": [],
                 "contacts": [],
             }
             assert options(site) == (503, True)

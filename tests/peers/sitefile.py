@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,10 @@ from pathlib import Path
 from tests.peers.ports import free_udp_port
 from tests.peers.site import Site
 
-_RTP_PORTS = itertools.cycle(range(30000, 40000, 400))
+_BLOCKS = list(range(30000, 40000, 400))
+# Test runs side by side on one machine look for their ports in different places.
+random.Random().shuffle(_BLOCKS)
+_RTP_PORTS = itertools.cycle(_BLOCKS)
 QUICK = {"hold_down_ms": 300}
 """Timings for tests: a server that is back is trusted sooner."""
 CALM = {**QUICK, "silence_ms_max": 3000}

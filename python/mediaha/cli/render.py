@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mediaha.model.trunk import RegistrationView
 from mediaha.ops.status import NetsStatus, NodeStatus, ServerStatus
 
 COLOURS = {
@@ -45,6 +46,8 @@ def print_status(answer: object) -> None:
     for nets in status.nets:
         if nets.targets:
             console.print(_targets(nets))
+        for one in nets.registrations:
+            console.print(_registration(one))
         if nets.contacts:
             console.print(_contacts(nets))
 
@@ -99,6 +102,15 @@ def _contacts(nets: NetsStatus) -> Table:
         phone = one.contact.removeprefix("sip:")
         table.add_row(one.user, phone, one.source, duration(one.expires_s), one.agent)
     return table
+
+
+def _registration(one: RegistrationView) -> Text:
+    told = f"trunk {one.trunk}: {one.address.removeprefix('sip:')} "
+    if not one.registered:
+        return Text(f"{told}is not registered: {one.why or 'it is being asked'}", style="red")
+    doubt = f"; the last attempt failed: {one.why}" if one.why else ""
+    told += f"is registered at {one.target} for another {duration(one.expires_s or 0.0)}{doubt}"
+    return Text(told, style="yellow" if doubt else "")
 
 
 NUMERIC = ("calls", "streams", "rtt")

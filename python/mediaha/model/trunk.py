@@ -49,6 +49,10 @@ class Trunk:
     up_after: int = 2
     when_down: WhenDown = WhenDown.KEEP
     credentials: Credentials | None = None
+    register: str | None = None
+    """Our address there (``sip:user@carrier``), when the carrier wants us to register it; None: it does not."""
+    register_s: int = 600
+    """For how long we ask to be known."""
 
 
 class TrunkState(StrEnum):
@@ -73,3 +77,19 @@ class TargetView:
     why: str
     since: float
     """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationView:
+    """A registration of ours at a carrier, for people."""
+
+    trunk: str
+    address: str
+    """Ours, as the carrier knows it."""
+    target: str
+    """Where we are registered; empty while we are not."""
+    registered: bool
+    why: str
+    """What the last attempt failed for; empty when it did not."""
+    expires_s: float | None
+    """None while we are not registered."""

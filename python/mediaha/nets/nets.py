@@ -15,7 +15,7 @@ from mediaha.model.address import Address
 from mediaha.model.media import Moved, ServerChanged
 from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, NetsSpec
-from mediaha.model.trunk import TargetView, Trunk, WhenDown
+from mediaha.model.trunk import RegistrationView, TargetView, Trunk, WhenDown
 from mediaha.model.user import User
 from mediaha.nets.admission import (
     Refusal,
@@ -40,6 +40,7 @@ from mediaha.nets.story import phase_name
 from mediaha.nets.switchboard import Switchboard
 from mediaha.nets.tables import Held
 from mediaha.nets.tracing import Tracer
+from mediaha.nets.trunks.registering import Registrations
 from mediaha.nets.trunks.watch import Trunks
 from mediaha.nets.underway import Party
 from mediaha.nets.written import adopted
@@ -74,6 +75,7 @@ class Nets:
         carrier: Carrier,
         trunks: Trunks,
         phones: Phones,
+        registrations: Registrations,
     ) -> None:
         self.spec = spec
         self.draining = False
@@ -85,6 +87,7 @@ class Nets:
         self._trunks = trunks
         self._phones = phones
         self._gate = Gate(networks_of(spec))
+        self._registrations = registrations
         self._routing = Routing(routes, trunks, phones, endpoint, carrier.rules.limits)
         self._switchboard = Switchboard(carrier, self._routing.way)
         trunks.on_down = self._target_down
@@ -157,6 +160,10 @@ class Nets:
             },
         }
 
+    def registrations(self) -> tuple[RegistrationView, ...]:
+        """Where it has registered with carriers."""
+        return self._registrations.views()
+
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, and how they are."""
         return self._trunks.views()
@@ -167,8 +174,10 @@ class Nets:
         Returns when there is no call any more, or when parties do not respond to their BYE.
         """
         self.draining = True
-        with trio.move_on_after(deadline_s):
-            await self._empty()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._registrations.leave)
+            with trio.move_on_after(deadline_s):
+                await self._empty()
         for held in list(self._carrier.tables.calls.values()):
             self._carrier.happens(held, Stop("Server is shutting down"))
         with trio.move_on_after(BYE_S_MAX):
@@ -464,8 +473,11 @@ async def serve_nets(
         rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
         trunks = Trunks(endpoint, routes, rules, name_servers)
         carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks)
-        nets = Nets(spec, endpoint, routes, media, carrier, trunks, NoPhones() if phones is None else phones)
+        registrations = Registrations(endpoint, routes, rules, trunks)
+        known = NoPhones() if phones is None else phones
+        nets = Nets(spec, endpoint, routes, media, carrier, trunks, known, registrations)
         nursery.start_soon(trunks.run)
+        nursery.start_soon(registrations.run)
         nursery.start_soon(carrier.journal.run)
         nursery.start_soon(carrier.keep_time)
         nursery.start_soon(nets.listen)

@@ -10,7 +10,7 @@ import msgspec
 
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
-from mediaha.model.trunk import TargetView
+from mediaha.model.trunk import RegistrationView, TargetView
 from mediaha.model.user import ContactView
 from mediaha.ops.inquiry import Statistics
 from mediaha.ops.process import Running, Starting, State, Waiting
@@ -82,6 +82,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     taking_calls: bool
     targets: list[TargetStatus] = []
     """Of the trunks, in their listed order."""
+    registrations: list[RegistrationView] = []
+    """Of the trunks that want one."""
     contacts: list[ContactStatus] = []
     """Where their phones are, by user."""
 
@@ -178,6 +180,7 @@ def nets_status(
     calls: int,
     taking_calls: bool,
     targets: Sequence[TargetView],
+    registrations: Sequence[RegistrationView],
     contacts: Sequence[ContactView],
 ) -> NetsStatus:
     """One NeTS instance."""
@@ -187,6 +190,7 @@ def nets_status(
         calls=calls,
         taking_calls=taking_calls,
         targets=[_target_status(view, now) for view in targets],
+        registrations=list(registrations),
         contacts=[_contact_status(view) for view in contacts],
     )
 

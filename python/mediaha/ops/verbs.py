@@ -13,7 +13,7 @@ import trio
 from mediaha.model.errors import MediahaError
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec, Site
-from mediaha.model.trunk import TargetView
+from mediaha.model.trunk import RegistrationView, TargetView
 from mediaha.model.user import ContactView
 from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
@@ -69,6 +69,10 @@ class ControlledNets(Protocol):
 
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, as it sees them."""
+        ...
+
+    def registrations(self) -> tuple[RegistrationView, ...]:
+        """Where it has registered with carriers."""
         ...
 
     def contacts(self) -> tuple[ContactView, ...]:
@@ -184,6 +188,7 @@ def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
         calls=nets.calls(),
         taking_calls=nets.taking_calls(),
         targets=nets.targets(),
+        registrations=nets.registrations(),
         contacts=nets.contacts(),
     )
 

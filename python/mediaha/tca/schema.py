@@ -79,6 +79,8 @@ class TrunkTable(msgspec.Struct, kw_only=True, frozen=True):
     secret_env: Annotated[str, Meta(min_length=1)] | None = None
     md5: str | None = None
     sha256: str | None = None
+    register: str | None = None
+    register_s: Annotated[int, Meta(ge=30, le=24 * 3600)] = 600
 
 
 class UserTable(msgspec.Struct, kw_only=True, frozen=True):

@@ -20,6 +20,7 @@ from mediaha.tca.schema import TrunkTable
 ANSWERS = frozenset({486, 600, 603})
 """Busy and declined: the callee has been reached, so another target is of no use."""
 HASH_HINT = "H(username:realm:secret), as `mediaha hash-secret USERNAME@DOMAIN --realm REALM` makes it"
+ADDRESS = 'say who we are there, like register = "sip:office@carrier.example.test"'
 SHOWN = "write IP:PORT, a domain name, or a SIP URI like sip:pbx.example.test;transport=tcp"
 
 
@@ -93,6 +94,7 @@ def _trunk(reading: Reading, path: KeyPath, table: TrunkTable) -> Trunk | None:
             uris.append(str(uri))
     _report_checks(reading, path, table)
     _report_credentials(reading, path, table)
+    _report_registration(reading, path, table)
     if len(reading.mistakes) > before:
         return None
     return Trunk(
@@ -106,6 +108,8 @@ def _trunk(reading: Reading, path: KeyPath, table: TrunkTable) -> Trunk | None:
         up_after=table.up_after,
         when_down=WhenDown(table.when_down),
         credentials=_credentials(reading, table),
+        register=table.register,
+        register_s=table.register_s,
     )
 
 
@@ -146,6 +150,21 @@ def _report_credentials(reading: Reading, path: KeyPath, table: TrunkTable) -> N
     if hashes and table.realm is None:
         text = f"trunk {table.name!r} has {hashes[0]!r} and no 'realm'"
         reading.mistake((*path, hashes[0]), text, "a hash is good for the realm alone that it was made with")
+
+
+def _report_registration(reading: Reading, path: KeyPath, table: TrunkTable) -> None:
+    where = (*path, "register")
+    if table.register is None:
+        if (*path, "register_s") in reading.lines:
+            reading.mistake((*path, "register_s"), f"trunk {table.name!r} has 'register_s' and no 'register'", ADDRESS)
+        return
+    try:
+        uri = uri_untrusted(table.register)
+    except Malformed as fault:
+        reading.mistake(where, f"{table.register!r} is no address: {fault}", ADDRESS)
+        return
+    if uri.scheme != "sip" or not uri.user or uri.headers:
+        reading.mistake(where, f"{table.register!r} is no address that can be registered", ADDRESS)
 
 
 def _credentials(reading: Reading, table: TrunkTable) -> Credentials | None:

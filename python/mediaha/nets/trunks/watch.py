@@ -122,6 +122,18 @@ class Trunks:
         self._became(line, destination.target, after)
         self._alarm.cancel()
 
+    def places(self, trunk: str) -> tuple[Target, ...]:
+        """The targets of a trunk as they would be tried now."""
+        now = time.monotonic()
+        ordered = in_order(self._listed(trunk), lambda destination: decide.rank(self._health(destination), now))
+        return tuple(destination.target for destination in ordered)
+
+    def is_better(self, trunk: str, one: Target, other: Target) -> bool:
+        """Whether the other target of a trunk is down, or is none any more, while the one is there."""
+        known = {target: health for line in self._lines.get(trunk, ()) for target, health in line.health.items()}
+        down = other not in known or isinstance(known[other].state, Down)
+        return down and one in known and not isinstance(known[one].state, Down)
+
     def trunk_at(self, flow: Target) -> str:
         """The trunk by which something has come, by the host that it has come from; empty: none."""
         host = flow.address.host
