@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from mediaha.model.errors import MediahaError
+from mediaha.model.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value, frozen=True):
     """One request to one media server. Times are seconds of the monotonic clock."""
 
     server: str
@@ -21,8 +20,7 @@ class Attempt:
     """``answered``, ``no answer``, ``unreachable``, ``overtaken``, or the error text of the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anchored:
+class Anchored(Value, frozen=True):
     """A media server took an offer or an answer; ``sdp`` is what the other party is to be sent."""
 
     server: str
@@ -30,8 +28,7 @@ class Anchored:
     story: tuple[Attempt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Value, frozen=True):
     """A call's media was created anew on another server; both parties must be told.
 
     ``sdp_for_caller`` is None while the callee has not answered.
@@ -45,8 +42,7 @@ class Moved:
     story: tuple[Attempt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stranded:
+class Stranded(Value, frozen=True):
     """A call whose server died and for which no server of its list is alive now. A Moved may follow."""
 
     call_id: str
@@ -64,8 +60,7 @@ class ServerCondition(StrEnum):
     DRAINING = "draining"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerChanged:
+class ServerChanged(Value, frozen=True):
     """A media server's condition changed, at ``since`` seconds of the monotonic clock, because of ``why``."""
 
     server: str
@@ -74,8 +69,7 @@ class ServerChanged:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class ServerView:
+class ServerView(Value, frozen=True):
     """A media server as the pool sees it now."""
 
     name: str

@@ -17,9 +17,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from mediaha.model.value import Value
 from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import NOTHING_ASKED, Asked, Expiry
 from mediaha.nets.underway import Ask, Open, Party, Relay, Reliable, Transfer
@@ -27,24 +27,24 @@ from mediaha.sip.dialog import Dialog
 from mediaha.sip.target import Target
 
 
-class Idle(Struct, frozen=True, tag="idle"):
+class Idle(Value, frozen=True, tag="idle"):
     """No INVITE is outstanding on the leg."""
 
 
-class Offering(Struct, frozen=True, tag="offering"):
+class Offering(Value, frozen=True, tag="offering"):
     """Our re-INVITE is with the party, as client transaction ``ref``."""
 
     ref: int
 
 
-class AwaitingAck(Struct, frozen=True, tag="awaiting ack"):
+class AwaitingAck(Value, frozen=True, tag="awaiting ack"):
     """Our 2xx in server transaction ``tx`` is with the party, its ACK is awaited until ``until`` (13.3.1.4)."""
 
     tx: int
     until: float
 
 
-class Paused(Struct, frozen=True, tag="paused"):
+class Paused(Value, frozen=True, tag="paused"):
     """The party has refused our re-INVITE for now (491); we come again at ``until`` (section 14.1)."""
 
     until: float
@@ -54,7 +54,7 @@ Exchange: TypeAlias = Idle | Offering | AwaitingAck | Paused
 IDLE = Idle()
 
 
-class Leg(Struct, frozen=True, kw_only=True):
+class Leg(Value, frozen=True, kw_only=True):
     """One side of a call: our dialog with a party."""
 
     tag: str
@@ -90,7 +90,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     """It has registered: what goes to it goes where it was met, for its own idea of its address may be a NAT's."""
 
 
-class Invite(Struct, frozen=True, kw_only=True):
+class Invite(Value, frozen=True, kw_only=True):
     """What the caller's INVITE said that goes into ours."""
 
     user: str
@@ -107,7 +107,7 @@ class Invite(Struct, frozen=True, kw_only=True):
     """Whether the caller acknowledges provisional responses (100rel), or insists on it."""
 
 
-class Fork(Struct, frozen=True, kw_only=True):
+class Fork(Value, frozen=True, kw_only=True):
     """An early dialog of our INVITE to a target."""
 
     ref: int
@@ -121,14 +121,14 @@ class Fork(Struct, frozen=True, kw_only=True):
     """That answer is acknowledged: offer and answer are complete, UPDATE may change them (RFC 3311 section 5.1)."""
 
 
-class Placing(Struct, frozen=True, tag="placing"):
+class Placing(Value, frozen=True, tag="placing"):
     """The caller waits in server transaction ``tx`` while the failover pool looks for media."""
 
     tx: int
     invite: Invite
 
 
-class Branch(Struct, frozen=True):
+class Branch(Value, frozen=True):
     """Our INVITE with one target, without a final response."""
 
     ref: int
@@ -137,7 +137,7 @@ class Branch(Struct, frozen=True):
     sent_at: float
 
 
-class Refused(Struct, frozen=True):
+class Refused(Value, frozen=True):
     """The best of the final responses that were no answer, as it would go to the caller (16.7 step 6)."""
 
     status: int
@@ -145,7 +145,7 @@ class Refused(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Trying(Struct, frozen=True, tag="trying"):
+class Trying(Value, frozen=True, tag="trying"):
     """One target, or several at once, has our INVITE and has said nothing that the caller should know."""
 
     tx: int
@@ -160,7 +160,7 @@ class Trying(Struct, frozen=True, tag="trying"):
     refused: Refused | None = None
 
 
-class Ringing(Struct, frozen=True, tag="ringing"):
+class Ringing(Value, frozen=True, tag="ringing"):
     """A target rings, until ``until`` at the latest."""
 
     tx: int
@@ -180,36 +180,36 @@ class Ringing(Struct, frozen=True, tag="ringing"):
     refused: Refused | None = None
 
 
-class Answered(Struct, frozen=True, tag="answered"):
+class Answered(Value, frozen=True, tag="answered"):
     """The callee has answered."""
 
     at: float
 
 
-class Ending(Struct, frozen=True, tag="ending"):
+class Ending(Value, frozen=True, tag="ending"):
     """Both parties are being told; at ``until`` the call is over whatever they say."""
 
     until: float
 
 
-class Over(Struct, frozen=True, tag="over"):
+class Over(Value, frozen=True, tag="over"):
     """Nothing is outstanding; the call can be forgotten."""
 
 
 Phase: TypeAlias = Placing | Trying | Ringing | Answered | Ending | Over
 
 
-class Nowhere(Struct, frozen=True, tag="nowhere"):
+class Nowhere(Value, frozen=True, tag="nowhere"):
     """No media server has the call (yet)."""
 
 
-class Serving(Struct, frozen=True, tag="serving"):
+class Serving(Value, frozen=True, tag="serving"):
     """``server`` carries the media."""
 
     server: str
 
 
-class Stranded(Struct, frozen=True, tag="stranded"):
+class Stranded(Value, frozen=True, tag="stranded"):
     """The server died and no other is alive; the call is given up at ``until``."""
 
     server: str
@@ -219,7 +219,7 @@ class Stranded(Struct, frozen=True, tag="stranded"):
 Place: TypeAlias = Nowhere | Serving | Stranded
 
 
-class Call(Struct, frozen=True, kw_only=True):
+class Call(Value, frozen=True, kw_only=True):
     """One call from its INVITE to the last response to BYE."""
 
     id: str
@@ -262,6 +262,11 @@ class Call(Struct, frozen=True, kw_only=True):
     def joined(self) -> bool:
         """Whether the caller is there: with a call that is made for somebody it comes later."""
         return not self.on_behalf_of or self.caller.dialog is not None
+
+    def in_short(self) -> Call:
+        """What is remembered of a call that is over: not what its parties said, but where they were."""
+        caller, callee = (Leg(tag=leg.tag, met=leg.met) for leg in (self.caller, self.callee))
+        return replace(self, caller=caller, callee=callee)
 
     @property
     def waiting_tx(self) -> int | None:

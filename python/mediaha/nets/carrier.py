@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import structlog
 import trio
+from msgspec.structs import replace
 
 from mediaha.model.media import MediaRefused
 from mediaha.nets.call import Answered, Call, Over
@@ -177,7 +177,9 @@ class Carrier:
     def _forget(self, held: Held) -> None:
         if self.tables.calls.get(held.call.id) is not held:
             return
-        held.story.close(held.call)
+        # The transactions stay for half a minute, and the story for longer.
+        held.call = held.call.in_short()
+        held.story.update(held.call)
         self.tables.remove(held)
         self.stories.end(held.call.id)
         self._checkpoint.forget(held.call.id)

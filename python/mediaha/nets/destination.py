@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
-
 from mediaha.model.address import Address
+from mediaha.model.value import Value
 from mediaha.sip.registration import Contact
 from mediaha.sip.target import UDP, Target
 from mediaha.sip.uri import Uri, uri_untrusted
@@ -14,7 +13,7 @@ from mediaha.sip.uri import Uri, uri_untrusted
 UNAVAILABLE = (503,)
 
 
-class Destination(Struct, frozen=True, kw_only=True):
+class Destination(Value, frozen=True, kw_only=True):
     """A next hop, with the name by which it is called there."""
 
     target: Target

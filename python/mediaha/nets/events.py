@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
 from mediaha.model.media import Stranded as StrandedNotice
+from mediaha.model.value import Value
 from mediaha.nets.call import Leg
 from mediaha.nets.destination import Destination
 from mediaha.nets.underway import Party, Transfer
@@ -18,8 +18,7 @@ from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 
 
-@dataclass(slots=True, frozen=True)
-class Received:
+class Received(Value, frozen=True):
     """A party's request inside its dialog, that has passed the checks every such request must pass."""
 
     party: Party
@@ -29,8 +28,7 @@ class Received:
     """The way by which it came."""
 
 
-@dataclass(slots=True, frozen=True)
-class Acked:
+class Acked(Value, frozen=True):
     """A party's ACK of our 2xx in server transaction ``tx``. ``sdp``: the answer, when it was us who offered."""
 
     party: Party
@@ -38,8 +36,7 @@ class Acked:
     sdp: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class Cancelled:
+class Cancelled(Value, frozen=True):
     """A party takes its INVITE of server transaction ``tx`` back."""
 
     tx: int
@@ -47,8 +44,7 @@ class Cancelled:
     """The Reason header of the CANCEL (RFC 3326)."""
 
 
-@dataclass(slots=True, frozen=True)
-class Responded:
+class Responded(Value, frozen=True):
     """A response to ``request``, which we sent."""
 
     ref: int
@@ -56,8 +52,7 @@ class Responded:
     response: Response
 
 
-@dataclass(slots=True, frozen=True)
-class Challenged:
+class Challenged(Value, frozen=True):
     """A response (401, 407) asks who we are, and we can say: ``proved`` is what was sent, with credentials."""
 
     sent: Send
@@ -65,37 +60,32 @@ class Challenged:
     proved: Request
 
 
-@dataclass(slots=True, frozen=True)
-class Unanswered:
+class Unanswered(Value, frozen=True):
     """A request of ours got no response in the transaction's time, or could not be sent (``unreachable``)."""
 
     ref: int
     unreachable: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class MediaReady:
+class MediaReady(Value, frozen=True):
     """The pool took the SDP of question ``ask``."""
 
     ask: int
     anchored: Anchored
 
 
-@dataclass(slots=True, frozen=True)
-class MediaFailed:
+class MediaFailed(Value, frozen=True):
     """The pool did not take the SDP of question ``ask``."""
 
     ask: int
     refused: MediaRefused
 
 
-@dataclass(slots=True, frozen=True)
-class Tick:
+class Tick(Value, frozen=True):
     """It may be time for something."""
 
 
-@dataclass(slots=True, frozen=True)
-class Progressed:
+class Progressed(Value, frozen=True):
     """What has become of ``call``, which is made because a party of this one has asked for a transfer."""
 
     call: str
@@ -103,23 +93,20 @@ class Progressed:
     reason: str
 
 
-@dataclass(slots=True, frozen=True)
-class Joined:
+class Joined(Value, frozen=True):
     """The one on whose behalf the call is made is its caller now, with this leg."""
 
     leg: Leg
 
 
-@dataclass(slots=True, frozen=True)
-class Taken:
+class Taken(Value, frozen=True):
     """A party goes on in another call, whatever the other one here thinks of it (RFC 3891)."""
 
     party: Party
     call: str
 
 
-@dataclass(slots=True, frozen=True)
-class Stop:
+class Stop(Value, frozen=True):
     """The call is to end now, whoever wants that: an operator, the end of a drain."""
 
     why: str
@@ -144,8 +131,7 @@ Event: TypeAlias = (
 )
 
 
-@dataclass(slots=True, frozen=True)
-class Send:
+class Send(Value, frozen=True):
     """Begin client transaction ``ref``. ``target`` is the next hop; ``otherwise``: the ways after it."""
 
     ref: int
@@ -154,8 +140,7 @@ class Send:
     otherwise: tuple[Target, ...] = ()
 
 
-@dataclass(slots=True, frozen=True)
-class SendAck:
+class SendAck(Value, frozen=True):
     """Acknowledge a 2xx (RFC 3261 section 13.2.2.4), by the first of these ways that is open."""
 
     ref: int
@@ -164,16 +149,14 @@ class SendAck:
     otherwise: tuple[Target, ...] = ()
 
 
-@dataclass(slots=True, frozen=True)
-class SendCancel:
+class SendCancel(Value, frozen=True):
     """Take back the INVITE of client transaction ``ref``."""
 
     ref: int
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True, frozen=True)
-class EndStray:
+class EndStray(Value, frozen=True):
     """A 2xx that nobody wants any more: acknowledge it, then BYE (RFC 3261 section 13.2.2.4)."""
 
     ref: int
@@ -185,8 +168,7 @@ class EndStray:
     """The dialog is to be ended there, wherever its Contact says that it is."""
 
 
-@dataclass(slots=True, frozen=True)
-class Reply:
+class Reply(Value, frozen=True):
     """Respond in server transaction ``tx``. The doer copies from the request what a response must copy."""
 
     tx: int
@@ -197,8 +179,7 @@ class Reply:
     body: bytes = b""
 
 
-@dataclass(slots=True, frozen=True)
-class OfferMedia:
+class OfferMedia(Value, frozen=True):
     """Ask the pool for media for what ``from_tag`` offers."""
 
     ask: int
@@ -207,8 +188,7 @@ class OfferMedia:
     sdp: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class AnswerMedia:
+class AnswerMedia(Value, frozen=True):
     """Tell the pool what ``to_tag`` answered to ``from_tag``'s offer."""
 
     ask: int
@@ -217,13 +197,11 @@ class AnswerMedia:
     sdp: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class DropMedia:
+class DropMedia(Value, frozen=True):
     """The call needs no media any more."""
 
 
-@dataclass(slots=True, frozen=True)
-class Tried:
+class Tried(Value, frozen=True):
     """What a destination did with our INVITE: ``failure`` is None when it has answered in any way."""
 
     destination: Destination
@@ -231,22 +209,19 @@ class Tried:
     retry_after: str | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class PlaceFor:
+class PlaceFor(Value, frozen=True):
     """Make a call on behalf of the party that the transfer is about."""
 
     transfer: Transfer
 
 
-@dataclass(slots=True, frozen=True)
-class TakeBack:
+class TakeBack(Value, frozen=True):
     """The call that is made on behalf of a party of this one is not wanted any more."""
 
     call: str
 
 
-@dataclass(slots=True, frozen=True)
-class HandOver:
+class HandOver(Value, frozen=True):
     """``party`` goes on in ``call``, with this leg: what it sends belongs there from now on."""
 
     party: Party
@@ -254,8 +229,7 @@ class HandOver:
     leg: Leg
 
 
-@dataclass(slots=True, frozen=True)
-class Report:
+class Report(Value, frozen=True):
     """Tell the call on whose behalf this one is made what has become of it."""
 
     to: str
@@ -263,8 +237,7 @@ class Report:
     reason: str
 
 
-@dataclass(slots=True, frozen=True)
-class Note:
+class Note(Value, frozen=True):
     """A decision, for the call's story and the log."""
 
     what: str

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
+from mediaha.model.value import Value
 from mediaha.nets.headers import Pairs
 from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Message, Response
@@ -19,7 +18,7 @@ INTERVAL_MAX = 2**31 - 1
 Refresher = Literal["uac", "uas", ""]
 
 
-class Asked(Struct, frozen=True):
+class Asked(Value, frozen=True):
     """What a party's INVITE or UPDATE says about the session's timer."""
 
     interval: int = 0
@@ -36,7 +35,7 @@ class Asked(Struct, frozen=True):
         return self.supported or self.interval > 0
 
 
-class Expiry(Struct, frozen=True):
+class Expiry(Value, frozen=True):
     """The timer of one leg's session, since it was last refreshed."""
 
     interval: float

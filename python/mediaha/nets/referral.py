@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from msgspec import Struct
-
 from mediaha.model.errors import MediahaError
+from mediaha.model.value import Value
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import name_addr_untrusted
 from mediaha.sip.message import Request
@@ -17,7 +16,7 @@ TEXT_MAX = 512
 SCHEMES = frozenset({"sip", "tel"})
 
 
-class Replaces(Struct, frozen=True):
+class Replaces(Value, frozen=True):
     """A dialog, as the one who is to leave it is seen by whoever gets the request."""
 
     call_id: str
@@ -32,7 +31,7 @@ class Replaces(Struct, frozen=True):
         return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}{early}"
 
 
-class Referral(Struct, frozen=True, kw_only=True):
+class Referral(Value, frozen=True, kw_only=True):
     """To whom the other party is to be transferred."""
 
     uri: str

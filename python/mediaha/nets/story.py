@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from datetime import UTC, datetime
 
-from msgspec.structs import replace
-
 from mediaha.model.media import Attempt
-from mediaha.nets.call import Call, Leg, Phase
+from mediaha.nets.call import Call, Phase
 from mediaha.nets.events import Note
 
 
@@ -41,10 +39,6 @@ class Story:
     def update(self, call: Call) -> None:
         """The call as it is now."""
         self._call = call
-
-    def close(self, call: Call) -> None:
-        """The call is over: of all that it was, what ``explained`` says is kept."""
-        self._call = replace(call, caller=Leg(tag=call.caller.tag), callee=Leg(tag=call.callee.tag))
 
     def explained(self) -> dict[str, object]:
         """The story as JSON-able values. ``ms`` are milliseconds since the INVITE came."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from msgspec import Struct
-
+from mediaha.model.value import Value
 from mediaha.nets.referral import Referral
 from mediaha.sip.target import Target
 
@@ -39,7 +38,7 @@ class Step(StrEnum):
     """The PRACK of the response that brought the caller its answer: the 200 comes after it."""
 
 
-class Relay(Struct, frozen=True, kw_only=True):
+class Relay(Value, frozen=True, kw_only=True):
     """An INVITE, UPDATE or PRACK of one party with an offer, carried to the other party, and its answer back."""
 
     by: Party
@@ -90,7 +89,7 @@ class Purpose(StrEnum):
     """An INVITE that must not make a call any more: a 2xx is acknowledged and ended."""
 
 
-class Open(Struct, frozen=True, kw_only=True):
+class Open(Value, frozen=True, kw_only=True):
     """A client transaction of ours without a final response."""
 
     ref: int
@@ -104,7 +103,7 @@ class Open(Struct, frozen=True, kw_only=True):
     """Where an INVITE that begins a dialog went."""
 
 
-class Provisional(Struct, frozen=True):
+class Provisional(Value, frozen=True):
     """A provisional response to the caller, with the media server's SDP in it or without."""
 
     status: int
@@ -112,7 +111,7 @@ class Provisional(Struct, frozen=True):
     sdp: bytes
 
 
-class Reliable(Struct, frozen=True, kw_only=True):
+class Reliable(Value, frozen=True, kw_only=True):
     """Those that the caller must acknowledge: see ``reliable.py``."""
 
     tx: int
@@ -155,7 +154,7 @@ class About(StrEnum):
     """Nobody waits for it any more."""
 
 
-class Ask(Struct, frozen=True):
+class Ask(Value, frozen=True):
     """A question to the failover pool. The first of a call's questions is with the pool, the others wait for it."""
 
     number: int
@@ -167,7 +166,7 @@ class Ask(Struct, frozen=True):
     """It is with the pool."""
 
 
-class Transfer(Struct, frozen=True, kw_only=True):
+class Transfer(Value, frozen=True, kw_only=True):
     """A party has asked us to connect the other one with somebody else: see ``transfer.py``."""
 
     by: Party

@@ -6,10 +6,12 @@ A Dialog never changes: each function gives the one after it, which the call kee
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
+from mediaha.model.value import Value
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import name_addr_untrusted, name_addrs_untrusted
 from mediaha.sip.message import MAX_FORWARDS, Headers, Message, Request, Response
@@ -27,8 +29,7 @@ class OutOfOrder(MediahaError):
     """The request's CSeq is not above the last one: answer 500 (section 12.2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dialog:
+class Dialog(Value, frozen=True):
     """One dialog, early or confirmed. Plain fields: msgspec writes and reads it as JSON."""
 
     call_id: str

@@ -7,8 +7,9 @@ however often the media server behind it changes (RFC 3264 section 8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from mediaha.model.value import Value
 
 MEDIA_TYPE = "application/sdp"
 
@@ -22,8 +23,7 @@ class Direction(StrEnum):
     INACTIVE = "inactive"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value, frozen=True):
     """The o= line: who made the session, and which version of its description this is."""
 
     username: str
@@ -38,8 +38,7 @@ class Origin:
         return f"o={self.username} {self.session_id} {self.version} IN {kind} {self.address}".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Value, frozen=True):
     """One m= section, as far as it says where media goes."""
 
     kind: bytes

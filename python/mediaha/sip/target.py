@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaha.model.address import Address
 from mediaha.model.listener import TCP, TLS, TRANSPORTS, UDP
+from mediaha.model.value import Value
 
 __all__ = ["STREAMS", "TCP", "TLS", "TRANSPORTS", "UDP", "Place", "Target", "target_of"]
 
@@ -50,8 +50,7 @@ def target_of(where: Target | Address) -> Target:
     return where if isinstance(where, Target) else Target(UDP, where)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value, frozen=True):
     """A listener of ours as peers see it."""
 
     transport: str

@@ -15,6 +15,7 @@ Everything that a domain offers is in the list, the preferred first, so that the
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mediaha.model.address import Address
@@ -78,13 +79,16 @@ def locate(
 
 def literal_target(uri: Uri) -> Target | None:
     """The target of a URI that names an IP address; None when it names a host."""
-    host = _host(uri)
+    transport = uri.transport() or UDP
+    return _literal(_host(uri), _default_port(transport) if uri.port is None else uri.port, transport)
+
+
+@lru_cache(maxsize=4096)
+def _literal(host: str, port: int, transport: str) -> Target | None:
     try:
         ip_address(host)
     except ValueError:
         return None
-    transport = uri.transport() or UDP
-    port = _default_port(transport) if uri.port is None else uri.port
     return Target(transport, Address(host, port), host if transport == TLS else "")
 
 

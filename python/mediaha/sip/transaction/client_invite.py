@@ -19,21 +19,22 @@ Calling goes to Accepted on a 2xx as well. A CANCEL that is wanted while Calling
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from math import inf
+
+from msgspec import field
 
 from mediaha.sip.message import MAX_FORWARDS, Headers, Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, TimedOut, Unreachable
 from mediaha.sip.transaction.outbox import Counters, Outbox
+from mediaha.sip.transaction.state import State
 from mediaha.sip.transaction.timers import Timers
 
 FORKS_MAX = 16
 """Different 2xx that one INVITE may bring; more are dropped and counted."""
 
 
-@dataclass(slots=True)
-class Calling:
+class Calling(State):
     """Nothing heard."""
 
     resend_at: float
@@ -42,31 +43,27 @@ class Calling:
     cancel_wanted: bool = False
 
 
-@dataclass(slots=True)
-class Proceeding:
+class Proceeding(State):
     """A provisional response was heard; a final one may take minutes. ``give_up_at`` is set by a CANCEL."""
 
     give_up_at: float = inf
 
 
-@dataclass(slots=True)
-class Completed:
+class Completed(State):
     """Refused, and acknowledged with ``ack``."""
 
     until: float
     ack: bytes
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(State):
     """Accepted; ``acks`` has each 2xx's To tag, and its ACK once the user has given it."""
 
     until: float
     acks: dict[str, tuple[bytes, Target] | None] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Terminated:
+class Terminated(State):
     """Over."""
 
 

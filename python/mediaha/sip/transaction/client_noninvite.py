@@ -14,18 +14,17 @@ E: resend, doubling to T2                          ▲ ▲
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 from mediaha.sip.message import Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, TimedOut, Unreachable
 from mediaha.sip.transaction.outbox import Counters, Outbox
+from mediaha.sip.transaction.state import State
 from mediaha.sip.transaction.timers import Timers
 
 
-@dataclass(slots=True)
-class Trying:
+class Trying(State):
     """Nothing heard."""
 
     resend_at: float
@@ -33,23 +32,20 @@ class Trying:
     give_up_at: float
 
 
-@dataclass(slots=True)
-class Proceeding:
+class Proceeding(State):
     """A provisional response was heard."""
 
     resend_at: float
     give_up_at: float
 
 
-@dataclass(slots=True)
-class Completed:
+class Completed(State):
     """Answered."""
 
     until: float
 
 
-@dataclass(slots=True)
-class Terminated:
+class Terminated(State):
     """Over."""
 
 

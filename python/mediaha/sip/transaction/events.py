@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from mediaha.model.address import Address
+from mediaha.model.value import Value
 from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 
 
-class ServerKey(NamedTuple):
+class ServerKey(Value, frozen=True):
     """Names a server transaction (RFC 3261 section 17.2.3)."""
 
     branch: str
@@ -19,15 +18,14 @@ class ServerKey(NamedTuple):
     method: str
 
 
-class ClientKey(NamedTuple):
+class ClientKey(Value, frozen=True):
     """Names a client transaction (RFC 3261 section 17.1.3)."""
 
     branch: str
     method: str
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Value, frozen=True):
     """A new request. It is answered with ``respond(transaction, …)``; INVITE gets its 100 by itself after 200 ms.
 
     An INVITE must be given a final response some day: its caller may be gone without our hearing of it.
@@ -40,8 +38,7 @@ class Incoming:
     """The way that it came: requests that must go back the same way (to a phone behind a NAT) take it as target."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(Value, frozen=True):
     """The ACK of a 2xx that we sent. ``transaction`` is the INVITE's; each is told once."""
 
     request: Request
@@ -49,8 +46,7 @@ class Acknowledged:
     source: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Value, frozen=True):
     """A CANCEL for an INVITE that has no final response yet. It has been answered; answer the INVITE with 487."""
 
     request: Request
@@ -58,8 +54,7 @@ class Cancelled:
     source: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Unacknowledged:
+class Unacknowledged(Value, frozen=True):
     """No ACK came for our 2xx in 64*T1: the session should be ended with BYE (section 13.3.1.4)."""
 
     transaction: ServerKey
@@ -68,13 +63,11 @@ class Unacknowledged:
 ServerEvent = Incoming | Acknowledged | Cancelled | Unacknowledged
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(Value, frozen=True):
     """No (final) response came in time; treat it as a 408. For an INVITE also: it was cancelled and nobody said so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreachable:
+class Unreachable(Value, frozen=True):
     """The transport failed, by ICMP or at our end; treat it as a 503, and try the next target at once."""
 
     why: str

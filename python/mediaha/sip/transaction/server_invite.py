@@ -16,7 +16,6 @@ repeats the last     no ACK by then is told                  │    │
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 from mediaha.model.address import Address
@@ -24,11 +23,11 @@ from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import Acknowledged, ServerKey, Unacknowledged
 from mediaha.sip.transaction.outbox import Counters, Outbox
+from mediaha.sip.transaction.state import State
 from mediaha.sip.transaction.timers import Timers
 
 
-@dataclass(slots=True)
-class Proceeding:
+class Proceeding(State):
     """No final response. ``last`` is the latest provisional one; ``trying_at`` is when a 100 is due."""
 
     request: Request
@@ -36,8 +35,7 @@ class Proceeding:
     last: bytes = b""
 
 
-@dataclass(slots=True)
-class Completed:
+class Completed(State):
     """Refused with ``final``."""
 
     final: bytes
@@ -46,15 +44,13 @@ class Completed:
     give_up_at: float
 
 
-@dataclass(slots=True)
-class Confirmed:
+class Confirmed(State):
     """The refusal has been acknowledged."""
 
     until: float
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(State):
     """Answered with the 2xx ``ok``; ``resend_at`` is infinite once its ACK is there."""
 
     ok: bytes
@@ -64,8 +60,7 @@ class Accepted:
     acknowledged: bool = False
 
 
-@dataclass(slots=True)
-class Terminated:
+class Terminated(State):
     """Over."""
 
 

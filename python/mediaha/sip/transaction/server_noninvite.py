@@ -13,41 +13,37 @@ waits for the answer any more, so that a user who forgets a request leaks nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ServerKey
 from mediaha.sip.transaction.outbox import Counters, Outbox
+from mediaha.sip.transaction.state import State
 from mediaha.sip.transaction.timers import Timers
 
 
-@dataclass(slots=True)
-class Trying:
+class Trying(State):
     """Not answered."""
 
     until: float
 
 
-@dataclass(slots=True)
-class Proceeding:
+class Proceeding(State):
     """Answered provisionally with ``last``."""
 
     until: float
     last: bytes
 
 
-@dataclass(slots=True)
-class Completed:
+class Completed(State):
     """Answered with ``final``."""
 
     until: float
     final: bytes
 
 
-@dataclass(slots=True)
-class Terminated:
+class Terminated(State):
     """Over."""
 
 

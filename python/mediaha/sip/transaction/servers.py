@@ -153,7 +153,7 @@ class Servers:
 
     def _cancel(self, cancel: Request, key: ServerKey, flow: Target, now: float) -> None:
         """Answer a CANCEL, and pass it on when there is still something to cancel (section 9.2)."""
-        invite = self._table.get(key._replace(method="INVITE"))
+        invite = self._table.get(ServerKey(key.branch, key.sent_by, "INVITE"))
         if not isinstance(invite, ServerInvite):
             self._counters.stray_cancels += 1
             self.refuse(MessageError(481, "Call/Transaction Does Not Exist", cancel), flow)

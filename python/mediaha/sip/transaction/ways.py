@@ -23,16 +23,22 @@ class Way(NamedTuple):
         return self.target.transport in STREAMS
 
 
+FOUND_MAX = 4096
+"""Ways remembered; all are forgotten when there are more."""
+
+
 class Ways:
     """Our places, by what they can reach."""
 
-    __slots__ = ("_by_kind", "_by_name", "_ours", "_via")
+    __slots__ = ("_by_kind", "_by_name", "_found", "_ours", "_via")
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._by_name: dict[str, Place] = {}
         self._by_kind: dict[tuple[str, bool], Place] = {}
         self._via: dict[str, str] = {}
         self._ours: set[tuple[str, str, int]] = set()
+        self._found: dict[Target | Address, Way | None] = {}
+        """Ways found lately: call managers are few, and their calls many."""
         for place in places:
             if place.name in self._by_name:
                 raise ValueError(f"two listeners are called {place.name!r}")
@@ -43,6 +49,15 @@ class Ways:
 
     def to(self, where: Target | Address) -> Way | None:
         """The way there; None when no place of ours reaches it."""
+        try:
+            return self._found[where]
+        except KeyError:
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            way = self._found[where] = self._find(where)
+            return way
+
+    def _find(self, where: Target | Address) -> Way | None:
         if isinstance(where, Target):
             transport, address, server_name, listener, connection = where
         else:
