@@ -38,7 +38,17 @@ snd_path {folder}
 class Baresip:
     """One running phone."""
 
-    def __init__(self, name: str, folder: Path, *, answers: bool = False, rtp: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        answers: bool = False,
+        rtp: int = 0,
+        account: str | None = None,
+        authorities: Path | None = None,
+    ) -> None:
+        """``account`` is its line in the accounts file but for what every phone here has: then it registers, too."""
         self.name = name
         self.folder = folder / name
         self.folder.mkdir()
@@ -51,10 +61,12 @@ class Baresip:
         config = CONFIG.format(
             sip=self.port, folder=self.folder, rtp=rtp, rtp_last=rtp + 20, modules=MODULES, control=control
         )
+        if authorities is not None:
+            config += f"sip_cafile {authorities}\n"
         (self.folder / "config").write_text(config)
         mode = "auto" if answers else "manual"
-        account = f"<sip:{name}@127.0.0.1:{self.port}>;regint=0;answermode={mode};audio_codecs=PCMA\n"
-        (self.folder / "accounts").write_text(account)
+        account = account or f"<sip:{name}@127.0.0.1:{self.port}>;regint=0"
+        (self.folder / "accounts").write_text(f"{account};answermode={mode};audio_codecs=PCMA\n")
         (self.folder / "contacts").write_text("")
         self._log = (self.folder / "log").open("wb")
         self._process = subprocess.Popen(

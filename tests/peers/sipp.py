@@ -237,6 +237,29 @@ Max-Forwards: 70
     )
 
 
+def challenged(status: int = 401) -> Step:
+    """Receive a challenge; the next request may answer it with ``[authentication]``."""
+    return Step(f'<recv response="{status}" auth="true"/>')
+
+
+def register(name: str, domain: str, contacts: str, cseq: int, headers: str = "", call_id: str = "[call_id]") -> Step:
+    """A user's phone registers; ``contacts`` and ``headers`` are header lines."""
+    return _send(
+        f"""
+REGISTER sip:{domain} SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:{name}@{domain}>;tag=[pid]r[call_number]
+To: <sip:{name}@{domain}>
+Call-ID: {call_id}
+CSeq: {cseq} REGISTER
+Max-Forwards: 70
+{contacts}{headers}Content-Length: 0
+
+""",
+        'retrans="500"',
+    )
+
+
 def pause(milliseconds: int) -> Step:
     """Let the call go on."""
     return Step(f'<pause milliseconds="{milliseconds}"/>')
@@ -276,13 +299,14 @@ class Sipp:
         rtp_port: int = 6000,
         service: str = "desk",
         extra: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
     ) -> None:
         self.name = name
         self.port = port or free_udp_port()
         self.folder = folder
         scenario = folder / f"{name}.xml"
         scenario.write_text(to_xml(steps))
-        command = ["sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(self.port), "-m", str(calls)]
+        command = ["sipp", "-sf", str(scenario), "-i", host, "-p", str(self.port), "-m", str(calls)]
         command += ["-r", str(rate), "-s", service, "-key", "rtp_port", str(rtp_port), "-nostdin"]
         command += ["-trace_err", "-error_file", str(folder / f"{name}.errors"), "-trace_msg"]
         command += ["-message_file", str(folder / f"{name}.messages"), "-recv_timeout", "20000", *extra]

@@ -24,11 +24,12 @@ Judgement = User | Unknown | Denied | None
 class _Domain:
     """The users of one domain."""
 
-    def __init__(self, realm: str, users: Sequence[User], nonces: Nonces, seed: bytes) -> None:
+    def __init__(self, realm: str, users: Sequence[User], nonces: Nonces) -> None:
         self.users = {user.name: user for user in users}
         self._secrets = {user.name: HashedSecret(user.md5, user.sha256) for user in users}
         self._drawn = tuple(self._secrets.values())
-        self._seed = seed
+        # The same after a restart, and known to nobody: else a name that is offered something else then is nobody's.
+        self._seed = repr(sorted((user.name, user.md5, user.sha256) for user in users)).encode()
         self.realm = Realm(realm, nonces, decoy=self._decoy)
 
     def secret_of(self, name: str) -> HashedSecret | None:
@@ -44,7 +45,6 @@ class People:
     """The users of a site. ``seed`` is unguessable: nonces are signed with it."""
 
     def __init__(self, users: Iterable[User], seed: bytes) -> None:
-        self._seed = seed
         self._nonces = Nonces(seed)
         self._domains: dict[str, _Domain] = {}
         self.configure(users)
@@ -54,9 +54,7 @@ class People:
         by_domain: dict[str, list[User]] = {}
         for user in users:
             by_domain.setdefault(user.domain, []).append(user)
-        self._domains = {
-            name: _Domain(there[0].realm, there, self._nonces, self._seed) for name, there in by_domain.items()
-        }
+        self._domains = {name: _Domain(there[0].realm, there, self._nonces) for name, there in by_domain.items()}
 
     def __len__(self) -> int:
         return sum(len(domain.users) for domain in self._domains.values())
