@@ -111,8 +111,8 @@ class MediaServer:
         last port for RTP. Port 0 in ``listen_ng`` takes a free one. ``coalesce_ms`` is how long packets may be
         gathered before they are forwarded, when there are many. New calls are refused while the busiest thread has
         worked for more than ``busy_percent_max`` of the last seconds. ``dscp`` (RFC 2474) marks what is sent.
-        ``datapath`` is ``sockets``, ``steered``, or ``auto`` for the fastest that works here; ``statistics()`` says
-        which it is. Raises StartError, BadArgument.
+        ``datapath`` is ``sockets``, ``steered``, ``kernel``, or ``auto`` for the faster of the first two that works
+        here; ``statistics()`` says which it is. Raises StartError, BadArgument.
         """
 
     @property

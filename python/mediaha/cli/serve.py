@@ -107,8 +107,9 @@ def serve(
     dscp
         How routers are asked to treat the packets (RFC 2474), 0 to 63. Default: 46, expedited forwarding.
     datapath
-        What forwards the packets: sockets (one a port), steered (one a worker; it takes privileges), or auto for the
-        fastest that works here. Default: auto.
+        What forwards the packets: sockets (one a port), steered (one a worker; it takes privileges), kernel (calls
+        under way, past the packet filter; it takes privileges), or auto for the faster of the first two that works
+        here. Default: auto.
     control
         The control socket. Default: mediaha/control.sock in $XDG_RUNTIME_DIR or /run, or ./mediaha-control.sock.
     drain_seconds

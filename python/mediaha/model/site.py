@@ -38,7 +38,7 @@ class Host:
     address: str | None = None
 
 
-Datapath = Literal["auto", "sockets", "steered"]
+Datapath = Literal["auto", "sockets", "steered", "kernel"]
 
 
 @dataclass(frozen=True, slots=True)

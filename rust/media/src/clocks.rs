@@ -11,6 +11,9 @@ pub struct Clocks {
 }
 
 impl Clocks {
+    /// How many payload types are noted at most.
+    pub const NOTED_MAX: usize = DYNAMIC_MAX;
+
     /// Notes that `payload_type` runs at `hertz`. Ignored when it is zero, or when the table is full: a jitter
     /// figure is all that is lost.
     pub fn note(&mut self, payload_type: u8, hertz: u32) {

@@ -90,6 +90,31 @@ impl SideCounters {
     pub const fn dropped(&self, cause: Cause) -> u64 {
         self.dropped[cause.index()]
     }
+
+    /// Counts packets that were dropped because of `cause`.
+    pub const fn add_dropped(&mut self, cause: Cause, packets: u64) {
+        self.dropped[cause.index()] += packets;
+    }
+
+    /// Adds what somebody else has counted of the same party. Of what is no count, that of whoever heard it last stands.
+    pub fn join(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.rtcp_packets += other.rtcp_packets;
+        self.rtcp_bytes += other.rtcp_bytes;
+        self.dtls_packets += other.dtls_packets;
+        self.dtls_bytes += other.dtls_bytes;
+        self.lost += other.lost;
+        self.ssrc_changes += other.ssrc_changes;
+        for (count, more) in self.dropped.iter_mut().zip(other.dropped) {
+            *count += more;
+        }
+        if other.ssrc.is_some() && (self.ssrc.is_none() || other.last_seen > self.last_seen) {
+            self.ssrc = other.ssrc;
+            self.jitter_ns = other.jitter_ns;
+        }
+        self.last_seen = self.last_seen.max(other.last_seen);
+    }
 }
 
 /// How many words of memory a stream takes.

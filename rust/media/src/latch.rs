@@ -179,6 +179,13 @@ impl Latch {
         Some(latch)
     }
 
+    /// Takes note that the source that is held was heard at `at`, by somebody else who knew it.
+    pub fn heard_elsewhere(&mut self, at: Time) {
+        if let State::Held { heard, .. } = &mut self.state {
+            *heard = (*heard).max(at);
+        }
+    }
+
     /// Where packets to the party go; `None` while it is not known.
     #[must_use]
     pub fn target(&self) -> Option<SocketAddr> {

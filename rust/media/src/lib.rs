@@ -50,5 +50,5 @@ pub use self::datapath::{Datapath, Load, PortsExhausted};
 pub use self::interface::{DEFAULT_NAME, Interface, InterfaceError};
 pub use self::latch::{ALIVE, Believed, Latch, WINDOW};
 pub use self::plan::{Component, PortPair, Side, SidePlan, StreamId, StreamPlan};
-pub use self::sequence::Sequence;
-pub use self::stream::{Stream, Verdict};
+pub use self::sequence::{Arrival, Run, Sequence};
+pub use self::stream::{Route, Stream, Verdict};

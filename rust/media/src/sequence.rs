@@ -17,31 +17,36 @@ const MISORDER_MAX: u16 = 100;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
     run: Option<Run>,
-    lost_before: u64,
+    /// Numbers that have gone by since this account was opened, and packets that bore one of them.
+    expected: u64,
+    received: u64,
     ssrc_changes: u64,
 }
 
-/// An unbroken run of one SSRC.
+/// An unbroken run of one SSRC: all that is to be known to go on with its account elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    ssrc: u32,
-    first: u16,
-    highest: u16,
-    /// Packets counted through the wraparounds of `highest`, modulo 2¹⁶.
-    cycles: u64,
-    received: u64,
+pub struct Run {
+    /// Whose packets they are.
+    pub ssrc: u32,
+    /// The highest sequence number so far, modulo 2¹⁶.
+    pub highest: u16,
     /// What would follow the last implausible packet: two in a row are a restart.
-    restart: Option<u16>,
-    last: Arrival,
+    pub restart: Option<u16>,
+    /// The last packet.
+    pub last: Arrival,
     /// Sixteen times the jitter in nanoseconds, as A.8 keeps it.
-    jitter_16: u64,
+    pub jitter_16: u64,
 }
 
+/// When a packet came, and what it said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Arrival {
-    at: Time,
-    timestamp: u32,
-    hertz: u32,
+pub struct Arrival {
+    /// When.
+    pub at: Time,
+    /// Its timestamp.
+    pub timestamp: u32,
+    /// How fast the clock of that timestamp runs.
+    pub hertz: u32,
 }
 
 impl Sequence {
@@ -50,10 +55,15 @@ impl Sequence {
         let arrival = Arrival { at: now, timestamp: header.timestamp, hertz };
         match &mut self.run {
             Some(run) if run.ssrc == header.ssrc => {
-                if run.counted(header.sequence) {
-                    run.jitter(arrival);
-                } else {
+                let step = run.step(header.sequence);
+                if step == Step::Restart {
                     self.begin(header, arrival);
+                    return;
+                }
+                run.jitter(arrival);
+                if let Step::Counted { ahead } = step {
+                    self.expected += u64::from(ahead);
+                    self.received += 1;
                 }
             }
             Some(_) => {
@@ -81,16 +91,13 @@ impl Sequence {
     pub fn resumed(ssrc: u32, highest: u16, lost: u64, ssrc_changes: u64, jitter_ns: u64) -> Self {
         let run = Run {
             ssrc,
-            first: highest,
             highest,
-            cycles: 0,
-            received: 1,
             restart: None,
             // No clock rate: the first packet is compared with nothing.
             last: Arrival { at: Time::ZERO, timestamp: 0, hertz: 0 },
             jitter_16: jitter_ns.saturating_mul(16),
         };
-        Self { run: Some(run), lost_before: lost, ssrc_changes }
+        Self { run: Some(run), expected: lost, received: 0, ssrc_changes }
     }
 
     /// How often the SSRC changed.
@@ -102,7 +109,7 @@ impl Sequence {
     /// Packets that never arrived: expected minus received. Duplicates may hide some, as the RFC has it.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost_before + self.run.map_or(0, |run| run.lost())
+        self.expected.saturating_sub(self.received)
     }
 
     /// The interarrival jitter in nanoseconds.
@@ -111,46 +118,53 @@ impl Sequence {
         self.run.map_or(0, |run| run.jitter_16 >> 4)
     }
 
+    /// The run that is under way, for somebody else to go on with.
+    #[must_use]
+    pub fn run(&self) -> Option<Run> {
+        self.run
+    }
+
+    /// Goes on where somebody else has left off. What was lost meanwhile is in that one's account, not in this.
+    pub fn resume(&mut self, run: Run) {
+        self.run = Some(run);
+    }
+
     fn begin(&mut self, header: &Header, last: Arrival) {
-        self.lost_before = self.lost();
-        self.run = Some(Run {
-            ssrc: header.ssrc,
-            first: header.sequence,
-            highest: header.sequence,
-            cycles: 0,
-            received: 1,
-            restart: None,
-            last,
-            jitter_16: 0,
-        });
+        // Duplicates of one run do not hide what another one loses.
+        self.expected = self.expected.max(self.received) + 1;
+        self.received += 1;
+        self.run = Some(Run { ssrc: header.ssrc, highest: header.sequence, restart: None, last, jitter_16: 0 });
     }
 }
 
+/// What a packet means to the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The highest number is so much higher now.
+    Counted { ahead: u16 },
+    /// It came from nowhere, and is not counted: it would make thousands look lost.
+    Stray,
+    /// It is the second one from there.
+    Restart,
+}
+
 impl Run {
-    /// Counts a packet; false when it is the second one of a restart.
-    fn counted(&mut self, sequence: u16) -> bool {
+    fn step(&mut self, sequence: u16) -> Step {
         let ahead = sequence.wrapping_sub(self.highest);
         if ahead < DROPOUT_MAX {
-            if sequence < self.highest {
-                self.cycles += 1 << 16;
-            }
             self.highest = sequence;
-        } else if ahead <= u16::MAX - MISORDER_MAX {
-            if self.restart == Some(sequence) {
-                return false;
-            }
-            // One packet from nowhere is not counted: it would make thousands look lost.
-            self.restart = Some(sequence.wrapping_add(1));
-            return true;
+            self.restart = None;
+            return Step::Counted { ahead };
         }
-        self.restart = None;
-        self.received += 1;
-        true
-    }
-
-    fn lost(&self) -> u64 {
-        let expected = (self.cycles + u64::from(self.highest) + 1).saturating_sub(u64::from(self.first));
-        expected.saturating_sub(self.received)
+        if ahead > u16::MAX - MISORDER_MAX {
+            self.restart = None;
+            return Step::Counted { ahead: 0 };
+        }
+        if self.restart == Some(sequence) {
+            return Step::Restart;
+        }
+        self.restart = Some(sequence.wrapping_add(1));
+        Step::Stray
     }
 
     /// RFC 3550 A.8: J += (|D| - J) / 16, where D compares the spacing of arrivals with that of timestamps.
@@ -216,6 +230,18 @@ mod tests {
         account(1, [1, 2, 5], &mut sequence);
         account(2, [9_000, 9_002], &mut sequence);
         assert_eq!((sequence.lost(), sequence.ssrc_changes(), sequence.ssrc()), (3, 1, Some(2)));
+    }
+
+    #[test]
+    fn an_account_that_is_kept_in_two_places_by_turns_loses_nothing_between_them() {
+        let (mut one, mut other) = (Sequence::default(), Sequence::default());
+        account(1, [65_530, 65_532, 65_533], &mut one);
+        other.resume(one.run().unwrap());
+        account(1, [65_534, 1, 2], &mut other);
+        one.resume(other.run().unwrap());
+        account(1, [3, 4, 7], &mut one);
+        assert_eq!((one.lost(), other.lost()), (1 + 2, 2));
+        assert_eq!((other.ssrc_changes(), other.ssrc()), (0, Some(1)));
     }
 
     #[test]

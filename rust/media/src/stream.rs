@@ -8,7 +8,7 @@ use crate::counters::{Cause, StreamCounters};
 use crate::demux::{Kind, kind_untrusted};
 use crate::latch::{Believed, Heard, Latch};
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
-use crate::sequence::Sequence;
+use crate::sequence::{Run, Sequence};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,19 @@ pub struct Stream {
     plan: StreamPlan,
     parties: [Party; 2],
     counters: StreamCounters,
+    /// How often packets to a party had to be sent elsewhere than before because of what was heard.
+    turns: u64,
+}
+
+/// The way that packets take again and again: known to somebody who forwards them without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Who alone is believed at the port.
+    pub source: SocketAddr,
+    /// The local address of the other side to send from.
+    pub from: SocketAddr,
+    /// Where it goes, as long as [`Stream::turns`] stays the same and no other plan comes.
+    pub to: SocketAddr,
 }
 
 /// What has been learnt about one party. Latches are indexed by [`Component::index`].
@@ -47,7 +60,7 @@ impl Stream {
     #[must_use]
     pub fn new(plan: StreamPlan, counters: StreamCounters, now: Time) -> Self {
         let parties = Side::BOTH.map(|side| Party::new(&plan, side, &counters, now));
-        let stream = Self { plan, parties, counters };
+        let stream = Self { plan, parties, counters, turns: 0 };
         stream.publish();
         stream
     }
@@ -78,7 +91,10 @@ impl Stream {
         let latch = &mut party.latches[component.index()];
         match latch.judges(source, now) {
             Heard::Known => {}
-            Heard::Learnt => latch.publish(self.counters.latch(side, component)),
+            Heard::Learnt => {
+                self.turns += 1;
+                latch.publish(self.counters.latch(side, component));
+            }
             Heard::Stranger => return self.drop(side, Cause::Stranger),
         }
         let counters = self.counters.side(side);
@@ -103,6 +119,49 @@ impl Stream {
         self.parties[side.index()].latches[component.index()].believed(now)
     }
 
+    /// The way of the packets that arrive at this port: RTP at the even one, RTCP at the odd one. `None` while it may change by
+    /// itself, or leads nowhere.
+    #[must_use]
+    pub fn route(&self, side: Side, component: Component, now: Time) -> Option<Route> {
+        let Believed::Only(source) = self.believed(side, component, now) else { return None };
+        let outgoing = match component {
+            Component::Rtp => Component::Rtp,
+            Component::Rtcp => self.way_of_reports(side.other()),
+        };
+        let (outgoing, to) = self.way_out(side.other(), outgoing);
+        Some(Route { source, from: self.plan.side(side.other()).local(outgoing), to: to? })
+    }
+
+    /// Changes whenever packets to either party may go elsewhere because of what was heard.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// The account of a party's packets, for somebody else to go on with.
+    #[must_use]
+    pub fn run(&self, side: Side) -> Option<Run> {
+        self.parties[side.index()].sequence.run()
+    }
+
+    /// Takes note of what somebody else has forwarded: when the last packet came to this port, and how far the account of the
+    /// party's packets has come.
+    pub fn forwarded_elsewhere(
+        &mut self,
+        side: Side,
+        component: Component,
+        heard: Option<Time>,
+        run: Option<Run>,
+    ) {
+        let party = &mut self.parties[side.index()];
+        if let Some(heard) = heard {
+            party.latches[component.index()].heard_elsewhere(heard);
+        }
+        if let Some(run) = run {
+            party.sequence.resume(run);
+        }
+    }
+
     /// Counts packets that strangers sent to `side` and that were turned away before they could be looked at.
     pub fn strangers(&self, side: Side, packets: u64) {
         self.counters.side(side).drop(Cause::Stranger, packets);
@@ -124,11 +183,18 @@ impl Stream {
     fn way_to(&self, side: Side, arrived: Component, kind: &Kind) -> (Component, Option<SocketAddr>) {
         let component = match kind {
             Kind::Rtp(_) => Component::Rtp,
-            Kind::Rtcp if self.plan.side(side).rtcp_mux => Component::Rtp,
-            Kind::Rtcp => Component::Rtcp,
+            Kind::Rtcp => self.way_of_reports(side),
             // Each port has a handshake of its own (RFC 5764 §4.1), which must not get into the other one's.
             Kind::Dtls => arrived,
         };
+        self.way_out(side, component)
+    }
+
+    fn way_of_reports(&self, side: Side) -> Component {
+        if self.plan.side(side).rtcp_mux { Component::Rtp } else { Component::Rtcp }
+    }
+
+    fn way_out(&self, side: Side, component: Component) -> (Component, Option<SocketAddr>) {
         let to = self.parties[side.index()].latches[component.index()].target();
         // A socket of one address family cannot send to the other.
         let family = self.plan.side(side).local(component).is_ipv4();

@@ -49,6 +49,13 @@ macro_rules! stories {
                 }
             })*
         }
+        mod kernel {
+            $(#[test] fn $story() {
+                if super::kernel_forwards() {
+                    super::$story(super::DatapathChoice::Kernel);
+                }
+            })*
+        }
     };
 }
 
@@ -84,6 +91,17 @@ fn steers() -> bool {
     }
 }
 
+/// Whether the kernel can forward here; says why not.
+fn kernel_forwards() -> bool {
+    match Relay::try_with(DatapathChoice::Kernel, 1, ports(4)) {
+        Ok(_) => true,
+        Err(error) => {
+            println!("skipped: the kernel cannot forward here: {error:?}");
+            false
+        }
+    }
+}
+
 impl Relay {
     fn new(choice: DatapathChoice) -> Self {
         Self::with(choice, 1, ports(100))
@@ -96,8 +114,9 @@ impl Relay {
     fn try_with(choice: DatapathChoice, workers: usize, ports: RangeInclusive<u16>) -> Result<Self, RelayError> {
         let records = Records::new().unwrap();
         let coalesce = Duration::from_micros(500);
-        let config =
-            RelayConfig { addresses: vec![V4, V6], ports, workers, coalesce, dscp: DSCP, seed: seed().unwrap() };
+        let (name, seed) = ("relay-test".to_owned(), seed().unwrap());
+        let addresses = vec![V4, V6];
+        let config = RelayConfig { name, addresses, ports, workers, coalesce, dscp: DSCP, seed };
         let (datapath, _) = relay::Relay::start(choice, &config, &records, &Failure::new().unwrap())?;
         Ok(Self { datapath, records, streams: 0 })
     }
@@ -175,7 +194,7 @@ fn packets_that_came_before_the_plan_are_forwarded_in_order(choice: DatapathChoi
 
 /// Waits until a relay has seen who is certain: one with sockets has then connected the one at `port` to its party.
 fn certain(choice: DatapathChoice, port: SocketAddr) {
-    if choice == DatapathChoice::Steered {
+    if choice != DatapathChoice::Sockets {
         // Nothing shows it; whether it is soon enough or not, the same must come of it.
         std::thread::sleep(Duration::from_millis(600));
         return;
@@ -230,7 +249,8 @@ fn strangers_at_every_port_with_whatever_they_send_cost_no_call_a_packet(choice:
         let stranger = Party::at(address);
         let call = &calls[usize::from(address == V6)];
         Relay::talks_both_ways(call, 1);
-        certain(choice, call.ports[0].rtp);
+        call.ports.iter().for_each(|pair| certain(choice, pair.rtp));
+        let overflowed_before = relay.tally().overflowed;
         for sequence in 2..102 {
             for bytes in odd.into_iter().cycle().take(24) {
                 // What is never heard of the party is its RTCP.
@@ -238,11 +258,18 @@ fn strangers_at_every_port_with_whatever_they_send_cost_no_call_a_packet(choice:
             }
             Relay::talks_both_ways(call, sequence);
         }
-        let dropped = |side| relay.counters(call, side).dropped.iter().sum::<u64>();
+        let dropped = |relay: &Relay, side| relay.counters(call, side).dropped.iter().sum::<u64>();
         eventually("all counted", || {
             // Sockets are looked at when they hear something.
             Relay::talks_both_ways(call, 102);
-            dropped(Side::A) == 4_800 && dropped(Side::B) == 4_800
+            // The kernel forwards even while the worker, and with it the queue of what is none of the calls', is behind.
+            relay.datapath.sample(monotonic());
+            let overflowed = relay.tally().overflowed - overflowed_before;
+            if choice == DatapathChoice::Kernel {
+                dropped(&relay, Side::A) + dropped(&relay, Side::B) + overflowed == 9_600
+            } else {
+                dropped(&relay, Side::A) == 4_800 && dropped(&relay, Side::B) == 4_800
+            }
         });
         assert!(relay.counters(call, Side::A).packets > 101);
     }
@@ -263,7 +290,7 @@ fn a_stranger_from_the_partys_host_is_none_until_the_party_is_heard(choice: Data
 
 /// Waits until a relay that steers has seen which host may be heard.
 fn certain_of_host(choice: DatapathChoice) {
-    if choice == DatapathChoice::Steered {
+    if choice != DatapathChoice::Sockets {
         std::thread::sleep(Duration::from_millis(600));
     }
 }
@@ -318,10 +345,13 @@ fn a_party_whose_port_is_closed_neither_stops_nor_spins_the_worker(choice: Datap
     call.parties[1] = Party::at(V4);
     for sequence in 2..10 {
         call.parties[0].send(&rtp(sequence), call.ports[0].rtp);
-        eventually("sent, and the next one too", || relay.tally().sent == u64::from(sequence) + 1);
+        eventually("sent, and the next one too", || match choice {
+            DatapathChoice::Kernel => relay.counters(&call, Side::A).packets == u64::from(sequence),
+            _ => relay.tally().sent == u64::from(sequence) + 1,
+        });
     }
     // Only a connected socket is told.
-    eventually("told", || choice == DatapathChoice::Steered || relay.tally().refused > 3);
+    eventually("told", || choice != DatapathChoice::Sockets || relay.tally().refused > 3);
     let wakeups = relay.tally().wakeups;
     std::thread::sleep(Duration::from_millis(100));
     let idle = relay.tally().wakeups - wakeups;
@@ -440,6 +470,114 @@ fn a_burst_longer_than_any_batch_keeps_its_order(choice: DatapathChoice) {
     assert_eq!(relay.counters(&call, Side::A).lost, 0);
 }
 
+/// Lets both parties talk until the kernel forwards what they say; returns the next number.
+fn established(relay: &Relay, call: &Call, first: u16) -> u16 {
+    let mut next = first;
+    eventually("the kernel forwards", || {
+        Relay::talks_both_ways(call, next);
+        next += 1;
+        relay.datapath.flows() == Some(2)
+    });
+    next
+}
+
+#[test]
+fn an_established_flow_is_forwarded_by_the_kernel_and_counted_as_ever() {
+    if !kernel_forwards() {
+        return;
+    }
+    for address in [V4, V6] {
+        let mut relay = Relay::new(DatapathChoice::Kernel);
+        let mut call = relay.call([address, address], monotonic() - LONG_AGO);
+        let next = established(&relay, &call, 1);
+        let (received, before) = (relay.tally().received, monotonic());
+        // Numbers 50 and 51 are lost, 70 comes twice.
+        let numbers = (next..100).filter(|number| !(50..52).contains(number)).chain([70]);
+        for number in numbers {
+            Relay::talks_both_ways(&call, number);
+        }
+        assert_eq!(relay.tally().received, received, "nothing went up");
+        for side in Side::BOTH {
+            let counters = relay.counters(&call, side);
+            assert_eq!((counters.packets, counters.bytes), (98, 98 * 172));
+            assert_eq!((counters.lost, counters.ssrc, counters.ssrc_changes), (1, Some(0x1234_5678), 0));
+            assert!(counters.last_seen.is_some_and(|seen| seen > before));
+            assert!(counters.jitter_ns > 0);
+        }
+        // A stranger is dropped and counted there; what looks like nothing goes up, as does what is too long for one packet.
+        let stranger = Party::at(address);
+        stranger.send(&rtp(1), call.ports[0].rtp);
+        stranger.send(b"no RTP at all", call.ports[0].rtp);
+        // The second one may be a stranger's to what is underneath, before it is looked at.
+        eventually("counted", || relay.counters(&call, Side::A).dropped.iter().sum::<u64>() == 2);
+        // A party that is told of another one is recalled at once, and its account goes on.
+        call.plan.sides[1].remote = Some(stranger.address());
+        relay.datapath.install(call.stream, call.plan, monotonic());
+        eventually("the other party hears", || {
+            call.parties[0].send(&rtp(101), call.ports[0].rtp);
+            !stranger.hears_nothing()
+        });
+        assert_eq!(stranger.hear(), (rtp(101), call.ports[1].rtp));
+        assert_eq!(relay.counters(&call, Side::A).lost, 2, "100 has not come");
+        assert_eq!(relay.datapath.flows(), Some(0), "the window is open again");
+    }
+}
+
+#[test]
+fn a_server_of_one_address_family_forwards_in_the_kernel_too() {
+    if !kernel_forwards() {
+        return;
+    }
+    for address in [V4, V6] {
+        let (name, seed, ports) = ("relay-test".to_owned(), seed().unwrap(), ports(4));
+        let (coalesce, addresses) = (Duration::ZERO, vec![address]);
+        let config = RelayConfig { name, addresses, ports, workers: 1, coalesce, dscp: DSCP, seed };
+        let (records, failure) = (Records::new().unwrap(), Failure::new().unwrap());
+        let (datapath, why) = relay::Relay::start(DatapathChoice::Kernel, &config, &records, &failure).unwrap();
+        assert_eq!((datapath.name(), datapath.flows()), ("kernel", Some(0)), "{why}");
+    }
+}
+
+#[test]
+fn a_packet_that_is_not_for_the_kernel_takes_the_flow_up_and_back() {
+    if !kernel_forwards() {
+        return;
+    }
+    let mut relay = Relay::new(DatapathChoice::Kernel);
+    let call = relay.call([V6, V6], monotonic() - LONG_AGO);
+    let next = established(&relay, &call, 1);
+    let mut long = rtp(next);
+    long.resize(40_000, 0xa5);
+    call.parties[0].send(&long, call.ports[0].rtp);
+    let mut buffer = vec![0; 70_000];
+    let (heard, _) = call.parties[1].0.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..heard], long);
+    for number in next + 1..next + 20 {
+        Relay::talks_both_ways(&call, number);
+    }
+    assert_eq!(relay.counters(&call, Side::A).lost, 0);
+    assert_eq!(relay.counters(&call, Side::A).packets, u64::from(next) + 19);
+}
+
+#[test]
+fn a_flood_keeps_its_order_while_the_kernel_takes_over() {
+    if !kernel_forwards() {
+        return;
+    }
+    let mut relay = Relay::new(DatapathChoice::Kernel);
+    for round in 0..40 {
+        let call = relay.call([V4, V4], monotonic() - LONG_AGO);
+        for sequence in 0..60 {
+            call.parties[0].send(&rtp(sequence), call.ports[0].rtp);
+        }
+        for sequence in 0..60 {
+            assert_eq!(call.parties[1].hear().0, rtp(sequence), "in round {round}");
+        }
+        relay.datapath.remove(call.stream);
+        call.ports.into_iter().for_each(|pair| relay.datapath.close(pair));
+    }
+}
+
 #[test]
 fn servers_that_have_the_same_ports_leave_each_other_those_that_are_open() {
     if !steers() {
@@ -500,6 +638,7 @@ fn a_steered_port_that_was_found_free_is_kept_until_the_server_drains() {
 fn what_is_chosen_by_itself_takes_no_port_that_other_programs_may_be_given() {
     let records = Records::new().unwrap();
     let config = RelayConfig {
+        name: "relay-test".to_owned(),
         addresses: vec![V4],
         ports: 40_000..=40_003,
         workers: 1,

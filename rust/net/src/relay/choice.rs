@@ -1,6 +1,7 @@
 //! Which datapath forwards: what was asked for, and what this machine can do.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::{fmt, io};
 
 use mediaha_media::{Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamId, StreamPlan};
@@ -8,7 +9,8 @@ use mediaha_time::Time;
 use serde_json::json;
 
 use super::ephemeral::Ephemeral;
-use super::{RelayConfig, SocketsDatapath, SteeredDatapath, TallySnapshot, Unsteerable};
+use super::kernel::{FastPath, Lanes};
+use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapath, TallySnapshot, Unsteerable};
 use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
@@ -23,6 +25,8 @@ pub enum DatapathChoice {
     Sockets,
     /// One socket a worker, or no start.
     Steered,
+    /// Flows that are plain in the kernel, or no start; the others as `Auto` has them.
+    Kernel,
 }
 
 impl FromStr for DatapathChoice {
@@ -33,6 +37,7 @@ impl FromStr for DatapathChoice {
             "auto" => Ok(Self::Auto),
             "sockets" => Ok(Self::Sockets),
             "steered" => Ok(Self::Steered),
+            "kernel" => Ok(Self::Kernel),
             _ => Err(UnknownDatapath(text.to_owned())),
         }
     }
@@ -44,7 +49,7 @@ pub struct UnknownDatapath(String);
 
 impl fmt::Display for UnknownDatapath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "\"{}\" is no datapath: write auto, sockets or steered", self.0)
+        write!(formatter, "\"{}\" is no datapath: write auto, sockets, steered or kernel", self.0)
     }
 }
 
@@ -57,6 +62,8 @@ pub enum Relay {
     Sockets(SocketsDatapath),
     /// One socket a worker.
     Steered(SteeredDatapath),
+    /// The kernel, in front of one of the others.
+    Kernel(Box<KernelDatapath<Relay>>),
 }
 
 /// Why no datapath could be started.
@@ -64,6 +71,8 @@ pub enum Relay {
 pub enum RelayError {
     /// Steering was asked for and cannot be had.
     Unsteerable(Unsteerable),
+    /// Forwarding in the kernel was asked for and cannot be had.
+    NoLanes(NoLanes),
     /// No file descriptor or thread is left.
     Resources(io::Error),
 }
@@ -79,9 +88,25 @@ impl Relay {
         records: &Records,
         failure: &Failure,
     ) -> Result<(Self, String), RelayError> {
-        let steered = || SteeredDatapath::start(config, records.clone(), failure.clone());
+        match choice {
+            DatapathChoice::Kernel => in_front(config, records, failure),
+            DatapathChoice::Auto | DatapathChoice::Sockets | DatapathChoice::Steered => {
+                Self::in_user_space(choice, config, None, records, failure)
+            }
+        }
+    }
+
+    /// Starts one of the others; `lanes` are those of a kernel that is to be in front of it.
+    fn in_user_space(
+        choice: DatapathChoice,
+        config: &RelayConfig,
+        lanes: Option<&Arc<Lanes>>,
+        records: &Records,
+        failure: &Failure,
+    ) -> Result<(Self, String), RelayError> {
+        let steered = || SteeredDatapath::start(config, lanes, records.clone(), failure.clone());
         let sockets = |why: String| {
-            let started = SocketsDatapath::start(config, records.clone(), failure.clone());
+            let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
             started.map(|datapath| (Self::Sockets(datapath), why)).map_err(RelayError::Resources)
         };
         match choice {
@@ -93,7 +118,7 @@ impl Relay {
                 }
                 Ok((Self::Steered(datapath), "asked for".to_owned()))
             }
-            DatapathChoice::Auto => {
+            DatapathChoice::Auto | DatapathChoice::Kernel => {
                 if let Some(why) = exposed(config) {
                     return sockets(why);
                 }
@@ -108,25 +133,51 @@ impl Relay {
         }
     }
 
-    /// Goes on with what a former life of the server has left, which is told by whether it `steered`.
+    /// Goes on with what a former life of the server has left, which is told by what it was asked for, and by whether it
+    /// `steered`.
     ///
     /// # Errors
     /// Some of it is missing, or no file descriptor or thread is left.
     pub(crate) fn take_over(
+        choice: DatapathChoice,
         steered: bool,
         config: &RelayConfig,
         share: Share,
         records: &Records,
         failure: &Failure,
     ) -> Result<Self, RelayError> {
+        if choice != DatapathChoice::Kernel {
+            return Self::take_over_in_user_space(steered, config, None, share, records, failure);
+        }
+        let fast = FastPath::start(config, records.clone()).map_err(RelayError::NoLanes)?;
+        let lanes = Some(fast.lanes());
+        let under = Self::take_over_in_user_space(steered, config, lanes.as_ref(), share, records, failure)?;
+        Ok(Self::Kernel(Box::new(KernelDatapath::take_over(fast, under))))
+    }
+
+    fn take_over_in_user_space(
+        steered: bool,
+        config: &RelayConfig,
+        lanes: Option<&Arc<Lanes>>,
+        share: Share,
+        records: &Records,
+        failure: &Failure,
+    ) -> Result<Self, RelayError> {
         if steered {
-            let taken = SteeredDatapath::take_over(config, share, records.clone(), failure.clone());
+            let taken = SteeredDatapath::take_over(config, lanes, share, records.clone(), failure.clone());
             return taken.map(Self::Steered).map_err(RelayError::Unsteerable);
         }
-        let mut datapath =
-            SocketsDatapath::start(config, records.clone(), failure.clone()).map_err(RelayError::Resources)?;
+        let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
+        let mut datapath = started.map_err(RelayError::Resources)?;
         datapath.share(share);
         Ok(Self::Sockets(datapath))
+    }
+
+    /// Has what it forwards in the kernel go on when it is dropped, for a successor to take over.
+    pub(crate) fn leave_behind(&mut self) {
+        if let Self::Kernel(datapath) = self {
+            datapath.leave_behind();
+        }
     }
 
     /// From now on, before the first stream, its parts outlive it.
@@ -134,6 +185,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.share(share),
             Self::Steered(datapath) => datapath.share(share),
+            Self::Kernel(datapath) => datapath.under_mut().share(share),
         }
     }
 
@@ -142,6 +194,10 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.let_go_of_the_rest(),
             Self::Steered(datapath) => datapath.let_go_of_the_rest(),
+            Self::Kernel(datapath) => {
+                datapath.let_go_of_the_rest();
+                datapath.under_mut().let_go_of_the_rest();
+            }
         }
     }
 
@@ -151,6 +207,26 @@ impl Relay {
         match self {
             Self::Sockets(_) => "sockets",
             Self::Steered(_) => "steered",
+            Self::Kernel(_) => "kernel",
+        }
+    }
+
+    /// How many flows the kernel forwards now, if it does at all.
+    #[must_use]
+    pub fn flows(&self) -> Option<usize> {
+        match self {
+            Self::Sockets(_) | Self::Steered(_) => None,
+            Self::Kernel(datapath) => Some(datapath.flows()),
+        }
+    }
+
+    /// Whether calls take file descriptors.
+    #[must_use]
+    pub fn takes_descriptors(&self) -> bool {
+        match self {
+            Self::Sockets(_) => true,
+            Self::Steered(_) => false,
+            Self::Kernel(datapath) => datapath.under().takes_descriptors(),
         }
     }
 
@@ -160,6 +236,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.tallies(),
             Self::Steered(datapath) => datapath.tallies(),
+            Self::Kernel(datapath) => datapath.under().tallies(),
         }
     }
 
@@ -169,6 +246,10 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.sample(now),
             Self::Steered(datapath) => datapath.sample(now),
+            Self::Kernel(datapath) => {
+                datapath.sample(now);
+                datapath.under_mut().sample(now);
+            }
         }
     }
 
@@ -177,6 +258,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.gather(),
             Self::Steered(datapath) => datapath.gather(),
+            Self::Kernel(datapath) => datapath.under_mut().gather(),
         }
     }
 
@@ -186,6 +268,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.is_unrung(),
             Self::Steered(datapath) => datapath.is_unrung(),
+            Self::Kernel(datapath) => datapath.under().is_unrung(),
         }
     }
 
@@ -194,6 +277,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath.ring(),
             Self::Steered(datapath) => datapath.ring(),
+            Self::Kernel(datapath) => datapath.under_mut().ring(),
         }
     }
 
@@ -202,6 +286,7 @@ impl Relay {
         match self {
             Self::Sockets(_) => false,
             Self::Steered(datapath) => datapath.look_ahead(),
+            Self::Kernel(datapath) => datapath.under_mut().look_ahead(),
         }
     }
 
@@ -210,6 +295,7 @@ impl Relay {
         match self {
             Self::Sockets(_) => {}
             Self::Steered(datapath) => datapath.keep_ports(keeps),
+            Self::Kernel(datapath) => datapath.under_mut().keep_ports(keeps),
         }
     }
 
@@ -217,6 +303,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath,
             Self::Steered(datapath) => datapath,
+            Self::Kernel(datapath) => &**datapath,
         }
     }
 
@@ -224,6 +311,7 @@ impl Relay {
         match self {
             Self::Sockets(datapath) => datapath,
             Self::Steered(datapath) => datapath,
+            Self::Kernel(datapath) => &mut **datapath,
         }
     }
 }
@@ -256,6 +344,16 @@ impl Datapath for Relay {
     fn load(&self) -> Load {
         self.datapath().load()
     }
+}
+
+/// Starts the kernel in front of what is best of the others.
+fn in_front(config: &RelayConfig, records: &Records, failure: &Failure) -> Result<(Relay, String), RelayError> {
+    let fast = FastPath::start(config, records.clone()).map_err(RelayError::NoLanes)?;
+    let lanes = Some(fast.lanes());
+    let (under, why) = Relay::in_user_space(DatapathChoice::Kernel, config, lanes.as_ref(), records, failure)?;
+    let why = format!("asked for; what is not plain goes by {} ({why})", under.name());
+    let datapath = KernelDatapath::start(fast, under).map_err(|(error, _)| RelayError::NoLanes(error))?;
+    Ok((Relay::Kernel(Box::new(datapath)), why))
 }
 
 /// Why a program that asks for any port may be given one that is steered. It need not bind it first, so that it could not be

@@ -10,6 +10,8 @@ use crate::estate::Key;
 /// The settings that every datapath takes.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
+    /// What the server is called, to be found again by the process that comes after this one.
+    pub name: String,
     /// The local addresses that ports are opened on.
     pub addresses: Vec<IpAddr>,
     /// The ports that may be used on each of them.

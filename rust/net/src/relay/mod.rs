@@ -9,10 +9,12 @@
 //!     └───────── StreamCounters, Tally: atomics, read without asking ───┘
 //! ```
 
+mod assembly;
 mod choice;
 mod config;
 mod crew;
 mod ephemeral;
+mod kernel;
 mod mailbox;
 mod pace;
 mod port_book;
@@ -24,6 +26,7 @@ mod tally;
 
 pub use choice::{DatapathChoice, Relay, RelayError, UnknownDatapath};
 pub use config::RelayConfig;
+pub use kernel::{KernelDatapath, NoLanes};
 pub use sockets::SocketsDatapath;
 pub use steered::{SteeredDatapath, Unsteerable};
 pub use tally::TallySnapshot;

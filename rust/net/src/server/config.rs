@@ -7,7 +7,7 @@ use std::{fmt, io};
 use mediaha_media::Interface;
 use mediaha_time::Duration;
 
-use crate::relay::{DatapathChoice, Unsteerable};
+use crate::relay::{DatapathChoice, NoLanes, Unsteerable};
 
 /// The settings of a media server. [`MediaServerConfig::new`] gives the usual values.
 #[derive(Clone, Debug)]
@@ -104,6 +104,8 @@ pub enum StartError {
     },
     /// Ports were to be steered, and cannot be.
     Datapath(Unsteerable),
+    /// The kernel was to forward, and cannot.
+    NoLanes(NoLanes),
     /// No file descriptor, thread or memory could be had.
     Resources(io::Error),
 }
@@ -127,6 +129,7 @@ impl fmt::Display for StartError {
             }
             Self::Interface { interface, error } => write!(formatter, "interface {interface}: {error}"),
             Self::Datapath(error) => write!(formatter, "the steered datapath cannot be had: {error}"),
+            Self::NoLanes(error) => write!(formatter, "the kernel datapath cannot be had: {error}"),
             Self::Resources(error) => write!(formatter, "cannot start a media server: {error}"),
         }
     }
@@ -137,6 +140,7 @@ impl std::error::Error for StartError {
         match self {
             Self::NoInterface | Self::NoPorts { .. } => None,
             Self::Datapath(error) => Some(error),
+            Self::NoLanes(error) => Some(error),
             Self::Control { error, .. } | Self::Interface { error, .. } | Self::Resources(error) => Some(error),
         }
     }

@@ -140,7 +140,10 @@ impl Control {
 
     /// In this order: when the line closes, another process takes over what the workers work on.
     fn end(self) {
-        let Self { estate, controller, datapath, orders, failure, records, handing_over, .. } = self;
+        let Self { estate, controller, mut datapath, orders, failure, records, handing_over, .. } = self;
+        if estate.is_some() && (handing_over || failure.why().is_some()) {
+            datapath.leave_behind();
+        }
         // Something has failed: the line stays open until the process has ended, with whatever of it is stuck.
         let Some(mut estate) = estate.filter(|_| failure.why().is_none()) else { return };
         if !handing_over {

@@ -105,10 +105,13 @@ impl Beginner<'_> {
     fn adopt(&self, steered: bool, legacy: &Legacy, share: Share) -> Result<(About, Relay, Controller), String> {
         let text = |error: RelayError| match error {
             RelayError::Unsteerable(error) => error.to_string(),
+            RelayError::NoLanes(error) => error.to_string(),
             RelayError::Resources(error) => error.to_string(),
         };
         let relay = relay_config(self.config).map_err(|error| error.to_string())?;
-        let mut datapath = Relay::take_over(steered, &relay, share, self.records, self.failure).map_err(text)?;
+        let choice = self.config.datapath;
+        let taken = Relay::take_over(choice, steered, &relay, share, self.records, self.failure);
+        let mut datapath = taken.map_err(text)?;
         let about = self.about(&datapath, "as it was in the process before".to_owned());
         let config = self.controller_config(&about, legacy.instance.clone());
         let adopted = Controller::adopt(config, &legacy.written, &mut datapath, monotonic());
@@ -133,9 +136,10 @@ impl Beginner<'_> {
         let started = Relay::start(self.config.datapath, &relay, self.records, self.failure);
         let (mut datapath, reason) = started.map_err(|error| match error {
             RelayError::Unsteerable(error) => StartError::Datapath(error),
+            RelayError::NoLanes(error) => StartError::NoLanes(error),
             RelayError::Resources(error) => StartError::Resources(error),
         })?;
-        if let Relay::Sockets(_) = &datapath {
+        if datapath.takes_descriptors() {
             self.look_at_limits().map_err(StartError::Resources)?;
         }
         let about = self.about(&datapath, reason);
@@ -206,6 +210,7 @@ impl Beginner<'_> {
 
 fn relay_config(config: &MediaServerConfig) -> std::io::Result<RelayConfig> {
     Ok(RelayConfig {
+        name: config.name.clone(),
         addresses: config.interfaces.iter().map(|interface| interface.local).collect(),
         ports: config.ports.clone(),
         workers: config.workers,

@@ -1,17 +1,23 @@
 //! Small programs that the kernel runs for us (`bpf(2)`), and memory that they share with us.
 //!
-//! Everything here ends with its descriptors: when no process has one any more, program, maps and link are gone.
+//! Everything here ends with its descriptors: when no process has one any more, program, maps and link are gone; unless they are
+//! pinned (see [`Pinned`]), and then they stay until the file is removed.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
+use std::sync::atomic::AtomicU8;
 
 use super::shared::{Atomic, Shared};
 
 const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
 const PROG_LOAD: libc::c_int = 5;
+const OBJ_PIN: libc::c_int = 6;
+const OBJ_GET: libc::c_int = 7;
 const LINK_CREATE: libc::c_int = 28;
 
 const MAP_TYPE_ARRAY: u32 = 2;
@@ -19,7 +25,9 @@ const MAP_TYPE_SOCKMAP: u32 = 15;
 const MAP_MMAPABLE: u32 = 1 << 10;
 
 /// Bytes of the verifier's complaint that are kept.
-const COMPLAINT_BYTES: usize = 16 * 1024;
+const COMPLAINT_BYTES: usize = 256 * 1024;
+/// The end of it says what is wrong.
+const COMPLAINT_END_BYTES: usize = 2 * 1024;
 /// The longest name that the kernel shows for a map or program, with its final zero.
 const NAME_BYTES: usize = 16;
 
@@ -47,6 +55,51 @@ impl SharedMap {
     pub fn memory<T: Atomic>(&self) -> io::Result<Shared<T>> {
         Shared::map(&self.fd, self.length)
     }
+
+    /// The memory of `length` bytes that was pinned here.
+    ///
+    /// # Errors
+    /// The kernel's: there is none, or it is shorter.
+    pub fn pinned(path: &Path, length: u32) -> io::Result<Self> {
+        let map = Self { fd: open_pinned(path)?, length: length as usize };
+        // What is beyond the end of the map cannot be mapped.
+        map.memory::<AtomicU8>()?;
+        Ok(map)
+    }
+}
+
+impl Pinned for SharedMap {
+    fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+/// What may be kept beyond the life of the process, as a file in a file system of type `bpf`.
+pub trait Pinned {
+    /// The descriptor.
+    fn fd(&self) -> &OwnedFd;
+
+    /// Makes the file. When it is removed, it is as if it had never been.
+    ///
+    /// # Errors
+    /// The kernel's: there is such a file, or the folder is not in such a file system.
+    fn pin(&self, path: &Path) -> io::Result<()> {
+        let path = text(path)?;
+        let attributes = Object { path: path.as_ptr() as u64, fd: raw(self.fd()), flags: 0 };
+        // SAFETY: the path ends with a zero and outlives the call.
+        unsafe { bpf(OBJ_PIN, &attributes) }.map(drop)
+    }
+}
+
+fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = text(path)?;
+    let attributes = Object { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: the path ends with a zero and outlives the call, which makes a descriptor.
+    unsafe { make(OBJ_GET, &attributes) }
+}
+
+fn text(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 /// A map that another process has made with [`SharedMap::new`].
@@ -116,6 +169,8 @@ pub enum Occasion {
     BindIpv4,
     /// At each `bind(2)` of an IPv6 socket.
     BindIpv6,
+    /// For each packet that comes in at an interface, before anybody else but the listeners of packet sockets (Linux 6.6).
+    Ingress,
 }
 
 impl Occasion {
@@ -125,6 +180,7 @@ impl Occasion {
             Self::Lookup => (30, 36),
             Self::BindIpv4 => (18, 8),
             Self::BindIpv6 => (18, 9),
+            Self::Ingress => (3, 46),
         }
     }
 }
@@ -145,7 +201,7 @@ impl Program {
     pub fn load(occasion: Occasion, name: &str, instructions: &[u64]) -> io::Result<Self> {
         match load(occasion, name, instructions, &mut []) {
             // EACCES is the verifier's, EPERM means the caller.
-            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EINVAL)) => {
                 Err(complaint(occasion, name, instructions))
             }
             loaded => loaded.map(|fd| Self { fd, occasion }),
@@ -158,12 +214,21 @@ impl Program {
     /// # Errors
     /// The kernel's: not permitted, or too many programs are attached there.
     pub fn attach(&self, place: &impl AsFd) -> io::Result<Link> {
-        let attributes = LinkCreate {
-            program: raw(&self.fd),
-            target: place.as_fd().as_raw_fd().unsigned_abs(),
-            attach_type: self.occasion.numbers().1,
-            flags: 0,
-        };
+        self.attach_at(place.as_fd().as_raw_fd().unsigned_abs())
+    }
+
+    /// Runs a program for ingress at the interface of this number of our network namespace, after those that are there, until the
+    /// link is dropped and not pinned.
+    ///
+    /// # Errors
+    /// The kernel's: not permitted, no such interface, or older than Linux 6.6.
+    pub fn attach_to_interface(&self, interface: u32) -> io::Result<Link> {
+        self.attach_at(interface)
+    }
+
+    fn attach_at(&self, target: u32) -> io::Result<Link> {
+        let (_, attach_type) = self.occasion.numbers();
+        let attributes = LinkCreate { program: raw(&self.fd), target, attach_type, flags: 0 };
         // SAFETY: a link is made, and there are no pointers.
         unsafe { make(LINK_CREATE, &attributes) }.map(Link)
     }
@@ -183,6 +248,12 @@ impl AsFd for Link {
 impl From<OwnedFd> for Link {
     fn from(fd: OwnedFd) -> Self {
         Self(fd)
+    }
+}
+
+impl Pinned for Link {
+    fn fd(&self) -> &OwnedFd {
+        &self.0
     }
 }
 
@@ -221,6 +292,13 @@ struct ProgramLoad {
     name: [u8; NAME_BYTES],
     interface: u32,
     attach_type: u32,
+}
+
+#[repr(C)]
+struct Object {
+    path: u64,
+    fd: u32,
+    flags: u32,
 }
 
 #[repr(C)]
@@ -270,11 +348,16 @@ fn load(occasion: Occasion, name: &str, instructions: &[u64], log: &mut [u8]) ->
 /// Why the verifier refuses a program, in its own words.
 fn complaint(occasion: Occasion, name: &str, instructions: &[u64]) -> io::Error {
     let mut log = vec![0; COMPLAINT_BYTES];
-    if load(occasion, name, instructions, &mut log).is_ok() {
+    let Err(error) = load(occasion, name, instructions, &mut log) else {
         return io::Error::other("the kernel refused a program, and then did not");
-    }
+    };
     let text = log.split(|&byte| byte == 0).next().unwrap_or_default();
-    io::Error::new(io::ErrorKind::InvalidData, String::from_utf8_lossy(text).into_owned())
+    // A kernel that does not know such programs has no words for it.
+    if text.is_empty() {
+        return error;
+    }
+    let end = &text[text.len().saturating_sub(COMPLAINT_END_BYTES)..];
+    io::Error::new(io::ErrorKind::InvalidData, String::from_utf8_lossy(end).into_owned())
 }
 
 /// # Safety

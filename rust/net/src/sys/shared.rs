@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, AtomicU32};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use super::checked;
 
@@ -19,11 +19,13 @@ pub trait Atomic: sealed::Sealed {}
 
 impl Atomic for AtomicU8 {}
 impl Atomic for AtomicU32 {}
+impl Atomic for AtomicU64 {}
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::AtomicU8 {}
     impl Sealed for super::AtomicU32 {}
+    impl Sealed for super::AtomicU64 {}
 }
 
 // SAFETY: the memory belongs to this value until it is dropped, and is only reached as atomics.

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::record::Records;
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
+use crate::relay::kernel::{Lanes, Usher};
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
 use crate::relay::tally::{Tally, TallySnapshot};
@@ -62,11 +63,18 @@ impl SocketsDatapath {
     ///
     /// # Errors
     /// No thread or file descriptor is left.
-    pub fn start(config: &RelayConfig, records: Records, failure: Failure) -> io::Result<Self> {
+    pub(in crate::relay) fn start(
+        config: &RelayConfig,
+        lanes: Option<&Arc<Lanes>>,
+        records: Records,
+        failure: Failure,
+    ) -> io::Result<Self> {
         let mut crew = Crew::new(failure);
         for _ in 0..config.workers.max(1) {
             let (mailbox, tally) = (Arc::new(Mailbox::new()?), Arc::new(Tally::default()));
-            let worker = Worker::new(Arc::clone(&mailbox), Arc::clone(&tally), records.clone(), config.coalesce)?;
+            let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes))).transpose()?;
+            let (mail, count) = (Arc::clone(&mailbox), Arc::clone(&tally));
+            let worker = Worker::new(mail, count, records.clone(), config.coalesce, usher)?;
             crew.employ(mailbox, tally, move || worker.run())?;
         }
         let book = PortBook::new(config, records);

@@ -11,6 +11,7 @@ use super::datapath::Install;
 use super::doorstep::{self, Doorstep};
 use super::pair::SocketPair;
 use super::watch::{Place, Watch};
+use crate::relay::kernel::Usher;
 use crate::relay::tally::Tally;
 use crate::sys::udp::UdpSocket;
 
@@ -25,6 +26,8 @@ pub(super) struct Desk<'a> {
     pub(super) buffer: &'a mut [u8],
     pub(super) tally: &'a Tally,
     pub(super) now: Time,
+    /// Shows packets into the lanes of the kernel.
+    pub(super) usher: Option<&'a mut Usher>,
 }
 
 /// A stream and the sockets of its two sides.
@@ -55,8 +58,11 @@ struct Connected {
 }
 
 impl Flow {
-    pub(super) fn new(install: Install) -> Self {
-        let stream = Stream::new(install.plan, install.counters, install.now);
+    pub(super) fn new(install: Install, desk: &mut Desk<'_>) -> Self {
+        let mut stream = Stream::new(install.plan, install.counters, install.now);
+        if let Some(usher) = &mut desk.usher {
+            usher.begins(&mut stream, desk.now);
+        }
         let (connected, drops) = ([None, None], Drops::default());
         let mut flow = Self { stream, pairs: install.pairs, connected, unsettled: true, drops };
         for side in Side::BOTH {
@@ -106,9 +112,23 @@ impl Flow {
         };
         desk.tally.received.add(1);
         let bytes = &desk.buffer[..length.min(DATAGRAM_MAX)];
+        let Some(usher) = &mut desk.usher else {
+            let verdict = self.stream.packet(side, component, bytes, source, desk.now);
+            if let Verdict::Forward { component, to, .. } = verdict {
+                self.send(side.other(), component, bytes, to, desk.tally);
+            }
+            return true;
+        };
+        let ticket = usher.arrives(&mut self.stream, side, component, bytes, source, desk.now);
         let verdict = self.stream.packet(side, component, bytes, source, desk.now);
+        if let Some(ticket) = ticket {
+            usher.judged(&mut self.stream, ticket);
+        }
         if let Verdict::Forward { component, to, .. } = verdict {
             self.send(side.other(), component, bytes, to, desk.tally);
+            if let (Some(usher), Some(ticket)) = (&mut desk.usher, ticket) {
+                usher.sent(&mut self.stream, ticket, desk.now);
+            }
         }
         true
     }
@@ -149,7 +169,16 @@ impl Flow {
     }
 
     /// Takes a changed plan and, where a side's ports have changed, its new sockets. Returns for each side whether they did.
-    pub(super) fn replan(&mut self, plan: &StreamPlan, pairs: [Arc<SocketPair>; 2], now: Time) -> [bool; 2] {
+    pub(super) fn replan(
+        &mut self,
+        plan: &StreamPlan,
+        pairs: [Arc<SocketPair>; 2],
+        now: Time,
+        desk: &mut Desk<'_>,
+    ) -> [bool; 2] {
+        if let Some(usher) = &mut desk.usher {
+            usher.recall(&mut self.stream);
+        }
         self.stream.replan(*plan, now);
         let changed = Side::BOTH.map(|side| !Arc::ptr_eq(&self.pairs[side.index()], &pairs[side.index()]));
         for side in Side::BOTH.into_iter().filter(|side| changed[side.index()]) {
@@ -177,6 +206,11 @@ impl Flow {
             }
         }
         self.connected.iter().flatten().filter(|connected| connected.doorstep.is_some()).count() == 2
+    }
+
+    /// What is forwarded.
+    pub(super) fn plan(&self) -> &StreamPlan {
+        self.stream.plan()
     }
 
     /// The sockets of one side.

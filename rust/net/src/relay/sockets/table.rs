@@ -7,6 +7,7 @@ use mediaha_media::{Component, Side, StreamId};
 use super::datapath::Install;
 use super::flow::{Desk, Flow};
 use super::watch::{self, Place, Watch};
+use crate::relay::kernel::Usher;
 use crate::relay::slab::Slab;
 use crate::sys::Epoll;
 
@@ -36,14 +37,14 @@ impl Table {
     /// The kernel has no memory or watches left; the sockets it did take are watched.
     pub(super) fn install(&mut self, install: Install, epoll: &Epoll, desk: &mut Desk<'_>) -> io::Result<()> {
         let stream = install.stream;
-        let Some((place, flow)) = self.flows.find(stream) else { return self.start(install, epoll) };
+        let Some((place, flow)) = self.flows.find(stream) else { return self.start(install, epoll, desk) };
         let watch = Watch::of(epoll, place);
         for side in Side::BOTH {
             if !std::ptr::eq(flow.pair(side), &raw const *install.pairs[side.index()]) {
                 end(watch, flow, side);
             }
         }
-        let changed = flow.replan(&install.plan, install.pairs, install.now);
+        let changed = flow.replan(&install.plan, install.pairs, install.now, desk);
         // At once, not at the next sweep: while connected, a socket hears nobody new.
         flow.settle(watch, desk);
         if !mem::replace(&mut flow.unsettled, true) {
@@ -54,8 +55,11 @@ impl Table {
     }
 
     /// Ends a stream and lets go of its sockets.
-    pub(super) fn remove(&mut self, stream: StreamId, epoll: &Epoll) {
+    pub(super) fn remove(&mut self, stream: StreamId, epoll: &Epoll, usher: Option<&mut Usher>) {
         let Some((place, flow)) = self.flows.remove(stream) else { return };
+        if let Some(usher) = usher {
+            usher.gone(flow.plan());
+        }
         // Control may still hold the sockets, and then closing ours does not end the watching.
         for side in Side::BOTH {
             end(Watch::of(epoll, place), &flow, side);
@@ -82,9 +86,9 @@ impl Table {
         room == 0
     }
 
-    fn start(&mut self, install: Install, epoll: &Epoll) -> io::Result<()> {
+    fn start(&mut self, install: Install, epoll: &Epoll, desk: &mut Desk<'_>) -> io::Result<()> {
         let stream = install.stream;
-        let (place, flow) = self.flows.insert(stream, Flow::new(install));
+        let (place, flow) = self.flows.insert(stream, Flow::new(install, desk));
         self.unsettled.push(stream);
         Side::BOTH.into_iter().try_for_each(|side| begin(Watch::of(epoll, place), flow, side))
     }

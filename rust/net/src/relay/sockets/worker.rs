@@ -11,6 +11,7 @@ use super::datapath::Command;
 use super::flow::{DATAGRAM_MAX, Desk};
 use super::table::Table;
 use crate::record::{Level, Record, Records};
+use crate::relay::kernel::Usher;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::pace::Pace;
 use crate::relay::tally::Tally;
@@ -38,6 +39,7 @@ pub(super) struct Worker {
     tally: Arc<Tally>,
     records: Records,
     settle_at: Time,
+    usher: Option<Usher>,
 }
 
 impl Worker {
@@ -50,6 +52,7 @@ impl Worker {
         tally: Arc<Tally>,
         records: Records,
         coalesce: Duration,
+        usher: Option<Usher>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(&mailbox.bell, BELL, Trigger::Level)?;
@@ -63,6 +66,7 @@ impl Worker {
             tally,
             records,
             settle_at: Time::FAR,
+            usher,
         })
     }
 
@@ -110,7 +114,8 @@ impl Worker {
     fn look(&mut self, now: Time) -> usize {
         self.obey(now);
         let mut found = 0;
-        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
+        let usher = self.usher.as_mut();
+        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, usher };
         for ready in self.events.iter() {
             if ready.token == BELL {
                 self.mailbox.bell.drain();
@@ -129,7 +134,7 @@ impl Worker {
         for _ in 0..COMMANDS_MAX {
             match self.mailbox.take() {
                 Some(Command::Install(install)) => self.install(*install, now),
-                Some(Command::Remove(stream)) => self.table.remove(stream, &self.epoll),
+                Some(Command::Remove(stream)) => self.table.remove(stream, &self.epoll, self.usher.as_mut()),
                 None => return,
             }
         }
@@ -140,7 +145,8 @@ impl Worker {
             self.settle_at = now + SETTLE_EVERY;
         }
         let ports = install.plan.sides.map(|side| side.local.rtp.to_string());
-        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
+        let usher = self.usher.as_mut();
+        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, usher };
         if let Err(error) = self.table.install(install, &self.epoll, &mut desk) {
             let facts = json!({ "ports": ports, "error": error.to_string() });
             self.records.push(Record::now(Level::Error, "ports_unwatched", facts));
@@ -149,7 +155,8 @@ impl Worker {
 
     fn settle(&mut self, now: Time) {
         if now >= self.settle_at {
-            let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now };
+            let usher = self.usher.as_mut();
+            let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, usher };
             let more = self.table.settle(&self.epoll, &mut desk);
             self.settle_at = match self.table.is_settled() {
                 true => Time::FAR,

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::record::Records;
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
+use crate::relay::kernel::{Lanes, Usher};
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
 use crate::relay::sockets::{SocketPair, pair_at};
@@ -70,7 +71,12 @@ impl SteeredDatapath {
     ///
     /// # Errors
     /// Why ports cannot be steered here.
-    pub fn start(config: &RelayConfig, records: Records, failure: Failure) -> Result<Self, Unsteerable> {
+    pub(in crate::relay) fn start(
+        config: &RelayConfig,
+        lanes: Option<&Arc<Lanes>>,
+        records: Records,
+        failure: Failure,
+    ) -> Result<Self, Unsteerable> {
         let addresses = config.distinct_addresses();
         let workers = config.workers.max(1);
         let mut book = PortBook::new(config, records);
@@ -80,7 +86,7 @@ impl SteeredDatapath {
             let number = inlets.number(0, address);
             rehearse(address, &mut book, &switch, inlets.socket(number), number)?;
         }
-        Self::at_work(config, switch, inlets, book, false, failure)
+        Self::at_work(config, lanes, switch, inlets, book, false, failure)
     }
 
     /// From now on, before the first stream, the programs and the sockets that they steer to outlive it.
@@ -98,8 +104,9 @@ impl SteeredDatapath {
     ///
     /// # Errors
     /// Some of it is missing, or no file descriptor or thread is left.
-    pub(crate) fn take_over(
+    pub(in crate::relay) fn take_over(
         config: &RelayConfig,
+        lanes: Option<&Arc<Lanes>>,
         mut share: Share,
         records: Records,
         failure: Failure,
@@ -111,13 +118,14 @@ impl SteeredDatapath {
                 .ok_or(Unsteerable::Incomplete)?;
         let switch = Switch::inherited(&addresses, |key| inherited.remove(&key)).ok_or(Unsteerable::Incomplete)?;
         let book = PortBook::new(config, records);
-        let mut taken = Self::at_work(config, switch, inlets, book, true, failure)?;
+        let mut taken = Self::at_work(config, lanes, switch, inlets, book, true, failure)?;
         taken.crew.count_in(share.lives);
         Ok(taken)
     }
 
     fn at_work(
         config: &RelayConfig,
+        lanes: Option<&Arc<Lanes>>,
         switch: Switch,
         inlets: Inlets,
         book: PortBook,
@@ -131,7 +139,10 @@ impl SteeredDatapath {
             let tally = Arc::new(Tally::default());
             let sockets = inlets.of(worker).to_vec();
             let strangers = Arc::clone(switch.strangers());
-            let worker = Worker::new(config, sockets, strangers, Arc::clone(&mailbox), Arc::clone(&tally));
+            let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes))).transpose();
+            let usher = usher.map_err(Unsteerable::Resources)?;
+            let (mail, count) = (Arc::clone(&mailbox), Arc::clone(&tally));
+            let worker = Worker::new(config, sockets, strangers, mail, count, usher);
             let worker = worker.map_err(Unsteerable::Resources)?;
             crew.employ(mailbox, tally, move || worker.run()).map_err(Unsteerable::Resources)?;
         }

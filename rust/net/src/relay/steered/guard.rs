@@ -12,8 +12,8 @@
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-use super::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9};
 use super::lookup::PORTS;
+use crate::relay::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9};
 
 /// Our own sockets have this priority while they are bound to a port that is steered to us.
 pub(super) const OURS: i32 = 0x6d68_6131;

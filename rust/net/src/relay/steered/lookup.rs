@@ -15,7 +15,7 @@
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-use super::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9, R10};
+use crate::relay::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9, R10};
 
 /// Ports of one address, and bytes of the table.
 pub(super) const PORTS: u32 = 1 << 16;

@@ -20,7 +20,6 @@
 //! It takes `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`, and Linux 5.9. Nothing is pinned: with the process the program is gone,
 //! however the process ends, so that there is nothing left over to be taken over.
 
-mod assembly;
 mod datapath;
 mod early;
 mod guard;

@@ -7,6 +7,7 @@ use mediaha_media::{Component, Side, Stream, StreamCounters, StreamId, StreamPla
 use mediaha_time::Time;
 
 use super::strangers::Strangers;
+use crate::relay::kernel::{Ticket, Usher};
 use crate::relay::slab::Slab;
 
 /// A slab of streams, and for each port of each address whose it is.
@@ -18,17 +19,28 @@ pub(super) struct Table {
     /// For each address one entry a port: zero, or the stream's place in the slab, a bit for the side and a bit for the
     /// component, plus one.
     ports: Vec<Box<[u32]>>,
+    /// Shows packets into the lanes of the kernel.
+    usher: Option<Usher>,
+}
+
+/// A packet that was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// To be shown to [`Table::sent`] when it has been sent.
+    pub(super) ticket: Option<(usize, Ticket)>,
 }
 
 impl Table {
     /// Without streams.
-    pub(super) fn new(addresses: &[IpAddr], ports: &RangeInclusive<u16>) -> Self {
+    pub(super) fn new(addresses: &[IpAddr], ports: &RangeInclusive<u16>, usher: Option<Usher>) -> Self {
         let empty = vec![0; ports.len()].into_boxed_slice();
         Self {
             streams: Slab::default(),
             addresses: addresses.to_vec(),
             first_port: *ports.start(),
             ports: vec![empty; addresses.len()],
+            usher,
         }
     }
 
@@ -40,12 +52,28 @@ impl Table {
         source: SocketAddr,
         destination: SocketAddr,
         now: Time,
-    ) -> Option<Verdict> {
+    ) -> Option<Judged> {
         let entry = self.entry(destination).and_then(|entry| entry.checked_sub(1))?;
         let side = if entry & 2 == 0 { Side::A } else { Side::B };
         let component = if entry & 1 == 0 { Component::Rtp } else { Component::Rtcp };
-        let stream = self.streams.at(entry as usize >> 2)?;
-        Some(stream.packet(side, component, bytes, source, now))
+        let place = entry as usize >> 2;
+        let stream = self.streams.at(place)?;
+        let Some(usher) = &mut self.usher else {
+            return Some(Judged { verdict: stream.packet(side, component, bytes, source, now), ticket: None });
+        };
+        let ticket = usher.arrives(stream, side, component, bytes, source, now);
+        let verdict = stream.packet(side, component, bytes, source, now);
+        if let Some(ticket) = ticket {
+            usher.judged(stream, ticket);
+        }
+        Some(Judged { verdict, ticket: ticket.map(|ticket| (place, ticket)) })
+    }
+
+    /// Takes note that a packet has left, before anything else is done to its stream.
+    pub(super) fn sent(&mut self, (place, ticket): (usize, Ticket), now: Time) {
+        if let (Some(usher), Some(stream)) = (&mut self.usher, self.streams.at(place)) {
+            usher.sent(stream, ticket, now);
+        }
     }
 
     /// Starts or changes a stream.
@@ -54,11 +82,18 @@ impl Table {
         let place = if let Some((place, before)) = before {
             self.mark(&before, place, false);
             if let Some((_, entry)) = self.streams.find(stream) {
+                if let Some(usher) = &mut self.usher {
+                    usher.recall(entry);
+                }
                 entry.replan(*plan, now);
             }
             place
         } else {
-            self.streams.insert(stream, Stream::new(*plan, counters, now)).0
+            let (place, entry) = self.streams.insert(stream, Stream::new(*plan, counters, now));
+            if let Some(usher) = &mut self.usher {
+                usher.begins(entry, now);
+            }
+            place
         };
         self.mark(plan, place, true);
     }
@@ -67,6 +102,9 @@ impl Table {
     pub(super) fn remove(&mut self, stream: StreamId) {
         if let Some((place, entry)) = self.streams.remove(stream) {
             self.mark(entry.plan(), place, false);
+            if let Some(usher) = &mut self.usher {
+                usher.gone(entry.plan());
+            }
         }
     }
 

@@ -11,8 +11,9 @@ use super::datapath::{Command, Install};
 use super::early::{Early, EarlyPacket};
 use super::outlet::Outlet;
 use super::strangers::Strangers;
-use super::table::Table;
+use super::table::{Judged, Table};
 use crate::relay::RelayConfig;
+use crate::relay::kernel::{Ticket, Usher};
 use crate::relay::mailbox::Mailbox;
 use crate::relay::pace::Pace;
 use crate::relay::tally::Tally;
@@ -42,6 +43,8 @@ pub(super) struct Worker {
     outlet: Outlet,
     arrivals: Arrivals,
     table: Table,
+    /// Of the packets of one batch.
+    tickets: Vec<(usize, Ticket)>,
     early: Early,
     pace: Pace,
     mailbox: Arc<Mailbox<Command>>,
@@ -69,6 +72,7 @@ impl Worker {
         strangers: Arc<Strangers>,
         mailbox: Arc<Mailbox<Command>>,
         tally: Arc<Tally>,
+        usher: Option<Usher>,
     ) -> io::Result<Self> {
         let addresses = config.distinct_addresses();
         let epoll = Epoll::new()?;
@@ -82,7 +86,8 @@ impl Worker {
             inlets,
             outlet: Outlet::new(&addresses, BATCH, config.traffic_class())?,
             arrivals: Arrivals::new(BATCH),
-            table: Table::new(&addresses, &config.ports),
+            table: Table::new(&addresses, &config.ports, usher),
+            tickets: Vec::with_capacity(BATCH),
             early: Early::default(),
             pace: Pace::new(config.coalesce, monotonic()),
             mailbox,
@@ -176,10 +181,11 @@ impl Worker {
         for index in 0..self.arrivals.len() {
             let Some(arrival) = self.arrivals.at(index) else { continue };
             match self.table.packet(arrival.bytes, arrival.source, arrival.destination, now) {
-                Some(Verdict::Forward { from, to, .. }) => {
+                Some(Judged { verdict: Verdict::Forward { from, to, .. }, ticket }) => {
                     self.outlet.push(&mut self.arrivals, index, from, to, &self.tally);
+                    self.tickets.extend(ticket);
                 }
-                Some(Verdict::Drop(_)) => {}
+                Some(Judged { verdict: Verdict::Drop(_), .. }) => {}
                 None => {
                     self.tally.unclaimed.add(1);
                     self.early.keep(arrival.bytes, arrival.source, arrival.destination, now);
@@ -187,6 +193,9 @@ impl Worker {
             }
         }
         self.outlet.flush(&mut self.arrivals, &self.tally);
+        for ticket in self.tickets.drain(..) {
+            self.table.sent(ticket, now);
+        }
     }
 
     fn obey(&mut self, now: Time) {
@@ -208,7 +217,8 @@ impl Worker {
         self.table.install(stream, &plan, counters, installed_at);
         for early in self.early.take(&plan.ports(), now) {
             let EarlyPacket { bytes, source, destination, .. } = early;
-            if let Some(Verdict::Forward { from, to, .. }) = self.table.packet(&bytes, source, destination, now) {
+            let judged = self.table.packet(&bytes, source, destination, now);
+            if let Some(Judged { verdict: Verdict::Forward { from, to, .. }, .. }) = judged {
                 self.outlet.detour(&bytes, from, to, &self.tally);
             }
         }

@@ -1,0 +1,726 @@
+//! The program that forwards what comes in at an interface, as instructions.
+//!
+//! ```text
+//!  whole, plain UDP over IPv4 or IPv6, for a port of ours whose lane is armed or open?    ── no ──▶ up
+//!  has the process renewed its lease?                                                     ── no ──▶ up
+//!  RTP or RTCP by its first bytes, as the port has it, not too long for the way?          ── no ──▶ up
+//!  from the only source that is believed?      ── no: if the lane is open, count it and drop it, else up
+//!  armed: note that this one rose                                                         ────────▶ up
+//!  count it, write addresses, ports, hops and checksums
+//!  a party on this host: on to its socket; else out by the interface and to the neighbour that the kernel finds
+//! ```
+//!
+//! Up means: as if this program were not there. All that it knows is in memory that the workers write, see [`super::lane`].
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::os::fd::RawFd;
+
+use super::lane::{self, at};
+use super::lanes::{HEADER_BYTES, LEASE_AT, RATES_AT};
+use crate::relay::assembly::{
+    Assembly, If, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Register, Sum, Value, Width,
+};
+use Value::{In, Of};
+use Width::{Byte, Double, Half, Word};
+
+/// `struct __sk_buff`, what a program is told of a packet: where in it is what.
+mod context {
+    pub(super) const LENGTH: i16 = 0;
+    pub(super) const PACKET_TYPE: i16 = 4;
+    pub(super) const PROTOCOL: i16 = 16;
+    pub(super) const VLAN_PRESENT: i16 = 20;
+    pub(super) const INTERFACE: i16 = 40;
+    pub(super) const DATA: i16 = 76;
+    pub(super) const DATA_END: i16 = 80;
+    pub(super) const SEGMENT_SIZE: i16 = 176;
+}
+
+/// Functions of the kernel that a program may call.
+mod call {
+    pub(super) const MONOTONIC: i32 = 5;
+    pub(super) const RANDOM: i32 = 7;
+    pub(super) const REPLACE_CHECKSUM: i32 = 11;
+    pub(super) const PULL: i32 = 39;
+    pub(super) const UPDATE_SUM: i32 = 40;
+    pub(super) const REDIRECT_TO_NEIGHBOUR: i32 = 152;
+}
+
+/// The next program of the interface, and then the kernel, as if this one were not there (`TCX_NEXT`).
+const UP: i32 = -1;
+const DROP: i32 = 2;
+/// The sum to be changed is over the pseudo-header, too (RFC 768).
+const PSEUDO_HEADER: i32 = 0x10;
+/// No checksum stays no checksum, and zero becomes its other form.
+const ZERO_IS_NONE: i32 = 0x20;
+
+const LOOPBACK: i32 = 1;
+const ETHERNET: i16 = 14;
+const UDP_BYTES: i32 = 8;
+const HOPS: i32 = 64;
+/// Up to this length an IPv4 packet forbids routers to cut it, and needs no identification (RFC 6864 §4.1).
+const UNCUT_IPV4_BYTES: i32 = 576;
+/// RFC 3550 A.1.
+const DROPOUT_MAX: i32 = 3_000;
+const MISORDER_MAX: i32 = 100;
+
+/// Where things are on the stack.
+mod stack {
+    pub(super) const NOW: i16 = -8;
+    /// Of the UDP payload.
+    pub(super) const OCTETS: i16 = -16;
+    pub(super) const FENCE: i16 = -24;
+    pub(super) const IS_RTCP: i16 = -32;
+    /// A copy of the lane from [`super::at::FROM`] up to [`super::at::NOTED`].
+    pub(super) const WAY: i16 = -96;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Label {
+    Up,
+    Dropped,
+    Ipv6,
+    Pulled(Family),
+    /// To the comparison with the address behind this one.
+    After(usize),
+    Ours(Family),
+    Rtcp(Family),
+    Kind(Family),
+    Stranger,
+    Loopback(Family),
+    Reached(Family),
+    Armed,
+    Counted(Family),
+    CountRtcp(Family),
+    Unlisted(Family),
+    Listed(Family, i16),
+    Begin(Family),
+    NoFewer(Family),
+    Rated(Family),
+    Strayed(Family),
+    SameSource(Family),
+    Jitter(Family),
+    Backwards(Family),
+    Meant(Family),
+    Early(Family),
+    Numbered(Family),
+    Deviated(Family),
+    Short,
+    Marked,
+    Out(Family),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+/// Where in a packet is what, from its Ethernet header on.
+impl Family {
+    const fn ip_bytes(self) -> i16 {
+        match self {
+            Self::Ipv4 => 20,
+            Self::Ipv6 => 40,
+        }
+    }
+
+    const fn source(self) -> i16 {
+        match self {
+            Self::Ipv4 => ETHERNET + 12,
+            Self::Ipv6 => ETHERNET + 8,
+        }
+    }
+
+    const fn words(self) -> i16 {
+        match self {
+            Self::Ipv4 => 1,
+            Self::Ipv6 => 4,
+        }
+    }
+
+    const fn destination(self) -> i16 {
+        self.source() + 4 * self.words()
+    }
+
+    const fn udp(self) -> i16 {
+        ETHERNET + self.ip_bytes()
+    }
+
+    const fn payload(self) -> i16 {
+        self.udp() + 8
+    }
+
+    /// Of the shortest packet that is looked at: one of RTCP.
+    const fn shortest(self) -> i16 {
+        self.payload() + 8
+    }
+
+    /// With the fixed header of RTP.
+    const fn with_rtp(self) -> i16 {
+        self.payload() + 12
+    }
+}
+
+/// The program for these addresses. `lanes` is the map of [`super::lanes`]: for each address one lane a port.
+pub(super) fn program(
+    addresses: &[IpAddr],
+    ports: &RangeInclusive<u16>,
+    traffic_class: u8,
+    lanes: RawFd,
+) -> Vec<u64> {
+    let mut program = Program { code: Assembly::new(), addresses, ports, traffic_class, lanes };
+    program.begin();
+    program.of_family(Family::Ipv4);
+    program.code.label(Label::Ipv6);
+    program.of_family(Family::Ipv6);
+    program.end();
+    program.code.finish()
+}
+
+/// R6 holds the context, R7 the lane once it is found, R8 the packet, R9 the gate.
+struct Program<'a> {
+    code: Assembly<Label>,
+    addresses: &'a [IpAddr],
+    ports: &'a RangeInclusive<u16>,
+    traffic_class: u8,
+    lanes: RawFd,
+}
+
+impl Program<'_> {
+    fn begin(&mut self) {
+        let code = &mut self.code;
+        code.copy(R6, R1);
+        // Neither for another host, nor of a VLAN, nor several at once.
+        for field in [context::PACKET_TYPE, context::VLAN_PRESENT, context::SEGMENT_SIZE] {
+            code.load(Word, R1, R6, field);
+            code.jump_if(If::NotEqual, R1, Of(0), Label::Up);
+        }
+        code.load(Word, R1, R6, context::PROTOCOL);
+        code.jump_if(If::Equal, R1, Of(network_order(0x86dd)), Label::Ipv6);
+        code.jump_if(If::NotEqual, R1, Of(network_order(0x0800)), Label::Up);
+    }
+
+    fn of_family(&mut self, family: Family) {
+        if !self.addresses.iter().any(|address| address.is_ipv4() == (family == Family::Ipv4)) {
+            self.code.jump(Label::Up);
+            return;
+        }
+        self.reach(family);
+        self.find_lane(family);
+        self.see_whether_it_is_forwarded();
+        self.see_what_it_is(family);
+        self.see_who_sent_it(family);
+        self.learn_the_way(family);
+        self.count(family);
+        self.rewrite(family);
+        self.send(family);
+    }
+
+    /// Lets R8 point at a packet of which all headers can be read.
+    fn reach(&mut self, family: Family) {
+        let code = &mut self.code;
+        reload(code);
+        code.copy(R1, R8);
+        code.sum(Sum::Add, R1, Of(family.with_rtp().into()));
+        // Some interfaces leave the packet where it arrived, but for its first bytes.
+        code.jump_if(If::Below, R1, In(R9), Label::Pulled(family));
+        code.load(Word, R2, R6, context::LENGTH);
+        code.jump_if(If::Below, R2, Of(family.with_rtp().into()), Label::Short);
+        code.set(R2, family.with_rtp().into());
+        code.label(Label::Short);
+        code.copy(R1, R6);
+        code.call(call::PULL);
+        reload(code);
+        code.label(Label::Pulled(family));
+        code.copy(R1, R8);
+        code.sum(Sum::Add, R1, Of(family.shortest().into()));
+        code.jump_if(If::Above, R1, In(R9), Label::Up);
+    }
+
+    fn find_lane(&mut self, family: Family) {
+        let code = &mut self.code;
+        match family {
+            Family::Ipv4 => {
+                code.load(Byte, R1, R8, ETHERNET);
+                // Without options.
+                code.jump_if(If::NotEqual, R1, Of(0x45), Label::Up);
+                code.load(Byte, R1, R8, ETHERNET + 9);
+                code.jump_if(If::NotEqual, R1, Of(libc::IPPROTO_UDP), Label::Up);
+                code.load(Half, R1, R8, ETHERNET + 6);
+                // No fragment.
+                code.jump_if(If::AnyBitOf, R1, Of(network_order(0x3fff)), Label::Up);
+            }
+            Family::Ipv6 => {
+                code.load(Byte, R1, R8, ETHERNET);
+                code.mask(R1, 0xf0);
+                code.jump_if(If::NotEqual, R1, Of(0x60), Label::Up);
+                code.load(Byte, R1, R8, ETHERNET + 6);
+                code.jump_if(If::NotEqual, R1, Of(libc::IPPROTO_UDP), Label::Up);
+                // There must be a checksum (RFC 8200 §8.1).
+                code.load(Half, R1, R8, family.udp() + 6);
+                code.jump_if(If::Equal, R1, Of(0), Label::Up);
+            }
+        }
+        let count = self.ports.len();
+        for (number, address) in self.addresses.iter().enumerate() {
+            let octets = match (family, address) {
+                (Family::Ipv4, IpAddr::V4(address)) => address.octets().to_vec(),
+                (Family::Ipv6, IpAddr::V6(address)) => address.octets().to_vec(),
+                _ => continue,
+            };
+            let (words, _) = octets.as_chunks::<4>();
+            for (word, offset) in words.iter().zip((family.destination()..).step_by(4)) {
+                code.load(Word, R1, R8, offset);
+                code.unless_equal(R1, i32::from_ne_bytes(*word), Label::After(number));
+            }
+            code.set(R7, i32::try_from(HEADER_BYTES + number * count * lane::BYTES).unwrap_or(i32::MAX));
+            code.jump(Label::Ours(family));
+            code.label(Label::After(number));
+        }
+        code.jump(Label::Up);
+
+        code.label(Label::Ours(family));
+        code.load(Half, R2, R8, family.udp() + 2);
+        code.swap_to_host_16(R2);
+        // A port below the first one becomes very large.
+        code.sum(Sum::Subtract, R2, Of((*self.ports.start()).into()));
+        code.jump_if(If::Above, R2, Of(i32::try_from(count).unwrap_or(0) - 1), Label::Up);
+        code.sum(Sum::ShiftLeft, R2, Of(lane::BYTES_LOG2));
+        code.sum(Sum::Add, R2, In(R7));
+        code.map_value(R7, self.lanes);
+        code.sum(Sum::Add, R7, In(R2));
+    }
+
+    /// Loads the gate and the time.
+    fn see_whether_it_is_forwarded(&mut self) {
+        let code = &mut self.code;
+        code.load(Double, R9, R7, at::GATE);
+        state(code, R1);
+        code.jump_if(If::Equal, R1, Of(0), Label::Up);
+        code.jump_if(If::Equal, R1, Of(3), Label::Up);
+        code.call(call::MONOTONIC);
+        code.store(Double, R10, stack::NOW, R0);
+        code.map_value(R1, self.lanes);
+        code.load(Double, R1, R1, LEASE_AT);
+        code.jump_if(If::Above, R0, In(R1), Label::Up);
+    }
+
+    fn see_what_it_is(&mut self, family: Family) {
+        let code = &mut self.code;
+        // The lengths of IP and UDP agree, and are there.
+        code.load(Half, R3, R8, family.udp() + 4);
+        code.swap_to_host_16(R3);
+        code.copy(R4, R3);
+        code.sum(Sum::Add, R4, Of(family.ip_bytes().into()));
+        let (field, beside) = match family {
+            Family::Ipv4 => (ETHERNET + 2, 0),
+            Family::Ipv6 => (ETHERNET + 4, family.ip_bytes().into()),
+        };
+        code.load(Half, R1, R8, field);
+        code.swap_to_host_16(R1);
+        code.sum(Sum::Add, R1, Of(beside));
+        code.jump_if(If::NotEqual, R1, In(R4), Label::Up);
+        code.load(Word, R1, R7, at::LENGTH_MAX);
+        code.jump_if(If::Above, R4, In(R1), Label::Up);
+        code.sum(Sum::Add, R4, Of(ETHERNET.into()));
+        code.load(Word, R1, R6, context::LENGTH);
+        code.jump_if(If::Above, R4, In(R1), Label::Up);
+        code.jump_if(If::Below, R3, Of(UDP_BYTES + 8), Label::Up);
+        code.sum(Sum::Subtract, R3, Of(UDP_BYTES));
+        code.store(Double, R10, stack::OCTETS, R3);
+
+        code.load(Byte, R1, R8, family.payload());
+        code.mask(R1, 0xc0);
+        code.jump_if(If::NotEqual, R1, Of(0x80), Label::Up);
+        // Whether the second byte is one of RTCP's types.
+        code.load(Byte, R2, R8, family.payload() + 1);
+        code.sum(Sum::Subtract, R2, Of(192));
+        code.load(Half, R1, R7, at::FLAGS);
+        code.set(R4, 1);
+        code.jump_if(If::AnyBitOf, R1, Of(lane::RTCP.into()), Label::Rtcp(family));
+        code.set(R4, 0);
+        code.jump_if(If::Below, R3, Of(12), Label::Up);
+        let is_rtp = Label::Kind(family);
+        code.jump_if(If::Above, R2, Of(223 - 192), is_rtp);
+        code.copy(R5, R1);
+        code.mask(R5, lane::MUX.into());
+        code.jump_if(If::Equal, R5, Of(0), is_rtp);
+        code.mask(R1, lane::THROUGH.into());
+        code.jump_if(If::Equal, R1, Of(0), Label::Up);
+        code.set(R4, 1);
+        code.label(Label::Rtcp(family));
+        code.jump_if(If::Above, R2, Of(223 - 192), Label::Up);
+        code.label(is_rtp);
+        code.store(Double, R10, stack::IS_RTCP, R4);
+    }
+
+    fn see_who_sent_it(&mut self, family: Family) {
+        let code = &mut self.code;
+        for word in 0..family.words() {
+            code.load(Word, R1, R8, family.source() + 4 * word);
+            code.load(Word, R2, R7, at::SOURCE + 4 * word);
+            code.jump_if(If::NotEqual, R1, In(R2), Label::Stranger);
+        }
+        code.load(Half, R1, R8, family.udp());
+        code.load(Half, R2, R7, at::SOURCE_PORT);
+        code.jump_if(If::NotEqual, R1, In(R2), Label::Stranger);
+        state(code, R1);
+        code.load(Word, R2, R8, family.payload());
+        code.jump_if(If::Equal, R1, Of(1), Label::Armed);
+    }
+
+    /// Copies the way, and sees that nobody has changed it meanwhile.
+    fn learn_the_way(&mut self, family: Family) {
+        let code = &mut self.code;
+        for offset in (at::FROM..at::NOTED).step_by(8) {
+            code.load(Double, R1, R7, offset);
+            code.store(Double, R10, stack::WAY + offset - at::FROM, R1);
+        }
+        code.set(R1, 0);
+        code.store(Double, R10, stack::FENCE, R1);
+        code.fetch_and_add(R10, stack::FENCE, R1);
+        code.load(Double, R1, R7, at::GATE);
+        code.jump_if(If::NotEqual, R1, In(R9), Label::Up);
+        // Whoever is on this host is reached over loopback, and nobody else is.
+        code.load(Word, R1, R6, context::INTERFACE);
+        way(code, Word, R2, at::INTERFACE);
+        code.jump_if(If::Equal, R1, Of(LOOPBACK), Label::Loopback(family));
+        code.jump_if(If::Equal, R2, Of(0), Label::Up);
+        code.jump(Label::Reached(family));
+        code.label(Label::Loopback(family));
+        code.jump_if(If::NotEqual, R2, Of(0), Label::Up);
+        code.label(Label::Reached(family));
+    }
+
+    fn count(&mut self, family: Family) {
+        let code = &mut self.code;
+        code.load(Double, R3, R10, stack::NOW);
+        code.store(Double, R7, at::LAST_SEEN, R3);
+        code.load(Double, R2, R10, stack::OCTETS);
+        code.set(R1, 1);
+        code.load(Double, R4, R10, stack::IS_RTCP);
+        code.jump_if(If::NotEqual, R4, Of(0), Label::CountRtcp(family));
+        // Before anything is counted: this much must be there.
+        code.load(Word, R4, R6, context::DATA_END);
+        code.copy(R5, R8);
+        code.sum(Sum::Add, R5, Of(family.with_rtp().into()));
+        code.jump_if(If::Above, R5, In(R4), Label::Up);
+        code.add_atomically(R7, at::PACKETS, R1);
+        code.add_atomically(R7, at::OCTETS, R2);
+        self.rate(family);
+        self.follow(family);
+        self.jitter(family);
+        let code = &mut self.code;
+        code.jump(Label::Counted(family));
+        code.label(Label::CountRtcp(family));
+        code.add_atomically(R7, at::RTCP_PACKETS, R1);
+        code.add_atomically(R7, at::RTCP_OCTETS, R2);
+        code.label(Label::Counted(family));
+    }
+
+    /// Leaves in R5 how fast the packet's clock runs.
+    fn rate(&mut self, family: Family) {
+        let code = &mut self.code;
+        code.load(Byte, R1, R8, family.payload() + 1);
+        code.mask(R1, 0x7f);
+        code.load(Word, R2, R7, at::NOTED);
+        for number in 0..i16::try_from(mediaha_media::Clocks::NOTED_MAX).unwrap_or(0) {
+            code.jump_if(If::Equal, R2, Of(number.into()), Label::Unlisted(family));
+            code.load(Byte, R3, R7, at::TYPES + number);
+            code.jump_if(If::NotEqual, R3, In(R1), Label::Listed(family, number));
+            code.load(Word, R5, R7, at::RATES + 4 * number);
+            code.jump(Label::Rated(family));
+            code.label(Label::Listed(family, number));
+        }
+        code.label(Label::Unlisted(family));
+        code.sum(Sum::ShiftLeft, R1, Of(2));
+        code.map_value(R5, self.lanes);
+        code.sum(Sum::Add, R5, In(R1));
+        code.load(Word, R5, R5, RATES_AT);
+        code.label(Label::Rated(family));
+    }
+
+    /// RFC 3550 A.1 and A.3, as [`mediaha_media::Sequence`] has them. R1 holds the number, R2 the timestamp, R3 the SSRC, R5 the
+    /// rate.
+    fn follow(&mut self, family: Family) {
+        let code = &mut self.code;
+        code.load(Half, R1, R8, family.payload() + 2);
+        code.swap_to_host_16(R1);
+        code.load(Word, R2, R8, family.payload() + 4);
+        code.swap_to_host_32(R2);
+        code.load(Word, R3, R8, family.payload() + 8);
+        code.swap_to_host_32(R3);
+        code.load(Word, R4, R7, at::RUNNING);
+        code.jump_if(If::Equal, R4, Of(0), Label::Begin(family));
+        code.load(Word, R0, R7, at::SSRC);
+        code.jump_if(If::Equal, R0, In(R3), Label::SameSource(family));
+        add_to(code, at::SSRC_CHANGES, Of(1));
+        code.jump(Label::Begin(family));
+
+        code.label(Label::SameSource(family));
+        code.load(Half, R0, R7, at::HIGHEST);
+        code.copy(R9, R1);
+        code.sum(Sum::Subtract, R9, In(R0));
+        code.mask(R9, 0xffff);
+        code.jump_if(If::Above, R9, Of(DROPOUT_MAX - 1), Label::Strayed(family));
+        code.store(Half, R7, at::HIGHEST, R1);
+        add_to(code, at::EXPECTED, In(R9));
+        code.jump(Label::Numbered(family));
+        code.label(Label::Strayed(family));
+        // A late one.
+        code.jump_if(If::Above, R9, Of(0xffff - MISORDER_MAX), Label::Numbered(family));
+        // From nowhere: two in a row are a restart.
+        code.load(Half, R0, R7, at::RESTART);
+        code.copy(R9, R4);
+        code.mask(R9, lane::STRAYED.cast_signed());
+        code.sum(Sum::Add, R1, Of(1));
+        code.mask(R1, 0xffff);
+        code.store(Half, R7, at::RESTART, R1);
+        code.sum(Sum::Subtract, R1, Of(1));
+        code.mask(R1, 0xffff);
+        code.set(R4, (lane::RUNS | lane::STRAYED).cast_signed());
+        code.store(Word, R7, at::RUNNING, R4);
+        code.jump_if(If::Equal, R9, Of(0), Label::Jitter(family));
+        code.jump_if(If::NotEqual, R0, In(R1), Label::Jitter(family));
+
+        code.label(Label::Begin(family));
+        code.store(Word, R7, at::SSRC, R3);
+        code.store(Half, R7, at::HIGHEST, R1);
+        code.store(Word, R7, at::TIMESTAMP, R2);
+        code.store(Word, R7, at::HERTZ, R5);
+        code.load(Double, R0, R10, stack::NOW);
+        code.store(Double, R7, at::ARRIVED, R0);
+        code.set(R0, 0);
+        code.store(Double, R7, at::JITTER, R0);
+        code.set(R0, lane::RUNS.cast_signed());
+        code.store(Word, R7, at::RUNNING, R0);
+        // Duplicates of one run do not hide what another one loses.
+        code.load(Double, R0, R7, at::RECEIVED);
+        code.load(Double, R1, R7, at::EXPECTED);
+        code.jump_if(If::Above, R1, In(R0), Label::NoFewer(family));
+        code.copy(R1, R0);
+        code.label(Label::NoFewer(family));
+        code.sum(Sum::Add, R1, Of(1));
+        code.store(Double, R7, at::EXPECTED, R1);
+        code.sum(Sum::Add, R0, Of(1));
+        code.store(Double, R7, at::RECEIVED, R0);
+        code.jump(Label::Counted(family));
+
+        code.label(Label::Numbered(family));
+        code.set(R4, lane::RUNS.cast_signed());
+        code.store(Word, R7, at::RUNNING, R4);
+        add_to(code, at::RECEIVED, Of(1));
+        code.label(Label::Jitter(family));
+    }
+
+    /// RFC 3550 A.8, in nanoseconds. R2 holds the timestamp, R5 the rate.
+    fn jitter(&mut self, family: Family) {
+        let code = &mut self.code;
+        code.load(Double, R4, R10, stack::NOW);
+        code.load(Word, R0, R7, at::HERTZ);
+        code.load(Word, R1, R7, at::TIMESTAMP);
+        code.load(Double, R3, R7, at::ARRIVED);
+        code.store(Word, R7, at::HERTZ, R5);
+        code.store(Word, R7, at::TIMESTAMP, R2);
+        code.store(Double, R7, at::ARRIVED, R4);
+        // Timestamps of different clocks cannot be subtracted.
+        code.jump_if(If::NotEqual, R0, In(R5), Label::Counted(family));
+        code.jump_if(If::Equal, R5, Of(0), Label::Counted(family));
+        // R4: how long it took; R2: how long it was meant to take.
+        code.sum(Sum::Subtract, R4, In(R3));
+        code.sum(Sum::Subtract, R2, In(R1));
+        code.sum(Sum::ShiftLeft, R2, Of(32));
+        code.copy(R1, R2);
+        code.sum(Sum::ShiftRightSigned, R2, Of(32));
+        code.sum(Sum::ShiftRight, R1, Of(63));
+        code.jump_if(If::NotEqual, R1, Of(0), Label::Backwards(family));
+        code.sum(Sum::Multiply, R2, Of(1_000_000_000));
+        code.sum(Sum::Divide, R2, In(R5));
+        code.jump(Label::Meant(family));
+        code.label(Label::Backwards(family));
+        code.set(R1, 0);
+        code.sum(Sum::Subtract, R1, In(R2));
+        code.sum(Sum::Multiply, R1, Of(1_000_000_000));
+        code.sum(Sum::Divide, R1, In(R5));
+        code.sum(Sum::Add, R4, In(R1));
+        code.set(R2, 0);
+        code.label(Label::Meant(family));
+        code.jump_if(If::Above, R2, In(R4), Label::Early(family));
+        code.sum(Sum::Subtract, R4, In(R2));
+        code.copy(R2, R4);
+        code.jump(Label::Deviated(family));
+        code.label(Label::Early(family));
+        code.sum(Sum::Subtract, R2, In(R4));
+        code.label(Label::Deviated(family));
+        code.load(Double, R1, R7, at::JITTER);
+        code.sum(Sum::Add, R2, In(R1));
+        code.sum(Sum::Add, R1, Of(8));
+        code.sum(Sum::ShiftRight, R1, Of(4));
+        code.sum(Sum::Subtract, R2, In(R1));
+        code.store(Double, R7, at::JITTER, R2);
+    }
+
+    fn rewrite(&mut self, family: Family) {
+        let code = &mut self.code;
+        match family {
+            Family::Ipv4 => rewrite_ipv4(code, self.traffic_class),
+            Family::Ipv6 => {
+                code.set(R1, network_order_32(0x6000_0000 | u32::from(self.traffic_class) << 20));
+                code.store(Word, R8, ETHERNET, R1);
+                code.set(R1, HOPS);
+                code.store(Byte, R8, ETHERNET + 7, R1);
+            }
+        }
+        for word in 0..family.words() {
+            way(code, Word, R1, at::FROM + 4 * word);
+            code.store(Word, R8, family.source() + 4 * word, R1);
+            way(code, Word, R1, at::TO + 4 * word);
+            code.store(Word, R8, family.destination() + 4 * word, R1);
+        }
+        if family == Family::Ipv4 {
+            sum_ipv4(code);
+        }
+        for half in [0, 2] {
+            way(code, Half, R1, at::PORTS + half);
+            code.store(Half, R8, family.udp() + half, R1);
+        }
+        for (sum, flags) in [(at::SUM_ADDRESSES, PSEUDO_HEADER | ZERO_IS_NONE), (at::SUM_PORTS, ZERO_IS_NONE)] {
+            code.copy(R1, R6);
+            code.set(R2, (family.udp() + 6).into());
+            code.set(R3, 0);
+            way(code, Word, R4, sum);
+            code.set(R5, flags);
+            code.call(call::REPLACE_CHECKSUM);
+            code.jump_if(If::NotEqual, R0, Of(0), Label::Dropped);
+        }
+        if family == Family::Ipv6 {
+            // The interface may have summed up the whole packet. That sum is what it was: the checksum makes up for the addresses.
+            // The kernel took them out of it as if there were a second checksum, that of IPv4's header.
+            code.copy(R1, R6);
+            way(code, Word, R2, at::SUM_ADDRESSES);
+            code.call(call::UPDATE_SUM);
+        }
+    }
+
+    fn send(&mut self, family: Family) {
+        let code = &mut self.code;
+        way(code, Word, R1, at::INTERFACE);
+        code.jump_if(If::NotEqual, R1, Of(0), Label::Out(family));
+        code.set(R0, UP);
+        code.exit();
+        code.label(Label::Out(family));
+        code.set(R2, 0);
+        code.set(R3, 0);
+        code.set(R4, 0);
+        code.call(call::REDIRECT_TO_NEIGHBOUR);
+        code.exit();
+    }
+
+    fn end(&mut self) {
+        let code = &mut self.code;
+        code.label(Label::Stranger);
+        state(code, R1);
+        code.jump_if(If::NotEqual, R1, Of(2), Label::Up);
+        // Unless somebody has just changed who is believed.
+        code.set(R1, 0);
+        code.store(Double, R10, stack::FENCE, R1);
+        code.fetch_and_add(R10, stack::FENCE, R1);
+        code.load(Double, R1, R7, at::GATE);
+        code.jump_if(If::NotEqual, R1, In(R9), Label::Up);
+        code.set(R1, 1);
+        code.add_atomically(R7, at::STRANGERS, R1);
+        code.label(Label::Dropped);
+        code.set(R0, DROP);
+        code.exit();
+
+        code.label(Label::Armed);
+        code.copy(R0, R9);
+        code.sum(Sum::ShiftRight, R9, Of(32));
+        code.sum(Sum::ShiftLeft, R9, Of(32));
+        code.sum(Sum::Or, R9, In(R2));
+        code.replace_r0(R7, at::GATE, R9);
+        code.label(Label::Up);
+        code.set(R0, UP);
+        code.exit();
+    }
+}
+
+fn reload(code: &mut Assembly<Label>) {
+    code.load(Word, R8, R6, context::DATA);
+    code.load(Word, R9, R6, context::DATA_END);
+}
+
+/// The state that the gate in R9 has.
+fn state(code: &mut Assembly<Label>, target: Register) {
+    code.copy(target, R9);
+    code.sum(Sum::ShiftRight, target, Of(32));
+    code.mask(target, 3);
+}
+
+/// Loads from the copy of the way; R7 may still be the lane.
+fn way(code: &mut Assembly<Label>, width: Width, target: Register, offset: i16) {
+    code.load(width, target, R10, stack::WAY + offset - at::FROM);
+}
+
+/// Adds to a number that only one CPU at a time writes, as all packets of a flow come to one; R0 is lost.
+fn add_to(code: &mut Assembly<Label>, offset: i16, value: Value) {
+    code.load(Double, R0, R7, offset);
+    code.sum(Sum::Add, R0, value);
+    code.store(Double, R7, offset, R0);
+}
+
+/// All but addresses and checksum.
+fn rewrite_ipv4(code: &mut Assembly<Label>, traffic_class: u8) {
+    code.set(R1, traffic_class.into());
+    code.store(Byte, R8, ETHERNET + 1, R1);
+    code.set(R1, 0);
+    code.store(Half, R8, ETHERNET + 4, R1);
+    code.set(R1, network_order(0x4000));
+    code.store(Half, R8, ETHERNET + 6, R1);
+    code.load(Half, R1, R8, ETHERNET + 2);
+    code.swap_to_host_16(R1);
+    code.jump_if(If::Below, R1, Of(UNCUT_IPV4_BYTES + 1), Label::Marked);
+    // A router may have to cut it, and then the pieces must be told from others.
+    code.call(call::RANDOM);
+    code.store(Half, R8, ETHERNET + 4, R0);
+    code.set(R1, 0);
+    code.store(Half, R8, ETHERNET + 6, R1);
+    code.label(Label::Marked);
+    code.set(R1, HOPS);
+    code.store(Byte, R8, ETHERNET + 8, R1);
+    code.set(R1, 0);
+    code.store(Half, R8, ETHERNET + 10, R1);
+}
+
+/// The checksum of the header (RFC 791 §3.1), which is zero so far.
+fn sum_ipv4(code: &mut Assembly<Label>) {
+    code.set(R1, 0);
+    for offset in (ETHERNET..ETHERNET + Family::Ipv4.ip_bytes()).step_by(4) {
+        code.load(Word, R2, R8, offset);
+        code.sum(Sum::Add, R1, In(R2));
+    }
+    code.copy(R2, R1);
+    code.sum(Sum::ShiftRight, R2, Of(32));
+    code.sum(Sum::ShiftLeft, R1, Of(32));
+    code.sum(Sum::ShiftRight, R1, Of(32));
+    code.sum(Sum::Add, R1, In(R2));
+    // At most 33 bits, then 18, then 17, then 16.
+    for _ in 0..3 {
+        code.copy(R2, R1);
+        code.sum(Sum::ShiftRight, R2, Of(16));
+        code.mask(R1, 0xffff);
+        code.sum(Sum::Add, R1, In(R2));
+    }
+    code.sum(Sum::Xor, R1, Of(0xffff));
+    code.store(Half, R8, ETHERNET + 10, R1);
+}
+
+/// 16 bits of a packet as they are loaded.
+fn network_order(number: u16) -> i32 {
+    i32::from(number.to_be())
+}
+
+fn network_order_32(number: u32) -> i32 {
+    number.to_be().cast_signed()
+}

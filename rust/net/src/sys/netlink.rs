@@ -1,0 +1,266 @@
+//! What the kernel says about routes and interfaces (`rtnetlink(7)`).
+
+use std::ffi::CStr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use super::{checked, checked_count, socklen};
+
+const ROUTE_REQUEST: u16 = 26;
+const LINK_REQUEST: u16 = 18;
+const ERROR: u16 = 2;
+const REQUEST: u16 = 1;
+/// Attributes of routes and of interfaces.
+const DESTINATION: u16 = 1;
+const SOURCE: u16 = 2;
+const INTERFACE: u16 = 4;
+const MTU: u16 = 4;
+/// Types of routes (`RTN_`).
+const UNICAST: u8 = 1;
+const LOCAL: u8 = 2;
+/// Groups of notices: links, and routes and addresses of both families.
+const NOTICES: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+const HEADER_BYTES: usize = 16;
+const ROUTE_BYTES: usize = 12;
+const LINK_BYTES: usize = 16;
+const ANSWER_BYTES: usize = 8192;
+
+/// Where packets to an address go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// It is this host's.
+    Here,
+    /// Out by the interface of this number.
+    Out(u32),
+    /// Nowhere: they are refused, or dropped, or for many.
+    Nowhere,
+}
+
+/// An interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its number in this network namespace.
+    pub number: u32,
+    /// Whether packets begin with an Ethernet header there. Those of loopback do, too.
+    pub ethernet: bool,
+    /// The longest packet that it takes, without that header.
+    pub mtu: u32,
+}
+
+/// A question to the kernel, and its answers.
+#[derive(Debug)]
+pub struct Netlink(OwnedFd);
+
+impl Netlink {
+    /// Asks.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptor is left, or such sockets are forbidden.
+    pub fn new() -> io::Result<Self> {
+        Self::bound(0)
+    }
+
+    /// Hears of whatever changes routes, addresses and interfaces.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn listening() -> io::Result<Self> {
+        Self::bound(NOTICES)
+    }
+
+    fn bound(groups: u32) -> io::Result<Self> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: there are no pointers.
+        let fd = checked(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+        // SAFETY: the kernel just made this descriptor, and nothing else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: a structure of numbers may be all zeroes.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        address.nl_family = u16::try_from(libc::AF_NETLINK).unwrap_or(0);
+        address.nl_groups = groups;
+        // SAFETY: pointer and length describe `address`, which outlives the call.
+        let done =
+            unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(&address).cast(), socklen::<libc::sockaddr_nl>()) };
+        checked(done)?;
+        Ok(Self(fd))
+    }
+
+    /// Where packets from one address to another go now.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn route(&self, from: IpAddr, to: IpAddr) -> io::Result<Route> {
+        let (family, bits) = if to.is_ipv4() { (libc::AF_INET, 32) } else { (libc::AF_INET6, 128) };
+        let mut body = vec![u8::try_from(family).unwrap_or(0), bits, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        attribute(&mut body, DESTINATION, &octets(to));
+        attribute(&mut body, SOURCE, &octets(from));
+        let answer = match self.ask(ROUTE_REQUEST, &body) {
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES)) =>
+            {
+                return Ok(Route::Nowhere);
+            }
+            answer => answer?,
+        };
+        let kind = answer.get(7).copied().unwrap_or(0);
+        let out = attribute_of(&answer, ROUTE_BYTES, INTERFACE).map_or(Route::Nowhere, Route::Out);
+        Ok(match kind {
+            LOCAL => Route::Here,
+            UNICAST => out,
+            _ => Route::Nowhere,
+        })
+    }
+
+    /// About an interface.
+    ///
+    /// # Errors
+    /// The kernel's: there is none of this number.
+    pub fn interface(&self, number: u32) -> io::Result<Interface> {
+        let mut body = vec![0; LINK_BYTES];
+        body[4..8].copy_from_slice(&number.to_ne_bytes());
+        let answer = self.ask(LINK_REQUEST, &body)?;
+        let kind = answer.get(2..4).map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
+        let mtu = attribute_of(&answer, LINK_BYTES, MTU).unwrap_or(0);
+        Ok(Interface { number, ethernet: matches!(kind, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK), mtu })
+    }
+
+    /// Whether anything was heard since this was last asked.
+    #[must_use]
+    pub fn heard(&self) -> bool {
+        let mut buffer = [0; ANSWER_BYTES];
+        let mut heard = false;
+        loop {
+            match self.receive(&mut buffer) {
+                Ok(_) => heard = true,
+                // Some notices were too many for the queue.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => heard = true,
+                Err(_) => return heard,
+            }
+        }
+    }
+
+    /// The body of the answer. The kernel has it ready when it has taken the question.
+    fn ask(&self, kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
+        let length = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(0);
+        let mut question = Vec::with_capacity(HEADER_BYTES + body.len());
+        question.extend(length.to_ne_bytes());
+        question.extend(kind.to_ne_bytes());
+        question.extend(REQUEST.to_ne_bytes());
+        question.extend([0; 8]);
+        question.extend(body);
+        // SAFETY: pointer and length describe `question`, which outlives the call.
+        let sent = unsafe { libc::send(self.0.as_raw_fd(), question.as_ptr().cast(), question.len(), 0) };
+        checked_count(sent)?;
+        let mut buffer = [0; ANSWER_BYTES];
+        let length = self.receive(&mut buffer)?;
+        let answer = &buffer[..length];
+        let kind = answer.get(4..6).map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
+        let body = answer.get(HEADER_BYTES..).unwrap_or_default();
+        if kind == ERROR {
+            let code = body.first_chunk().map_or(-libc::EIO, |code| i32::from_ne_bytes(*code));
+            return Err(io::Error::from_raw_os_error(-code));
+        }
+        Ok(body.to_vec())
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: pointer and length describe `buffer`, which is exclusively borrowed.
+        let length = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        checked_count(length)
+    }
+}
+
+/// The numbers of the interfaces that have one of these addresses.
+///
+/// # Errors
+/// The kernel's.
+pub fn interfaces_with(addresses: &[IpAddr]) -> io::Result<Vec<u32>> {
+    let mut list: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: the list is made into this pointer, and freed below.
+    checked(unsafe { libc::getifaddrs(&raw mut list) })?;
+    let mut numbers = Vec::new();
+    let mut next = list;
+    // SAFETY: every entry of the list is valid until the list is freed, and its last one has no next.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        next = entry.ifa_next;
+        // SAFETY: the address is null or of the family that it says.
+        let address = unsafe { address_of(entry.ifa_addr) };
+        if address.is_some_and(|address| addresses.contains(&address)) {
+            // SAFETY: the name ends with a zero, and belongs to the list.
+            let number = unsafe { libc::if_nametoindex(CStr::from_ptr(entry.ifa_name).as_ptr()) };
+            if number != 0 && !numbers.contains(&number) {
+                numbers.push(number);
+            }
+        }
+    }
+    // SAFETY: it was made above, and no reference into it is left.
+    unsafe { libc::freeifaddrs(list) };
+    Ok(numbers)
+}
+
+/// # Safety
+/// `address` is null, or points to a socket address of the family that it says.
+unsafe fn address_of(address: *const libc::sockaddr) -> Option<IpAddr> {
+    // SAFETY: the caller's promise.
+    match i32::from(unsafe { address.as_ref() }?.sa_family) {
+        libc::AF_INET => {
+            // SAFETY: it is of this family.
+            let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
+            Some(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: it is of this family.
+            let address = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
+            Some(Ipv6Addr::from(address.sin6_addr.s6_addr).into())
+        }
+        _ => None,
+    }
+}
+
+fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let length = u16::try_from(4 + value.len()).unwrap_or(0);
+    body.extend(length.to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
+}
+
+/// A number among the attributes that follow the first `skip` bytes.
+fn attribute_of(answer: &[u8], skip: usize, wanted: u16) -> Option<u32> {
+    let mut rest = answer.get(skip..)?;
+    while let Some((&[l0, l1, k0, k1], _)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = rest.get(4..length)?;
+        if u16::from_ne_bytes([k0, k1]) == wanted {
+            return value.first_chunk().map(|value| u32::from_ne_bytes(*value));
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_here_and_of_ethernet() {
+        let netlink = Netlink::new().unwrap();
+        let (v4, v6): (IpAddr, IpAddr) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+        assert_eq!(netlink.route(v4, v4).unwrap(), Route::Here);
+        assert_eq!(netlink.route(v6, v6).unwrap(), Route::Here);
+        assert_eq!(interfaces_with(&[v4, v6]).unwrap(), [1]);
+        let loopback = netlink.interface(1).unwrap();
+        assert!(loopback.ethernet && loopback.mtu >= 1_280, "{loopback:?}");
+        assert!(netlink.interface(1 << 30).is_err());
+    }
+}
