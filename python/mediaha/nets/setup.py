@@ -143,6 +143,9 @@ def _one_less(turn: Turn, branch: Branch, refused: Refused) -> None:
     left = tuple(one for one in phase.branches if one.ref != branch.ref)
     best = _better(phase.refused, refused)
     if isinstance(phase, Ringing):
+        if any(fork.agreed and fork.ref == branch.ref for fork in phase.forks):
+            _leave_early(turn)
+            phase = replace(phase, renewed=False)
         phase = replace(phase, forks=tuple(fork for fork in phase.forks if fork.ref != branch.ref))
     turn.become(replace(phase, branches=left, refused=best))
     if left:
