@@ -176,14 +176,6 @@ def test_a_phone_behind_a_proxy_is_called_by_the_way_that_it_has_told():
     assert (setup.request.uri, setup.target) == ("sip:anna@10.1.1.1", flow)
 
 
-def test_a_phone_whose_connection_is_closed_is_called_where_it_listens():
-    flow, listens = (Target(TCP, Address("198.51.100.9", port), "", "tcp", at) for port, at in ((40000, 7), (5060, 0)))
-    contact = Contact("sip:anna@198.51.100.9;transport=tcp", flow, listens)
-    assert [one.target for one in phones([contact], lambda flow: True)] == [flow]
-    assert [one.target for one in phones([contact], lambda flow: False)] == [listens]
-    assert [one.target for one in phones([contact._replace(otherwise=None)], lambda flow: False)] == [flow]
-
-
 def test_a_phone_that_was_told_of_moved_media_refuses_and_the_other_rings_on():
     """Its answer to the UPDATE comes when nothing is known of it any more."""
     story, (desk, soft) = ringing(("d", 1), ("s", 1), rings=False)

@@ -487,3 +487,15 @@ async def test_the_media_server_dies_and_the_right_two_talk_on(kind, when):
         bobs.bye()
         await sues.over.wait()
         await settled(world)
+
+
+async def test_a_refer_to_that_lacks_its_angle_brackets_is_understood():
+    """As baresip writes it."""
+    async with town() as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "both placed")
+        uri = f"sip:sue@sue.test?Replaces={quote(instead_of(also_mine), safe='')}"
+        assert (await mine.ask("REFER", Refer_To=uri)).status == 202
+        await mine.over.wait()
+        await hear_one_another(bobs, sues)
+        sues.bye()
+        await settled(world)

@@ -47,12 +47,17 @@ class Baresip:
         rtp: int = 0,
         account: str | None = None,
         authorities: Path | None = None,
+        port: int = 0,
+        proxy: str = "",
     ) -> None:
-        """``account`` is its line in the accounts file but for what every phone here has: then it registers, too."""
+        """``account`` is its line in the accounts file but for what every phone here has: then it registers, too.
+
+        ``proxy``: where all its calls go, whatever they are called; else to the host that they are for.
+        """
         self.name = name
         self.folder = folder / name
         self.folder.mkdir()
-        self.port = free_udp_port()
+        self.port = port or free_udp_port()
         control = free_udp_port()
         while control == self.port + 1:  # its TLS listener takes the port after SIP
             control = free_udp_port()
@@ -66,11 +71,12 @@ class Baresip:
         (self.folder / "config").write_text(config)
         mode = "auto" if answers else "manual"
         account = account or f"<sip:{name}@127.0.0.1:{self.port}>;regint=0"
-        (self.folder / "accounts").write_text(f"{account};answermode={mode};audio_codecs=PCMA\n")
+        outbound = f';outbound="sip:{proxy}"' if proxy else ""
+        (self.folder / "accounts").write_text(f"{account};answermode={mode};audio_codecs=PCMA{outbound}\n")
         (self.folder / "contacts").write_text("")
         self._log = (self.folder / "log").open("wb")
         self._process = subprocess.Popen(
-            ["baresip", "-f", str(self.folder)],
+            ["baresip", "-s", "-f", str(self.folder)],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -92,6 +98,10 @@ class Baresip:
                 continue
             connection.settimeout(0.2)
             return connection
+
+    def messages(self) -> str:
+        """Every message that it has sent and received."""
+        return (self.folder / "log").read_text(errors="replace")
 
     def log(self) -> str:
         """What it printed."""

@@ -219,7 +219,9 @@ Contact: <sip:sipp@[local_ip]:[local_port]>
     return _send(text, 'retrans="500"' if direction and acked else "")
 
 
-def callee_request(method: str, direction: str | None = None, cseq: int = 1, version: int = 2) -> Step:
+def callee_request(
+    method: str, direction: str | None = None, cseq: int = 1, version: int = 2, headers: str = ""
+) -> Step:
     """The called party sends a request inside the dialog."""
     retrans = "" if method == "ACK" else 'retrans="500"'
     return _send(
@@ -232,7 +234,7 @@ Call-ID: [call_id]
 CSeq: {cseq} {method}
 Contact: <sip:sipp@[local_ip]:[local_port]>
 Max-Forwards: 70
-{_body(direction, version)}""",
+{headers}{_body(direction, version)}""",
         retrans,
     )
 

@@ -9,7 +9,7 @@ from mediaha.model.value import Value
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import name_addr_untrusted
 from mediaha.sip.message import Request
-from mediaha.sip.uri import uri_untrusted
+from mediaha.sip.uri import Uri, uri_untrusted
 
 TEXT_MAX = 512
 """Characters of a Replaces that are read."""
@@ -57,7 +57,7 @@ def referral_untrusted(request: Request) -> Referral:
     fields = request.headers.all("Refer-To")
     if len(fields) != 1:
         raise Malformed("not one Refer-To")
-    uri = name_addr_untrusted(fields[0]).parsed_uri()
+    uri = _refer_to_untrusted(fields[0])
     if uri.scheme not in SCHEMES:
         raise Unwilling(416)
     if (uri.parameter("method") or "INVITE").upper() != "INVITE":
@@ -71,6 +71,12 @@ def referral_untrusted(request: Request) -> Referral:
     by = request.headers.get("Referred-By") or ""
     silent = (request.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower() == "false"
     return Referral(uri=str(uri.bare()), replaces=replaces, referred_by=by, silent=silent)
+
+
+def _refer_to_untrusted(value: str) -> Uri:
+    # A question mark belongs between angle brackets (RFC 3261 section 20); baresip, for one, writes none.
+    bare = "<" not in value and "?" in value
+    return uri_untrusted(value.strip()) if bare else name_addr_untrusted(value).parsed_uri()
 
 
 def replaces_untrusted(value: str, *more: str) -> Replaces:
