@@ -18,9 +18,9 @@ from tests.peers.ports import free_udp_port
 
 SDP = """\
 v=0
-o=sipp 53655765 {version} IN IP4 [local_ip]
+o=sipp 53655765 {version} IN IP[media_ip_type] [media_ip]
 s=-
-c=IN IP4 [local_ip]
+c=IN IP[media_ip_type] [media_ip]
 t=0 0
 m=audio [rtp_port] RTP/AVP 8
 a=rtpmap:8 PCMA/8000
@@ -56,7 +56,7 @@ From: "caller" <sip:caller@[local_ip]:[local_port]>;tag=[pid]c[call_number]
 To: <sip:[service]@[remote_ip]:[remote_port]>{to_tag}
 Call-ID: [call_id]
 CSeq: [cseq] {method}
-Contact: <sip:caller@[local_ip]:[local_port]>
+Contact: <sip:caller@[contact]>
 Max-Forwards: 70
 {extra}"""
 
@@ -177,7 +177,7 @@ SIP/2.0 {status} {reason}
 [last_To:]{first_tag}
 [last_Call-ID:]
 {cseq}
-Contact: <sip:sipp@[local_ip]:[local_port]>
+Contact: <sip:sipp@[contact]>
 {headers}{_body(direction, version)}"""
     return _send(text, 'retrans="500"' if status >= 200 and direction else "")
 
@@ -193,7 +193,7 @@ From:[$peer]
 To:[$called];tag=[pid]s[call_number]{fork}
 Call-ID: [call_id]
 CSeq: 1 INVITE
-Contact: <sip:sipp@[local_ip]:[local_port]>
+Contact: <sip:sipp@[contact]>
 {headers}{_body(direction, version)}"""
     return _send(text, 'retrans="500"' if status >= 200 and direction else "")
 
@@ -214,7 +214,7 @@ SIP/2.0 {status} {reason}
 [last_To:]
 [last_Call-ID:]
 [last_CSeq:]
-Contact: <sip:sipp@[local_ip]:[local_port]>
+Contact: <sip:sipp@[contact]>
 {headers}{_body(direction, version)}"""
     return _send(text, 'retrans="500"' if direction and acked else "")
 
@@ -232,7 +232,7 @@ From:[$self]
 To:[$peer]
 Call-ID: [call_id]
 CSeq: {cseq} {method}
-Contact: <sip:sipp@[local_ip]:[local_port]>
+Contact: <sip:sipp@[contact]>
 Max-Forwards: 70
 {headers}{_body(direction, version)}""",
         retrans,
@@ -300,9 +300,12 @@ class Sipp:
         rate: int = 10,
         rtp_port: int = 6000,
         service: str = "desk",
-        extra: tuple[str, ...] = (),
         host: str = "127.0.0.1",
+        tcp: bool = False,
+        contact: str | None = None,
+        extra: tuple[str, ...] = (),
     ) -> None:
+        """``contact`` is the address in its Contact, where that is not its own; ``tcp``: over one connection."""
         self.name = name
         self.port = port or free_udp_port()
         self.folder = folder
@@ -311,6 +314,8 @@ class Sipp:
         command = ["sipp", "-sf", str(scenario), "-i", host, "-p", str(self.port), "-m", str(calls)]
         command += ["-r", str(rate), "-s", service, "-key", "rtp_port", str(rtp_port), "-nostdin"]
         command += ["-trace_err", "-error_file", str(folder / f"{name}.errors"), "-trace_msg"]
+        written = f"[{host}]" if ":" in host else host
+        command += ["-key", "contact", contact or f"{written}:{self.port}", "-t", "t1" if tcp else "u1"]
         command += ["-message_file", str(folder / f"{name}.messages"), "-recv_timeout", "20000", *extra]
         if remote is not None:
             command.append(remote)

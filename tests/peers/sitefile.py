@@ -53,16 +53,18 @@ class SiteFile:
         lists: Mapping[str, Sequence[str]] | None = None,
         timings: Mapping[str, object] = QUICK,
         trunks: Mapping[str, Mapping[str, object]] | None = None,
+        nets: Mapping[str, object] | None = None,
     ) -> None:
         """``lists`` gives each domain its media servers; left out, one domain has all, as they are given.
 
-        The calls of a domain that ``trunks`` has a table for go by that trunk.
+        The calls of a domain that ``trunks`` has a table for go by that trunk. ``nets`` are further keys of NeTS's.
         """
         self.path = folder / "site.toml"
         self._media = media
         self._host = host
         self._timings = timings
         self._trunks = trunks or {}
+        self._nets = nets or {}
         self._port = free_udp_port()
         lists = lists or {"*": [one.name for one in media]}
         self.targets = {domain: free_udp_port() for domain in lists}
@@ -71,7 +73,7 @@ class SiteFile:
 
     def write(self, lists: Mapping[str, Sequence[str]]) -> None:
         """Write the file with these lists of the domains that it was made with."""
-        nets = {"name": "nets-1", "host": "here", "listen": f"{self._host}:{self._port}"}
+        nets = {"name": "nets-1", "host": "here", "listen": f"{self._host}:{self._port}", **self._nets}
         domains = [{"name": domain, "media": list(names), **self._way(domain)} for domain, names in lists.items()]
         tables = [
             _table("[[hosts]]", {"name": "here", "address": self._host}),

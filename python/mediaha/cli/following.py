@@ -38,15 +38,12 @@ def follow(call: str, *, pcap: Path | None, seconds: float, control: Path | None
         _tell(_first_line(call, begun), json=json)
         ladder = Ladder(os.get_terminal_size().columns if sys.stdout.isatty() else WIDTH)
         count = 0
-        try:
-            for messages in _batches(begun, control):
-                count += len(messages)
-                _show(messages, None if json else ladder)
-                if capture is not None:
-                    capture.writelines(pcap_record(one.as_traced()) for one in messages)
-                    capture.flush()
-        except KeyboardInterrupt:
-            ask("untrace", control, trace=begun.trace)
+        for messages in _batches(begun, control):
+            count += len(messages)
+            _show(messages, None if json else ladder)
+            if capture is not None:
+                capture.writelines(pcap_record(one.as_traced()) for one in messages)
+                capture.flush()
         _tell(f"{count} message{'s' if count != 1 else ''}{f' in {pcap}' if pcap else ''}", json=json)
     return 0
 
@@ -60,9 +57,14 @@ def _first_line(call: str, begun: TraceBegun) -> str:
 
 
 def _batches(begun: TraceBegun, control: Path | None) -> Iterator[list[TracedMessage]]:
-    """What comes, until the call or the trace is over."""
+    """What comes, until the call or the trace is over, or somebody presses Ctrl-C."""
     quiet_since, dropped = time.monotonic(), 0
-    while True:
+    wanted = True
+    while wanted:
+        try:
+            time.sleep(ASK_S)
+        except KeyboardInterrupt:
+            wanted = False  # what has come until now is still shown
         try:
             now = msgspec.convert(ask("traced", control, trace=begun.trace), TracedNow)
         except Declined:
@@ -75,7 +77,7 @@ def _batches(begun: TraceBegun, control: Path | None) -> Iterator[list[TracedMes
         elif time.monotonic() - quiet_since > QUIET_S:
             return
         yield now.messages
-        time.sleep(ASK_S)
+    ask("untrace", control, trace=begun.trace)
 
 
 def _show(messages: Iterable[TracedMessage], ladder: Ladder | None) -> None:
