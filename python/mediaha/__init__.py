@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mediaha.model.site import Timings as Timings
     from mediaha.nets import Nets as Nets
     from mediaha.nets import serve_nets as serve_nets
+    from mediaha.registrar import Phones as Phones
     from mediaha.tca import SiteMistakes as SiteMistakes
     from mediaha.tca import load_site as load_site
     from mediaha.tca import standalone_site as standalone_site
@@ -58,6 +59,7 @@ _HOMES = {
     "mediaha.model.media": ("Anchored", "MediaRefused", "Moved", "ServerChanged", "ServerView", "Stranded"),
     "mediaha.model.site": ("Domain", "MediaServerSpec", "NetsSpec", "Site", "Timings"),
     "mediaha.nets": ("Nets", "serve_nets"),
+    "mediaha.registrar": ("Phones",),
     "mediaha.tca": ("SiteMistakes", "load_site", "standalone_site"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
 
 from mediaha.model.address import Address
-from mediaha.model.listener import Listener
-from mediaha.model.site import NetsSpec
+from mediaha.model.listener import TLS, Listener, Tls
+from mediaha.model.site import Domain, NetsSpec
+from mediaha.model.trunk import Trunk
 from mediaha.model.user import User
 from mediaha.nets.gate import Gate, networks_of
 from mediaha.registrar import Phones
@@ -18,7 +20,9 @@ from mediaha.sip.auth.client import Account, Answerer
 from mediaha.sip.auth.digest import HashedSecret, challenge_untrusted
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.target import Target
 from tests.nets.world import Phone, open_world
+from tests.sip.certificates import Authority, needs_openssl
 
 AWAY = "127.0.0.2"
 """Another machine, as far as NeTS can tell."""
@@ -127,6 +131,34 @@ async def test_a_network_that_may_call_does_so_without_being_asked():
 async def test_whom_nets_calls_may_call_nets():
     async with open_world(callers=()) as world:
         await world.connect()
+
+
+@needs_openssl
+async def test_a_trunk_is_known_by_its_certificate_wherever_it_comes_from(tmp_path):
+    authority = Authority(tmp_path)
+
+    def files(*names):
+        issued = authority.issue(*names)
+        return Tls(issued.certificate, issued.key, authorities=authority.certificate)
+
+    mutual = replace(files("IP:127.0.0.1"), client_authorities=authority.certificate)
+    listeners = [Listener(Address("127.0.0.1", 0)), Listener(Address("127.0.0.1", 0), TLS, tls=mutual)]
+
+    class Routes:
+        trunks = (Trunk("pbx", ("sip:PBX.test;transport=tls",), check_s=0),)
+        domains = ()
+
+        def domain(self, name):
+            return Domain("desk.test", ("a",), trunks=("pbx",))
+
+    async with open_world(listeners=listeners, callers=()) as world:
+        world.route(Routes())
+        front = Target(TLS, world.nets._endpoint.places[1].sent_by, "127.0.0.1")
+        for name, status in (("pbx.test", 503), ("other.test", 403)):
+            async with open_endpoint([Listener(Address(AWAY, 0), TLS, tls=files(f"DNS:{name}"))]) as endpoint:
+                peer = UserPhone(endpoint, front)
+                answer = await peer.send(peer.request("INVITE", "sip:desk@desk.test", peer.sdp))
+                assert answer.status == status, "503: it may call, but there is no way to a name that nobody knows"
 
 
 async def test_a_user_proves_it_and_calls_and_is_found_behind_its_nat():

@@ -40,7 +40,7 @@ def _parts(node: Node, control: Path) -> Table:
     for spec in node.media():
         table.add_row("  media server", spec.name, f"ng {spec.ng}/udp, {_whereabouts(node, spec)}")
     for domain in node.site.domains if node.nets() else ():
-        table.add_row("  domain", domain.name, f"{', then '.join(domain.media)}; calls go to {_join(domain)}")
+        table.add_row("  domain", domain.name, f"{', then '.join(domain.media)}; calls go to {_join(node, domain)}")
     table.add_row("  control", "", str(control))
     return table
 
@@ -52,8 +52,11 @@ def _whereabouts(node: Node, spec: MediaServerSpec) -> str:
     return "on another host" if spec.managed else "not started by mediaha"
 
 
-def _join(domain: Domain) -> str:
-    return ", else ".join([*(f"trunk {name}" for name in domain.trunks), *map(str, domain.targets)])
+def _join(node: Node, domain: Domain) -> str:
+    users = sum(user.domain == domain.name.lower() for user in node.site.users)
+    phones = f"the phones of {users} user{'s' if users != 1 else ''}" if users else ""
+    others = ", else ".join([*(f"trunk {name}" for name in domain.trunks), *map(str, domain.targets)])
+    return f"{phones}, others to {others}" if phones and others else phones or others
 
 
 def _next_steps(node: Node, control: Path | None) -> str:

@@ -9,7 +9,7 @@ from mediaha.model.address import Address, AddressError
 from mediaha.model.errors import MediahaError
 from mediaha.model.site import Datapath, MediaServerSpec, Site
 from mediaha.tca import standalone_site
-from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, parse_ports
+from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, network_mistake, parse_ports
 from mediaha.tca.mistakes import did_you_mean
 from mediaha.tca.standalone import LISTEN, MEDIA_SERVERS, NG_PORT, PORTS, TARGET
 
@@ -19,12 +19,22 @@ class BadOption(MediahaError):
 
 
 def standalone(
-    *, listen: str | None, targets: Sequence[str] | None, ng_port: int | None, media: int | None, ports: str | None
+    *,
+    listen: str | None,
+    targets: Sequence[str] | None,
+    callers: Sequence[str] | None,
+    ng_port: int | None,
+    media: int | None,
+    ports: str | None,
 ) -> Site:
     """The standalone site of these options. Raises BadOption, StandaloneError."""
+    for network in callers or ():
+        if (wrong := network_mistake(network)) is not None:
+            raise BadOption(f"--caller: {wrong}; write IP or IP/PREFIX, like 192.0.2.0/24")
     return standalone_site(
         listen=_address("--listen", listen, LISTEN),
         targets=tuple(_address("--target", target, TARGET) for target in targets) if targets else (TARGET,),
+        callers=tuple(callers) if callers else None,
         ng_port=NG_PORT if ng_port is None else ng_port,
         media=MEDIA_SERVERS if media is None else media,
         ports=_ports(ports),

@@ -29,6 +29,7 @@ def serve(
     host: Annotated[str | None, Parameter(group=WITH_FILE)] = None,
     listen: Annotated[str | None, Parameter(group=ALONE)] = None,
     target: Annotated[list[str] | None, Parameter(group=ALONE, negative=())] = None,
+    caller: Annotated[list[str] | None, Parameter(group=ALONE, negative=())] = None,
     ng_port: Annotated[int | None, Parameter(group=ALONE)] = None,
     media: Annotated[int | None, Parameter(group=ALONE)] = None,
     ports: Annotated[str | None, Parameter(group=ALONE)] = None,
@@ -62,7 +63,7 @@ def serve(
 
     * mediaha serve
 
-    * mediaha serve --listen 192.0.2.1:5060 --target 192.0.2.20:5060
+    * mediaha serve --listen 192.0.2.1:5060 --target 192.0.2.20:5060 --caller 192.0.2.0/24
 
     * mediaha serve site.toml --host alpha
 
@@ -78,6 +79,9 @@ def serve(
         Where NeTS takes calls, over UDP. Default: 127.0.0.1:5060.
     target
         Where calls go; given several times, they are tried in order. Default: 127.0.0.1:5070.
+    caller
+        A network that may call beside the targets, IP or IP/PREFIX; may be given several times. Default: this machine
+        when --listen is a loopback address.
     ng_port
         The ng port of the first media server; the others follow. Default: 2223.
     media
@@ -122,7 +126,7 @@ def serve(
     # The heavy parts are imported here so that --help does not wait for them.
     from mediaha.cli import plan, running  # noqa: PLC0415
 
-    alone = {"--listen": listen, "--target": target, "--ng-port": ng_port, "--media": media}
+    alone = {"--listen": listen, "--target": target, "--caller": caller, "--ng-port": ng_port, "--media": media}
     one = {
         "--listen-ng": listen_ng,
         "--interface": interface,
@@ -159,7 +163,7 @@ def serve(
         _refuse("a site file, which says it itself", {**alone, "--ports": ports})
         return running.run_host_of(site, host, logs, control=control, drain_s=drain_seconds)
     _refuse("the standalone site; name a site file", {"--host": host})
-    made = plan.standalone(listen=listen, targets=target, ng_port=ng_port, media=media, ports=ports)
+    made = plan.standalone(listen=listen, targets=target, callers=caller, ng_port=ng_port, media=media, ports=ports)
     return running.run_standalone(made, logs, control=control, drain_s=drain_seconds)
 
 

@@ -43,7 +43,8 @@ class Destination(Value, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         place = str(self.target.address) if self.target.transport == UDP else str(self.target)
-        named = f"{self.trunk} {place}" if self.trunk else place
+        name = "phone" if self.is_phone else self.trunk
+        named = f"{name} {place}" if name else place
         return f"{named} ({self.doubt})" if self.doubt else named
 
 

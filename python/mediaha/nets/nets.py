@@ -415,8 +415,11 @@ class Nets:
         """Answer a request that no call has anything to do with."""
         request = event.request
         if refusal.status >= 300:
-            self._carrier.counters["refused"] = self._carrier.counters.get("refused", 0) + 1
-            _log.info(
+            # To be asked who one is, is no refusal: each phone is, again and again.
+            asked = refusal.status == 401
+            counted = "asked who" if asked else "refused"
+            self._carrier.counters[counted] = self._carrier.counters.get(counted, 0) + 1
+            (_log.debug if asked else _log.info)(
                 "request refused",
                 method=request.method,
                 status=refusal.status,

@@ -51,9 +51,10 @@ class NoNotebook:
 
 
 class Phones:
-    """The registrar of one NeTS."""
+    """The registrar of one NeTS, given to it as ``phones``."""
 
     def __init__(self, users: Iterable[User], notebook: Notebook | None = None, limits: Limits | None = None) -> None:
+        """``notebook`` is where contacts are written down, nowhere by default."""
         self._people = People(users, secrets.token_bytes(32))
         self._notebook = NoNotebook() if notebook is None else notebook
         self._limits = limits or Limits()

@@ -138,6 +138,7 @@ class Notebook:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """A transaction. Opened each time, so that a file that was replaced or taken away is noticed."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.touch(mode=0o600, exist_ok=True)
         database = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         try:
             (version,) = database.execute("PRAGMA user_version").fetchone()

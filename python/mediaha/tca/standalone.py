@@ -31,12 +31,14 @@ def standalone_site(
     ng_port: int = NG_PORT,
     media: int = MEDIA_SERVERS,
     ports: tuple[int, int] = PORTS,
+    callers: tuple[str, ...] | None = None,
     timings: Timings | None = None,
 ) -> Site:
     """One NeTS on ``listen`` and ``media`` media servers, which share out ``ports``.
 
     The servers are called media-1, media-2 and so on, in the order of the one domain ``*``; their ng ports follow
-    each other from ``ng_port`` on. Raises StandaloneError when the values cannot go together.
+    each other from ``ng_port`` on. ``callers`` are networks that may call beside the targets; None: this machine,
+    when nobody else can reach ``listen``. Raises StandaloneError when the values cannot go together.
     """
     _check(listen, targets, ng_port, media)
     servers = tuple(
@@ -53,7 +55,7 @@ def standalone_site(
         name="standalone",
         hosts=(Host(HOST, listen.host),),
         media=servers,
-        nets=(NetsSpec("nets-1", HOST, (Listener(listen),)),),
+        nets=(NetsSpec("nets-1", HOST, (Listener(listen),), callers),),
         domains=(Domain("*", tuple(server.name for server in servers), targets),),
         timings=timings or Timings(),
     )
