@@ -453,6 +453,7 @@ async def open_world(
     listeners=(),
     callers=None,
     phones=None,
+    **more,
 ):
     pool = pool or FakePool(*servers)
     async with (
@@ -492,7 +493,7 @@ async def open_world(
         async def run(task_status=trio.TASK_STATUS_IGNORED):
             await serve_nets(
                 spec, routes, pool, limits=limits or Limits(), timers=timers, checkpoint=checkpoint,
-                phones=phones, task_status=task_status,
+                phones=phones, task_status=task_status, **more,
             )  # fmt: skip
 
         nets = await nursery.start(run)

@@ -206,6 +206,7 @@ class Trunks:
             lines = [self._new(trunk, uri, before.get((trunk.name, uri))) for uri in trunk.targets]
             self._lines[trunk.name] = lines
         self._trust_them()
+        self._alarm.cancel()
 
     def _new(self, trunk: Trunk, uri: str, before: _Line | None) -> _Line:
         if before is not None:
