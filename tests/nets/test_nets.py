@@ -273,6 +273,8 @@ async def _asked(world, method, uri, **headers):
     ("INVITE", "sip:x@desk.test", {"Max_Forwards": "0"}, 483),
     ("INVITE", "sip:x@desk.test", {"Require": "precondition"}, 420),
     ("INVITE", "sip:x@desk.test", {"Require": 'a, "100rel'}, 400),
+    ("INVITE", "sip:x@desk.test", {"Accept": "text/plain, application/pidf+xml"}, 406),
+    ("REFER", "sip:x@desk.test", {"Refer_To": "<sip:y@desk.test>"}, 403),
     ("REGISTER", "sip:desk.test", {}, 405),
     ("FROBNICATE", "sip:desk.test", {}, 501),
     ("BYE", "sip:x@desk.test", {}, 481),

@@ -5,12 +5,12 @@ Each check that fails says what to answer. A response to a stranger says no more
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mediaha.model.media import ServerCondition, ServerView
 from mediaha.model.site import Domain
-from mediaha.nets.call import Call, Ringing, Trying
+from mediaha.nets.call import Call, Placing, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.expiry import asked_untrusted, is_too_small
 from mediaha.nets.headers import ALLOW, Pairs
@@ -21,6 +21,8 @@ from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Request
 from mediaha.sip.sdp import is_sdp
 
+SPIRAL_MAX = 8
+"""So often a call that is still being set up may come back to us on its way."""
 TAKES_CALLS = frozenset({ServerCondition.USABLE, ServerCondition.SUSPECT})
 """A suspect server is asked last, but it is asked."""
 ACCEPT: Pairs = (("Accept", "application/sdp"),)
@@ -63,9 +65,18 @@ def screen_invite(request: Request, limits: Limits) -> Refusal | None:
         return Refusal(415, headers=ACCEPT)
     if request.body and not is_sdp(request.body):
         return Refusal(488, "Unusable SDP")
+    if not _takes_sdp(request):
+        return Refusal(406, headers=ACCEPT)
     if is_too_small(asked_untrusted(request), limits.session_s_min):
         return Refusal(422, headers=(("Min-SE", str(limits.session_s_min)),))
     return None
+
+
+def _takes_sdp(request: Request) -> bool:
+    """Whether the caller would understand the only bodies that we answer with (section 8.2.3)."""
+    accepted = [one for value in request.headers.all("Accept") for one in split_commas(value)]
+    kinds = {one.partition(";")[0].strip().lower() for one in accepted}
+    return "Accept" not in request.headers or not kinds.isdisjoint({"application/sdp", "application/*", "*/*"})
 
 
 def unavailable(limits: Limits, why: str) -> Refusal:
@@ -93,6 +104,21 @@ def without_media(limits: Limits, servers: Sequence[ServerView], domain: Domain 
     if any(view.condition in TAKES_CALLS for view in views):
         return None
     return unavailable(limits, "No Media Server")
+
+
+def goes_in_circles(request: Request, domain: str, calls: Iterable[Call]) -> bool:
+    """Whether an INVITE is one of a session that we are just setting up, and goes where that goes.
+
+    Two NeTS that name each other as targets would send a call to and fro until Max-Forwards ends it, each time with
+    media of its own. ``calls`` are those of the request's session. To somebody else it is a spiral, up to a limit.
+    """
+    setting_up = [call for call in calls if isinstance(call.phase, Placing | Trying | Ringing)]
+    wanted = domain, request.request_uri.user or ""
+    return len(setting_up) >= SPIRAL_MAX or any((call.domain, _user(call)) == wanted for call in setting_up)
+
+
+def _user(call: Call) -> str:
+    return call.phase.invite.user if isinstance(call.phase, Placing | Trying | Ringing) else ""
 
 
 def came_back(request: Request, party: Party, call: Call) -> bool:

@@ -245,6 +245,8 @@ class Call(Value, frozen=True, kw_only=True):
     transfer: Transfer | None = None
     on_behalf_of: str = ""
     """The call whose party this one is made for, because another one has asked for it (REFER): see ``errand.py``."""
+    session: str = ""
+    """The caller's Session-ID, or what we gave it for one: a call that comes back to us bears the same."""
     transfers: int = 0
     """How many transfers have led to this call."""
     counter: int = 0

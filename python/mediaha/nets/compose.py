@@ -9,20 +9,29 @@ from typing import Literal
 from mediaha.nets.call import Invite
 from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import options_untrusted
-from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on
+from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on, session_of
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.uri import Uri
 
+NIL = "0" * 32
+"""Of a session whose far end is not known yet (RFC 7989 section 5)."""
 
-def invite_of(request: Request, host: str) -> Invite:
-    """What the caller's INVITE says that goes on to the callee. ``host`` is ours. Raises Malformed."""
+
+def invite_of(request: Request, host: str, session: str) -> Invite:
+    """What the caller's INVITE says that goes on to the callee. ``host`` is ours. Raises Malformed.
+
+    ``session``: our name for the session, for a caller that has none; by it a call that comes back is known.
+    """
+    headers = passed_on(request)
+    if not session_of(request):
+        headers = (*headers, ("Session-ID", f"{session};remote={NIL}"))
     return Invite(
         user=request.request_uri.user or "",
         calling=_without_place(request.from_, host),
         called=request.to.address(),
         max_forwards=request.max_forwards,
-        headers=passed_on(request),
+        headers=headers,
         cseq=request.cseq.number,
         reliability=_reliability(request),
     )

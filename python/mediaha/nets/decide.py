@@ -39,6 +39,7 @@ from mediaha.nets.call import (
     Ringing,
     Stranded,
     Trying,
+    draw,
     name,
 )
 from mediaha.nets.compose import invite_of, sdp_of
@@ -60,6 +61,7 @@ from mediaha.nets.events import (
     Tick,
     Unanswered,
 )
+from mediaha.nets.headers import session_of
 from mediaha.nets.rules import Rules
 from mediaha.nets.turn import Decision, Turn
 from mediaha.nets.underway import About, Open, Party, Purpose, Step
@@ -78,6 +80,7 @@ def begin(
     a NAT's.
     """
     tag = name(seed, "caller")
+    session = session_of(request) or draw(seed, "session").hex()[:32]
     caller = Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk, by_flow=by_flow)
     call = Call(
         id=id,
@@ -88,7 +91,8 @@ def begin(
         targets=targets,
         caller=caller,
         callee=Leg(tag=name(seed, "callee")),
-        phase=Placing(tx, invite_of(request, rules.host)),
+        phase=Placing(tx, invite_of(request, rules.host, session)),
+        session=session,
     )
     turn = Turn(call, now, rules)
     turn.learn(Party.CALLER, request)

@@ -30,6 +30,7 @@ END_TO_END = frozenset(
         "privacy",
         "reason",
         "resource-priority",
+        "session-id",
         "subject",
         "user-to-user",
         "warning",
@@ -57,6 +58,11 @@ def passed_on(message: Message, *more: Iterable[str]) -> Pairs:
     """The fields of a message that the other party may see."""
     names = END_TO_END.union(*more) if more else END_TO_END
     return tuple((name, value) for name, value in message.headers if name.lower() in names)
+
+
+def session_of(message: Message) -> str:
+    """The sender's part of Session-ID (RFC 7989), as it goes from end to end; empty: there is none."""
+    return (message.headers.get("Session-ID") or "").partition(";")[0].strip().lower()[:64]
 
 
 def reason_of(cause: int, text: str) -> tuple[str, str]:

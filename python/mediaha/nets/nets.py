@@ -21,6 +21,7 @@ from mediaha.nets.admission import (
     Refusal,
     busy,
     came_back,
+    goes_in_circles,
     screen,
     screen_invite,
     without_media,
@@ -31,7 +32,7 @@ from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
 from mediaha.nets.gate import Gate, networks_of
-from mediaha.nets.headers import ABILITIES
+from mediaha.nets.headers import ABILITIES, session_of
 from mediaha.nets.opening import guard_of, stream_limits_of, timers_of, transaction_limits_of
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, NoPhones, Notice, Phones, Routes
 from mediaha.nets.routing import Routing
@@ -369,6 +370,10 @@ class Nets:
         way = self._routing.way(uri.user or "", uri.host)
         if isinstance(way, Refusal):
             self._refuse(event, way)
+            return
+        of_session = self._carrier.tables.by_session(session_of(request))
+        if goes_in_circles(request, way.domain, (held.call for held in of_session)):
+            self._refuse(event, Refusal(482))
             return
         now = time.monotonic()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
 
@@ -56,9 +57,12 @@ class Tables:
         self._by_tag: dict[str, tuple[Held, Party]] = {}
         self._invites: dict[ServerKey, tuple[Held, Party, int]] = {}
         self._merged: dict[Merged, Held] = {}
+        self._by_session: dict[str, list[Held]] = {}
 
     def add(self, held: Held) -> None:
         self.calls[held.call.id] = held
+        if held.call.session:
+            self._by_session.setdefault(held.call.session, []).append(held)
         self.renew(held)
 
     def renew(self, held: Held) -> None:
@@ -88,6 +92,10 @@ class Tables:
     def is_merged(self, request: Request) -> bool:
         """Whether this INVITE has come before, by another way."""
         return merged_key(request) in self._merged
+
+    def by_session(self, session: str) -> Sequence[Held]:
+        """The calls of one session: more than one when it has come back to us."""
+        return self._by_session.get(session, ())
 
     def by_tag(self, tag: str) -> tuple[Held, Party] | None:
         """The call and party to which a request with this tag of ours in To belongs."""
@@ -119,6 +127,11 @@ class Tables:
         self.calls.pop(held.call.id, None)
         for tag in held.tags:
             self._by_tag.pop(tag, None)
+        of_session = self._by_session.get(held.call.session)
+        if of_session is not None:
+            of_session.remove(held)
+            if not of_session:
+                del self._by_session[held.call.session]
         for key, _ in held.servers.values():
             self._invites.pop(key, None)
         if held.merged is not None:
@@ -131,6 +144,7 @@ class Tables:
             "tags": len(self._by_tag),
             "invites": len(self._invites),
             "merged": len(self._merged),
+            "sessions": len(self._by_session),
         }
 
 
