@@ -6,6 +6,7 @@ computed with the hash of one, and what it gets in the end is what a wrong secre
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 
@@ -29,7 +30,8 @@ class _Domain:
         self._secrets = {user.name: HashedSecret(user.md5, user.sha256) for user in users}
         self._drawn = tuple(self._secrets.values())
         # The same after a restart, and known to nobody: else a name that is offered something else then is nobody's.
-        self._seed = repr(sorted((user.name, user.md5, user.sha256) for user in users)).encode()
+        known = repr(sorted((user.name, user.md5, user.sha256) for user in users)).encode()
+        self._seed = hashlib.sha256(known).digest()
         self.realm = Realm(realm, nonces, decoy=self._decoy)
 
     def secret_of(self, name: str) -> HashedSecret | None:

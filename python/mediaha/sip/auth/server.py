@@ -81,9 +81,11 @@ class Realm:
         shown = self._shown(request)
         if shown is None:
             claimed = _claimed(request)
-            return self._ask(now, secret_of(claimed) or self._decoy(claimed))
+            decoy = self._decoy(claimed)
+            return self._ask(now, secret_of(claimed) or decoy)
         secret = secret_of(shown.username)
-        known = secret or self._decoy(shown.username)
+        decoy = self._decoy(shown.username)  # drawn for everybody, as it takes time
+        known = secret or decoy
         if not self._nonces.is_ours(shown.nonce):
             # Made before we started, or up by somebody: whether the secret is right stays unsaid, or it could be
             # guessed here without ever being denied.
