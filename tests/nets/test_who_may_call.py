@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from mediaha.model.address import Address
-from mediaha.model.listener import TLS, Listener, Tls
+from mediaha.model.listener import TCP, TLS, Listener, Tls
 from mediaha.model.site import Domain, NetsSpec
 from mediaha.model.trunk import Trunk
 from mediaha.model.user import User
@@ -255,3 +255,38 @@ def test_networks(listen, callers, admitted):
         assert {
             host for host in ("127.0.0.1", "127.0.0.9", "192.0.2.7", "2001:db8::1") if gate.admits(host)
         } == admitted
+
+
+async def test_a_large_request_goes_to_a_phone_by_udp_as_its_nat_takes_no_connection():
+    listeners = [Listener(Address("127.0.0.1", 0)), Listener(Address("127.0.0.1", 0), TCP)]
+    async with open_town(listeners=listeners) as (world, phone):
+        assert (await phone.prove(phone.request("REGISTER")))[0].status == 200
+        (trap,) = await trio.open_tcp_listeners(phone.endpoint.address.port, host=AWAY)
+        mine = world.caller.call(world.front, user="anna", headers=[("Subject", "x" * 1500)])
+        theirs = await phone.rings.receive()
+        assert theirs.invite.via.transport == "UDP"
+        await trap.aclose()
+        await mine.answered.wait()
+        mine.bye()
+        await theirs.over.wait()
+
+
+async def test_all_phones_of_a_user_ring_and_only_one_is_connected():
+    async with open_town() as (world, phone), open_endpoint(Address("127.0.0.3", 0)) as endpoint:
+        other = UserPhone(endpoint, world.front)
+        other.contact = "<sip:anna@10.9.9.8:5060>"
+        world.nursery.start_soon(other.run)
+        phone.script, other.script = [180, None], [180, None]
+        for one in (phone, other):
+            assert (await one.prove(one.request("REGISTER")))[0].status == 200
+        mine = world.caller.call(world.front, user="anna")
+        first, second = await phone.rings.receive(), await other.rings.receive()
+        assert first.heard == second.heard, "one media offer for both"
+        await mine.ringing.wait()
+        other.respond(second, 200)
+        await mine.answered.wait()
+        await first.over.wait()
+        assert len(world.nets.explain(mine.invite.call_id)["call_ids"]) == 2
+        mine.bye()
+        await second.over.wait()
+        await world.empties()

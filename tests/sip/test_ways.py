@@ -66,6 +66,13 @@ def test_a_large_request_goes_over_tcp_and_a_small_one_over_udp():
     assert alice.sent_at("INVITE") == [0.0]  # over TCP nothing is repeated
 
 
+def test_to_a_phone_behind_a_nat_it_stays_with_udp():
+    alice = both()
+    alice.layer.send(large(), BOB, alice.heard.append, 0.0, widens=False)
+    alice.collect()
+    assert [target.transport for target in alice.targets] == [UDP]
+
+
 def test_without_a_tcp_listener_it_stays_with_udp():
     alice = Machine()
     alice.start(large())

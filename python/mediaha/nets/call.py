@@ -270,6 +270,11 @@ class Call(Value, frozen=True, kw_only=True):
         caller, callee = (Leg(tag=leg.tag, met=leg.met) for leg in (self.caller, self.callee))
         return replace(self, caller=caller, callee=callee)
 
+    def has_phone_at(self, target: Target) -> bool:
+        """Whether that is where a phone has registered from."""
+        legs = any(leg.by_flow and leg.met == target for leg in (self.caller, self.callee))
+        return legs or any(one.is_phone and one.target == target for one in self.targets)
+
     @property
     def waiting_tx(self) -> int | None:
         """The caller's INVITE transaction while it has no final response, None afterwards.

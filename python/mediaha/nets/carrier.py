@@ -217,7 +217,8 @@ class Carrier:
         if effect.request.method == "INVITE" and effect.request.to.tag is None:
             self.stories.also(held.story, effect.request.call_id)
         try:
-            held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told)
+            widens = not held.call.has_phone_at(effect.target)
+            held.clients[effect.ref] = self._endpoint.send(effect.request, effect.target, told, widens=widens)
             if answerer is not None and effect.request.method == "INVITE":
                 held.shown[effect.ref] = shown_in(effect.request)
         except TransactionsFull:

@@ -90,6 +90,8 @@ class Stories:
 
     def also(self, story: Story, sip_call_id: str) -> None:
         """The call is also known by this SIP Call-ID."""
+        if sip_call_id in story.call_ids:
+            return  # several phones were called together
         story.call_ids.append(sip_call_id)
         self._by_name[sip_call_id] = story
 

@@ -76,15 +76,16 @@ class Endpoint:
         self._layer.respond(transaction, response, trio.current_time())
         self._after_call()
 
-    def send(self, request: Request, target: Target | Address, on: OnClientEvent) -> ClientKey:
+    def send(self, request: Request, target: Target | Address, on: OnClientEvent, *, widens: bool = True) -> ClientKey:
         """Start a client transaction. The request has no Via: it is added here.
 
         ``on`` is called with each ClientEvent, later, from the endpoint's task: it must not block nor raise.
         ``target`` has an IP address (an address alone means UDP); a name gives Unreachable. Over UDP, a request of
         more than 1300 bytes goes by TCP when there is a TCP listener, and by UDP after all if that is refused
-        (section 18.1.1). Raises TransactionsFull.
+        (section 18.1.1). ``widens`` False: by UDP in any case, as behind a NAT nobody takes a connection, nor says so.
+        Raises TransactionsFull.
         """
-        key = self._layer.send(request, target, on, trio.current_time())
+        key = self._layer.send(request, target, on, trio.current_time(), widens=widens)
         self._after_call()
         return key
 

@@ -88,8 +88,10 @@ class Clients:
     def __len__(self) -> int:
         return len(self._table)
 
-    def send(self, request: Request, target: Target | Address, on: OnClientEvent, now: float) -> ClientKey:
-        """Start a transaction. Raises TransactionsFull."""
+    def send(
+        self, request: Request, target: Target | Address, on: OnClientEvent, now: float, *, widens: bool = True
+    ) -> ClientKey:
+        """Start a transaction. ``widens``: by TCP when it is too large for a datagram. Raises TransactionsFull."""
         if len(self._table) >= self._max:
             raise TransactionsFull(f"{self._max} requests are under way already")
         if request.method in {"ACK", "CANCEL"}:
@@ -103,7 +105,7 @@ class Clients:
         sent = request.with_headers(request.headers.with_first("Via", way.via + branch))
         datagram = sent.to_bytes()
         if len(datagram) >= self._wide_from and way.target.transport == UDP:
-            wide = self._wider(way, now)
+            wide = self._wider(way, now) if widens else None
             if wide is not None:
                 self._widened[key] = Widened(sent, way)
                 way = wide

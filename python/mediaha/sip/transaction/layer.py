@@ -96,9 +96,11 @@ class Layer:
         """Answer a request."""
         self._servers.respond(transaction, response, now)
 
-    def send(self, request: Request, target: Target | Address, on: OnClientEvent, now: float) -> ClientKey:
+    def send(
+        self, request: Request, target: Target | Address, on: OnClientEvent, now: float, *, widens: bool = True
+    ) -> ClientKey:
         """Start a client transaction; the request has no Via yet. Raises TransactionsFull."""
-        return self._clients.send(request, target, on, now)
+        return self._clients.send(request, target, on, now, widens=widens)
 
     def send_ack(self, ack: Request, target: Target | Address, invite: ClientKey) -> None:
         """Acknowledge a 2xx."""
