@@ -14,13 +14,14 @@ from benches.settings import SETTINGS
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. ``rival`` is the same of rtpengine in the same run, None when there is none."""
+    """One figure. ``rival`` is the same of a rival in the same run, None when there is none."""
 
     figure: str
     ours: float | None
     unit: str
     rival: float | None = None
     goal: str = ""
+    rival_name: str = "rtpengine"
 
     @property
     def ratio(self) -> float | None:
@@ -50,7 +51,7 @@ class Findings:
                 "figure": r.figure,
                 "ours": r.ours,
                 "unit": r.unit,
-                "rtpengine": r.rival,
+                r.rival_name: r.rival,
                 "ratio": r.ratio,
                 "goal": r.goal,
             }
@@ -63,7 +64,7 @@ class Findings:
 
     def table(self) -> list[str]:
         """The lines of the table that ends a run."""
-        head = ("figure", "mediaha", "rtpengine", "ratio", "goal")
+        head = ("figure", "mediaha", "rival", "ratio", "goal")
         body = [_cells(row) for rows in self.rows.values() for row in rows]
         widths = [max(len(cells[i]) for cells in [head, *body]) for i in range(len(head))]
         lines = [_line(head, widths), _line(["-" * width for width in widths], widths)]
@@ -80,7 +81,8 @@ def median(values: Iterable[float | None]) -> float | None:
 
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    return row.figure, _written(row.ours, row.unit), _written(row.rival, row.unit), ratio, row.goal
+    figure = row.figure if row.rival is None else f"{row.figure} (rival: {row.rival_name})"
+    return figure, _written(row.ours, row.unit), _written(row.rival, row.unit), ratio, row.goal
 
 
 def _written(value: float | None, unit: str) -> str:

@@ -31,8 +31,12 @@ class Settings:
     memory_calls: int = 2000
     adopted_calls: int = 10000
     """Taken over from another media server. Each takes four ports."""
-    nets_rates: tuple[int, ...] = (50, 100, 200, 300, 400, 500, 550, 600, 650, 700, 800)
+    nets_rates: tuple[int, ...] = (100, 200, 300, 400, 500, 600, 700, 750, 800, 900, 1000, 1100, 1200)
     """Calls a second, tried from left to right until one does not hold."""
+    sippy_rates: tuple[int, ...] = (100, 150, 200, 225, 250, 275, 300, 350)
+    sippy_version: str = "2.5.0"
+    proxy_rates: tuple[int, ...] = (200, 500)
+    """Of Kamailio, which holds more than its load can place here."""
     nets_step_s: float = 5.0
     moving_calls: tuple[int, ...] = (200, 1000)
     moving_rate: float = 100.0

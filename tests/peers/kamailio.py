@@ -29,19 +29,36 @@ def missing() -> str | None:
 class Kamailio:
     """One running Kamailio, all of its processes; it is ready when the block begins, and gone when it ends."""
 
-    def __init__(self, text: str, folder: Path, port: int, name: str = "kamailio") -> None:
-        """``port``: where it is asked, over UDP on loopback, whether it is there."""
+    def __init__(self, text: str, folder: Path, port: int, name: str = "kamailio", memory_mb: int = 32) -> None:
+        """``port``: where it is asked, over UDP on loopback, whether it is there. ``memory_mb``: what it may use."""
         self.port = port
         self._folder = folder / name
         self._folder.mkdir()
         (self._folder / "kamailio.cfg").write_text(text)
         self._log = self._folder / "log"
-        command = ["kamailio", "-f", "kamailio.cfg", "-DD", "-E", "-m", "32", "-M", "4", "-Y", str(self._folder)]
+        command = [
+            "kamailio",
+            "-f",
+            "kamailio.cfg",
+            "-DD",
+            "-E",
+            "-m",
+            str(memory_mb),
+            "-M",
+            "4",
+            "-Y",
+            str(self._folder),
+        ]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder,
                 start_new_session=True,
             )  # fmt: skip
+
+    def pids(self) -> list[int]:
+        """All of its processes."""
+        listed = subprocess.run(["pgrep", "-g", str(self._process.pid)], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in listed.stdout.split()]
 
     def log(self) -> str:
         """What it has written."""
