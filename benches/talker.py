@@ -31,23 +31,26 @@ class Talker:
         self._aims: list[tuple[int, str]] = []
         self._callers: list[str] = []
 
-    def place(self, server: str, calls: int) -> None:
-        """Set up so many calls and let all begin to talk; none, when one is refused. Raises NgFailed."""
+    def place(self, server: str, calls: int, host: str = "127.0.0.1") -> None:
+        """Set up so many calls, between parties at ``host``, and let all begin to talk; none, when one is refused.
+
+        Raises NgFailed.
+        """
         load = self._load = Load(gap_ms_min=50, timeline_s=1.0)
         ng = self._ng = NgClient(Address.parse(server))
         try:
             for _ in range(calls):
-                self._place_one(load, ng)
+                self._place_one(load, ng, host)
         except NgFailed:
             self._clear()
             raise
         for endpoint, _ in self._aims:
             load.start(endpoint)
 
-    def _place_one(self, load: Load, ng: NgClient) -> None:
+    def _place_one(self, load: Load, ng: NgClient, host: str) -> None:
         call = f"talk-{next(self._names)}"
         self._calls.append(call)
-        sides = [load.open(), load.open()]
+        sides = [load.open(host), load.open(host)]
         self._callers.append(sides[0][1])
         load.pair(sides[0][0], sides[1][0])
         sdps = [audio_sdp(where.host, where.port) for where in (Address.parse(listens) for _, listens in sides)]

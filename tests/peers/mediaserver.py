@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,14 +24,17 @@ class MediaServer:
         *,
         host: str = "127.0.0.1",
         ports: tuple[int, int] = (28000, 28999),
+        datapath: str = "auto",
+        media: str | None = None,
         inside: Sequence[str] = (),
     ) -> None:
-        """``inside`` stands before the command line: ``ip netns exec NAME``."""
+        """``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``media``, if not ``host``."""
         self.ng = f"{host}:{free_udp_port()}"
         self._log = folder / f"{name}.log"
         self._marked = {**os.environ, MARK: str(folder)}
         self._command = [*inside, sys.executable, "-m", "mediaha", "serve", "--role", "media", "--name", name]
-        self._command += ["--listen-ng", self.ng, "--interface", host, "--ports", f"{ports[0]}-{ports[1]}"]
+        self._command += ["--listen-ng", self.ng, "--interface", media or host, "--ports", f"{ports[0]}-{ports[1]}"]
+        self._command += ["--datapath", datapath]
         self.start()
 
     def start(self) -> None:
@@ -39,6 +43,17 @@ class MediaServer:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._marked
             )
+
+    def end(self) -> None:
+        """SIGTERM, and it goes when it has no calls; a second one, and it goes now."""
+        while self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.5)
+
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text()
 
     def crash(self) -> None:
         """kill -9."""

@@ -9,6 +9,9 @@ import subprocess
 NEAR = "198.18.77.1"
 """Our end of the cable (an address of RFC 2544's range, which nobody uses for anything else)."""
 FAR = "198.18.77.2"
+NEAR_V6 = "fd00:7777::1"
+"""The same for IPv6 (RFC 4193)."""
+FAR_V6 = "fd00:7777::2"
 
 
 def missing() -> str | None:
@@ -32,11 +35,15 @@ class Namespace:
         self._name = f"mediaha-{os.getpid()}"
         self._near = f"mh{os.getpid() % 100000}"
         self.inside = ("ip", "netns", "exec", self._name)
+        self.inside_network = ("nsenter", f"--net=/run/netns/{self._name}")
+        """The same, with the mounts that the rest of the machine sees."""
         _ip("netns", "add", self._name)
         _ip("link", "add", self._near, "type", "veth", "peer", "name", "far", "netns", self._name)
         _ip("address", "add", f"{NEAR}/30", "dev", self._near)
         _ip("link", "set", self._near, "up")
+        _ip("address", "add", f"{NEAR_V6}/126", "dev", self._near, "nodad")
         _ip("-n", self._name, "address", "add", f"{FAR}/30", "dev", "far")
+        _ip("-n", self._name, "address", "add", f"{FAR_V6}/126", "dev", "far", "nodad")
         _ip("-n", self._name, "link", "set", "lo", "up")
         self.mend()
 

@@ -81,7 +81,11 @@ impl House {
         let free = UdpSocket::bind((HERE, 0)).unwrap();
         let (ng, range) = (free.local_addr().unwrap(), ports(64));
         drop(free);
-        let datapath = if datapath == DatapathChoice::Steered { "steered" } else { "sockets" };
+        let datapath = match datapath {
+            DatapathChoice::Kernel => "kernel",
+            DatapathChoice::Steered => "steered",
+            DatapathChoice::Sockets | DatapathChoice::Auto => "sockets",
+        };
         let words = format!("{} {} {} {datapath}", ng.port(), range.start(), range.end());
         let keeper = Keeper::start().unwrap();
         let server = process(&keeper, Some(&words));
@@ -178,23 +182,30 @@ fn packets(client: &mut Client, call_id: &str) -> i64 {
     number(&client.ask("query", &[("call-id", call_id)]), &["totals", "RTP", "packets"])
 }
 
-fn both(story: impl Fn(DatapathChoice)) {
+fn each(story: impl Fn(DatapathChoice)) {
     story(DatapathChoice::Sockets);
-    let steered = DatapathChoice::Steered;
+    for datapath in [DatapathChoice::Steered, DatapathChoice::Kernel] {
+        if can_be_had(datapath) {
+            story(datapath);
+        }
+    }
+}
+
+fn can_be_had(datapath: DatapathChoice) -> bool {
     let here = vec![HERE.parse().unwrap()];
     let config = MediaServerConfig::new(SocketAddr::new(HERE.parse().unwrap(), 0), here, ports(4));
-    match MediaServer::start(MediaServerConfig { datapath: steered, ..config }) {
-        Ok(server) => {
-            server.close();
-            story(steered);
+    match MediaServer::start(MediaServerConfig { datapath, ..config }) {
+        Ok(_) => true,
+        Err(error) => {
+            println!("skipped: {error}");
+            false
         }
-        Err(error) => println!("skipped: {error}"),
     }
 }
 
 #[test]
 fn a_call_goes_on_in_the_next_process_and_what_is_sent_meanwhile_arrives() {
-    both(|datapath| {
+    each(|datapath| {
         let mut house = House::new(datapath);
         let mut client = house.client();
         let born = instance(&mut client);
@@ -225,7 +236,7 @@ fn a_call_goes_on_in_the_next_process_and_what_is_sent_meanwhile_arrives() {
 
 #[test]
 fn who_was_a_stranger_is_one_to_the_successor() {
-    both(|datapath| {
+    each(|datapath| {
         let mut house = House::new(datapath);
         let mut client = house.client();
         let [a, b, stranger] = [(); 3].map(|()| Party::at(HERE.parse().unwrap()));
@@ -252,7 +263,7 @@ fn who_was_a_stranger_is_one_to_the_successor() {
 
 #[test]
 fn handing_over_loses_nothing() {
-    both(|datapath| {
+    each(|datapath| {
         let mut house = House::new(datapath);
         let mut client = house.client();
         let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
@@ -276,8 +287,54 @@ fn handing_over_loses_nothing() {
 }
 
 #[test]
+fn what_the_kernel_forwards_needs_no_process_and_is_the_next_ones() {
+    if !can_be_had(DatapathChoice::Kernel) {
+        return;
+    }
+    let mut house = House::new(DatapathChoice::Kernel);
+    let mut client = house.client();
+    let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
+    let [for_a, for_b] = client.call("call", [&a, &b], "");
+    let talk = |sequences: std::ops::Range<u16>| {
+        for sequence in sequences {
+            a.send(&rtp(sequence), for_a);
+            b.send(&rtp(sequence), for_b);
+            assert_eq!((b.hear(), a.hear()), ((rtp(sequence), for_b), (rtp(sequence), for_a)));
+        }
+    };
+    talk(1..2);
+    thread::sleep(Duration::from_millis(3_100));
+    talk(2..10);
+    // Nobody who could forward is left: the spare dies, too.
+    house.spare.child.kill().unwrap();
+    house.spare.child.wait().unwrap();
+    house.server.child.kill().unwrap();
+    house.server.child.wait().unwrap();
+    talk(10..300);
+    house.spare = process(&house.keeper, None);
+    house.succeed();
+    talk(300..310);
+    // The whole account is the next process's.
+    assert_eq!(packets(&mut client, "call"), 2 * 309);
+    let reply = client.ask("query", &[("call-id", "call")]);
+    let stream = |name| number(&reply, &["tags", "a", "medias", "streams", name]);
+    assert_eq!((stream("lost"), stream("SSRC")), (0, 0x1234_5678));
+    // An end that it is told of is one.
+    client.ask("delete", &[("call-id", "call"), ("delete delay", "0")]);
+    eventually("nothing is forwarded any more", || {
+        a.send(&rtp(999), for_a);
+        thread::sleep(Duration::from_millis(5));
+        let forwarded = !b.hears_nothing();
+        if forwarded {
+            b.hear();
+        }
+        !forwarded
+    });
+}
+
+#[test]
 fn a_damaged_table_is_refused_and_clients_see_that_the_memory_is_gone() {
-    both(|datapath| {
+    each(|datapath| {
         // The layout in the header, a checksum, the first block of a record.
         for at in [8, 64, 512 + 40] {
             let mut house = House::new(datapath);

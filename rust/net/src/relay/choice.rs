@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use mediaha_media::{Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamId, StreamPlan};
-use mediaha_time::Time;
+use mediaha_time::{Duration, Time};
 use serde_json::json;
 
 use super::ephemeral::Ephemeral;
@@ -14,6 +14,9 @@ use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapa
 use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
+
+/// How long a process that is known to have died may take to let go of its flows.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,7 +152,7 @@ impl Relay {
         if choice != DatapathChoice::Kernel {
             return Self::take_over_in_user_space(steered, config, None, share, records, failure);
         }
-        let fast = FastPath::start(config, records.clone()).map_err(RelayError::NoLanes)?;
+        let fast = FastPath::start(config, FAREWELL, records.clone()).map_err(RelayError::NoLanes)?;
         let lanes = Some(fast.lanes());
         let under = Self::take_over_in_user_space(steered, config, lanes.as_ref(), share, records, failure)?;
         Ok(Self::Kernel(Box::new(KernelDatapath::take_over(fast, under))))
@@ -348,7 +351,7 @@ impl Datapath for Relay {
 
 /// Starts the kernel in front of what is best of the others.
 fn in_front(config: &RelayConfig, records: &Records, failure: &Failure) -> Result<(Relay, String), RelayError> {
-    let fast = FastPath::start(config, records.clone()).map_err(RelayError::NoLanes)?;
+    let fast = FastPath::start(config, Duration::ZERO, records.clone()).map_err(RelayError::NoLanes)?;
     let lanes = Some(fast.lanes());
     let (under, why) = Relay::in_user_space(DatapathChoice::Kernel, config, lanes.as_ref(), records, failure)?;
     let why = format!("asked for; what is not plain goes by {} ({why})", under.name());

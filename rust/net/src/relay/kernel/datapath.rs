@@ -41,14 +41,18 @@ pub(in crate::relay) struct FastPath {
 }
 
 impl FastPath {
-    /// Puts the program before all interfaces that have one of our addresses.
+    /// Puts the program before all interfaces that have one of our addresses. The process before this one has so long to end.
     ///
     /// # Errors
     /// The kernel does not grant it.
-    pub(in crate::relay) fn start(config: &RelayConfig, records: Records) -> Result<Self, NoLanes> {
+    pub(in crate::relay) fn start(
+        config: &RelayConfig,
+        patience: Duration,
+        records: Records,
+    ) -> Result<Self, NoLanes> {
         let addresses = config.distinct_addresses();
         let notices = Netlink::listening().map_err(NoLanes::refused("hearing of routes"))?;
-        let mut pins = Pins::take(&config.name, &addresses, &config.ports)
+        let mut pins = Pins::take(&config.name, &addresses, &config.ports, patience)
             .map_err(NoLanes::refused("a folder to keep programs in"))?;
         let (map, left) = pins
             .lanes(&addresses, &config.ports)

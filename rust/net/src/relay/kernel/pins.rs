@@ -6,19 +6,18 @@
 //! ```
 //!
 //! The folder is locked by the process that uses it, however that ends. A folder that nobody has locked is a left-over: the next
-//! server of this name takes it over; another one's is removed when its lease is over.
+//! server of this name takes it over; another one's is removed when its lease is over, or when it is in the way of ours.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::hash::{Hash, Hasher};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 
-use mediaha_time::Time;
+use mediaha_time::{Duration, Time};
 
 use super::lanes::{LEASE_AT, Lanes};
 use crate::sys::bpf::{Link, Pinned, Program, SharedMap};
@@ -31,6 +30,11 @@ const OWN: &str = "/run/mediaha/bpf";
 const VERSION: u32 = 1;
 /// How many servers may have the same name, addresses and ports.
 const NAMESAKES_MAX: u32 = 64;
+/// Letters of a name, and of all addresses: with the rest they fit a file's name of 255.
+const NAME_MAX: usize = 48;
+const ADDRESSES_MAX: usize = 140;
+/// How long it is slept between two looks at a lock.
+const NAP: Duration = Duration::from_millis(1);
 /// Bytes that are looked at of other servers' lanes.
 const PAGE: u32 = 4096;
 
@@ -54,21 +58,24 @@ impl Drop for Pins {
 }
 
 impl Pins {
-    /// Takes the folder of a server of this name, and removes what dead servers have left long ago.
+    /// Takes the folder of a server of this name, and removes what dead servers have left long ago, or at ports that are ours now.
+    /// With `patience` the server's former life is about to end, and is waited for.
     ///
     /// # Errors
     /// No folder can be had.
-    pub(super) fn take(name: &str, addresses: &[IpAddr], ports: &RangeInclusive<u16>) -> io::Result<Self> {
+    pub(super) fn take(
+        name: &str,
+        addresses: &[IpAddr],
+        ports: &RangeInclusive<u16>,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let base = base()?;
-        sweep(&base, monotonic());
-        let (first, last) = (ports.start(), ports.end());
-        let mut hasher = DefaultHasher::new();
-        addresses.hash(&mut hasher);
-        // No dots: they are not allowed here.
-        let name: String =
-            name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).take(64).collect();
-        let stem = format!("v{VERSION}_{name}_{}_{first}-{last}_{:016x}", network_namespace()?, hasher.finish());
-        for number in 0..NAMESAKES_MAX {
+        let place = Place { namespace: network_namespace()?, ports: ports.clone(), addresses: addresses.to_vec() };
+        let stem = place.stem(name);
+        sweep(&base, &stem, &place, monotonic());
+        let give_up_at = monotonic() + patience;
+        let mut number = 0;
+        while number < NAMESAKES_MAX {
             let folder = base.join(format!("{stem}_{number}"));
             match fs::create_dir(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -76,6 +83,11 @@ impl Pins {
             }
             if let Some(lock) = FolderLock::take(&folder)? {
                 return Ok(Self { folder, _lock: lock, attached: Vec::new(), ours: true });
+            }
+            if monotonic() < give_up_at {
+                thread::sleep(NAP);
+            } else {
+                number += 1;
             }
         }
         Err(io::ErrorKind::AddrInUse.into())
@@ -160,15 +172,67 @@ fn base() -> io::Result<PathBuf> {
     Ok(own.to_owned())
 }
 
-/// Removes the folders of servers that are dead, and whose lease is over.
-fn sweep(base: &Path, now: Time) {
+/// Where a server forwards.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    namespace: u64,
+    ports: RangeInclusive<u16>,
+    addresses: Vec<IpAddr>,
+}
+
+impl Place {
+    /// How the folders of a server of this name begin. There must be no dots in it.
+    fn stem(&self, name: &str) -> String {
+        let letter = |it: char| if it.is_ascii_alphanumeric() { it } else { '-' };
+        let name: String = name.chars().map(letter).take(NAME_MAX).collect();
+        let number = |address: &IpAddr| match address {
+            IpAddr::V4(address) => format!("4{:x}", u32::from(*address)),
+            IpAddr::V6(address) => format!("6{:x}", u128::from(*address)),
+        };
+        let mut addresses = self.addresses.iter().map(number).collect::<Vec<_>>().join("-");
+        addresses.truncate(ADDRESSES_MAX);
+        let (first, last) = (self.ports.start(), self.ports.end());
+        format!("v{VERSION}_{name}_{}_{first}-{last}_{addresses}", self.namespace)
+    }
+
+    /// What a folder's name says, of whatever version. Addresses beyond those that fit are not known.
+    fn of(folder: &str) -> Option<Self> {
+        let [_, _, namespace, ports, addresses, ..] = folder.split('_').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let (first, last) = ports.split_once('-')?;
+        let address = |text: &str| match text.split_at_checked(1)? {
+            ("4", digits) => u32::from_str_radix(digits, 16).ok().map(|it| Ipv4Addr::from(it).into()),
+            ("6", digits) => u128::from_str_radix(digits, 16).ok().map(|it| Ipv6Addr::from(it).into()),
+            _ => None,
+        };
+        Some(Self {
+            namespace: namespace.parse().ok()?,
+            ports: first.parse().ok()?..=last.parse().ok()?,
+            addresses: addresses.split('-').filter_map(address).collect(),
+        })
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.namespace == other.namespace
+            && self.ports.start() <= other.ports.end()
+            && other.ports.start() <= self.ports.end()
+            && self.addresses.iter().any(|address| other.addresses.contains(address))
+    }
+}
+
+/// Removes the folders of servers that are dead, if their lease is over, or if they are in the way of ours, which begins with
+/// `stem`.
+fn sweep(base: &Path, stem: &str, place: &Place, now: Time) {
     for folder in files(base) {
         let Ok(map) = SharedMap::pinned(&folder.join("lanes"), PAGE) else { continue };
         let Ok(Some(_lock)) = FolderLock::take(&folder) else { continue };
         let over = map.memory::<AtomicU64>().is_ok_and(|words| {
             words.as_slice()[LEASE_AT.unsigned_abs() as usize / 8].load(Relaxed) <= now.as_nanos()
         });
-        if over {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let in_the_way = !name.starts_with(stem) && Place::of(&name).is_some_and(|other| other.overlaps(place));
+        if over || in_the_way {
             remove(&folder);
         }
     }
@@ -184,4 +248,29 @@ fn remove(folder: &Path) {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folders_name_says_where_its_server_forwards() {
+        let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        let place = Place { namespace: 4_026_531_840, ports: 30_000..=39_999, addresses };
+        let stem = place.stem("media.1_b");
+        assert_eq!(stem, "v1_media-1-b_4026531840_30000-39999_4c0000201-620010db8000000000000000000000001");
+        assert_eq!(Place::of(&format!("{stem}_0")), Some(place));
+        assert_eq!(Place::of("maps.debug"), None);
+    }
+
+    #[test]
+    fn servers_are_in_each_others_way_at_the_same_ports_of_the_same_address() {
+        let at = |address: &str, ports| Place { namespace: 1, ports, addresses: vec![address.parse().unwrap()] };
+        let ours = at("192.0.2.1", 100..=199);
+        assert!(ours.overlaps(&at("192.0.2.1", 199..=300)));
+        assert!(!ours.overlaps(&at("192.0.2.1", 200..=300)));
+        assert!(!ours.overlaps(&at("192.0.2.2", 100..=199)));
+        assert!(!ours.overlaps(&Place { namespace: 2, ..at("192.0.2.1", 100..=199) }));
+    }
 }
