@@ -19,7 +19,7 @@ import structlog
 import trio
 
 from mediaha.model.errors import MediahaError
-from mediaha.model.listener import UDP
+from mediaha.model.listener import UDP, ListenerView
 from mediaha.model.media import ServerChanged, ServerCondition, ServerView
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.model.trunk import RegistrationView, TargetView, Trunk
@@ -105,6 +105,14 @@ class Session:
     def explain(self, call_id: str) -> object | None:
         """The story of a call by NeTS's own name for it or the Call-ID of either leg."""
         return self.running.explain(call_id)
+
+    def listeners(self) -> tuple[ListenerView, ...]:
+        """Where it listens, and how much that is used."""
+        return self.running.listeners()
+
+    def turned_away(self) -> int:
+        """Messages that were dropped unread since the start."""
+        return self.running.turned_away()
 
     def trace(self, name: str, wanted: str, seconds: float) -> bool:
         """Keep the messages of a call from now on."""

@@ -185,6 +185,10 @@ def test_a_new_certificate_is_for_new_connections_and_a_broken_one_is_for_none(f
         site.process.send_signal(signal.SIGHUP)
         site.wait_until(lambda _: "certificates were read again" in site.log(), "it is said")
         assert served(front) == second.certificate.read_text() != first
+        site.wait_until(
+            lambda status: [one["connections"] for one in status["nets"][0]["listeners"]] == [None, 1, 1],
+            "the caller's connection and the callee's are still there, and no others",
+        )
         caller.wait()
         callee.wait()
     files.certificate.write_text(first)

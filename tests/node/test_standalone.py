@@ -102,6 +102,8 @@ def test_sigterm_lets_calls_go_on_until_the_deadline_and_says_so_to_options(tmp_
                 "listen": [f"{site.address}/udp"],
                 "calls": 1,
                 "taking_calls": False,
+                "listeners": [{"listen": f"{site.address}/udp", "connections": None, "certificate_until": None}],
+                "turned_away": 0,
                 "targets": [],
                 "registrations": [],
                 "contacts": [],

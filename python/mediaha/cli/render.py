@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import msgspec
 from rich.console import Console
@@ -39,7 +40,10 @@ def print_status(answer: object) -> None:
     console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
     for nets in status.nets:
         taking = "" if nets.taking_calls else ", takes no calls"
-        console.print(f"NeTS {nets.name} on {', '.join(nets.listen)}: {_counted(nets.calls, 'call')}{taking}")
+        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {_counted(nets.calls, 'call')}{taking}")
+        if nets.turned_away:
+            said = f"{_counted(nets.turned_away, 'message')} dropped unread: their sources sent too many"
+            console.print(said, style="yellow")
     if status.log_lines_dropped:
         console.print(f"{_counted(status.log_lines_dropped, 'log line')} could not be written", style="yellow")
     console.print(_servers(status.servers))
@@ -50,6 +54,14 @@ def print_status(answer: object) -> None:
             console.print(_registration(one))
         if nets.contacts:
             console.print(_contacts(nets))
+
+
+def _places(nets: NetsStatus) -> Iterator[str]:
+    for one in nets.listeners:
+        facts = [] if one.connections is None else [_counted(one.connections, "connection")]
+        if one.certificate_until is not None:
+            facts.append(f"certificate until {one.certificate_until[:10]}")
+        yield f"{one.listen} ({', '.join(facts)})" if facts else one.listen
 
 
 def wide_console() -> Console:

@@ -52,3 +52,15 @@ class Listener:
 
     def __str__(self) -> str:
         return f"{self.address}/{self.transport.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerView:
+    """A listener that is at work, for people."""
+
+    listen: str
+    """``192.0.2.11:5061/tls``, with the real port."""
+    connections: int | None = None
+    """None with UDP."""
+    certificate_ends: float | None = None
+    """Until when the certificate that new connections are shown is valid, seconds since 1970; None without TLS."""

@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from mediaha.model.address import Address
+from mediaha.model.listener import ListenerView
 from mediaha.model.media import Moved, ServerChanged
 from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, NetsSpec
@@ -102,10 +103,13 @@ class Nets:
         """Where its first listener listens, with the real port."""
         return self._endpoint.address
 
-    @property
-    def listeners(self) -> tuple[str, ...]:
-        """All of them, as ``192.0.2.1:5060/udp``, with the real ports."""
-        return self._endpoint.listening
+    def listeners(self) -> tuple[ListenerView, ...]:
+        """Where it listens, and how much that is used."""
+        return self._endpoint.listeners()
+
+    def turned_away(self) -> int:
+        """Messages that were dropped unread since the start: their sources had sent too many."""
+        return self._endpoint.counters.turned_away
 
     def calls(self) -> tuple[Call, ...]:
         """The calls as they are now, those that are being set up or ended included."""
@@ -149,7 +153,7 @@ class Nets:
         clients, servers = self._endpoint.open_transactions
         return {
             "name": self.spec.name,
-            "listen": list(self.listeners),
+            "listen": list(self._endpoint.listening),
             "draining": self.draining,
             "taking_calls": self._cannot_take(None) is None,
             "calls": dict(Counter(phase_name(call.phase) for call in self.calls())),
@@ -490,6 +494,6 @@ async def serve_nets(
         nursery.start_soon(carrier.keep_time)
         nursery.start_soon(nets.listen)
         nursery.start_soon(nets.heed)
-        _log.info("listening", name=spec.name, listeners=list(nets.listeners))
+        _log.info("listening", name=spec.name, listeners=list(endpoint.listening))
         task_status.started(nets)
         await trio.sleep_forever()

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from mediaha.model.listener import ListenerView
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
 from mediaha.model.trunk import RegistrationView, TargetView
@@ -72,6 +73,17 @@ class ContactStatus(msgspec.Struct, kw_only=True):
     expires_s: float
 
 
+class ListenerStatus(msgspec.Struct, kw_only=True):
+    """Where a NeTS listens."""
+
+    listen: str
+    """``192.0.2.11:5061/tls``"""
+    connections: int | None = None
+    """None with UDP."""
+    certificate_until: str | None = None
+    """ISO 8601, UTC; with TLS only."""
+
+
 class NetsStatus(msgspec.Struct, kw_only=True):
     """A NeTS instance of this host."""
 
@@ -80,6 +92,10 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     """Each as ``192.0.2.11:5060/udp``."""
     calls: int
     taking_calls: bool
+    listeners: list[ListenerStatus] = []
+    """The same with what is there now."""
+    turned_away: int = 0
+    """Messages dropped unread since the start, because their sources had sent too many."""
     targets: list[TargetStatus] = []
     """Of the trunks, in their listed order."""
     registrations: list[RegistrationView] = []
@@ -179,6 +195,8 @@ def nets_status(
     *,
     calls: int,
     taking_calls: bool,
+    listeners: Sequence[ListenerView],
+    turned_away: int,
     targets: Sequence[TargetView],
     registrations: Sequence[RegistrationView],
     contacts: Sequence[ContactView],
@@ -189,10 +207,19 @@ def nets_status(
         listen=[str(one) for one in spec.listeners],
         calls=calls,
         taking_calls=taking_calls,
+        listeners=[_listener_status(view) for view in listeners],
+        turned_away=turned_away,
         targets=[_target_status(view, now) for view in targets],
         registrations=list(registrations),
         contacts=[_contact_status(view) for view in contacts],
     )
+
+
+def _listener_status(view: ListenerView) -> ListenerStatus:
+    until = None
+    if view.certificate_ends is not None:
+        until = datetime.fromtimestamp(view.certificate_ends, UTC).isoformat(timespec="seconds")
+    return ListenerStatus(listen=view.listen, connections=view.connections, certificate_until=until)
 
 
 def _contact_status(view: ContactView) -> ContactStatus:

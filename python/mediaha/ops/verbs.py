@@ -11,6 +11,7 @@ from typing import Protocol
 import trio
 
 from mediaha.model.errors import MediahaError
+from mediaha.model.listener import ListenerView
 from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec, Site
 from mediaha.model.trunk import RegistrationView, TargetView
@@ -52,6 +53,14 @@ class ControlledNets(Protocol):
 
     def explain(self, call_id: str) -> object | None:
         """The story of a call; None when it knows none by this name."""
+        ...
+
+    def listeners(self) -> tuple[ListenerView, ...]:
+        """Where it listens, and how much that is used."""
+        ...
+
+    def turned_away(self) -> int:
+        """Messages that were dropped unread since the start."""
         ...
 
     def trace(self, name: str, wanted: str, seconds: float) -> bool:
@@ -187,6 +196,8 @@ def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
         now,
         calls=nets.calls(),
         taking_calls=nets.taking_calls(),
+        listeners=nets.listeners(),
+        turned_away=nets.turned_away(),
         targets=nets.targets(),
         registrations=nets.registrations(),
         contacts=nets.contacts(),

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from mediaha.model.address import Address
-from mediaha.model.listener import Listener
+from mediaha.model.listener import Listener, ListenerView
 from mediaha.sip.message import Request, Response
 from mediaha.sip.rate import RateLimit
 from mediaha.sip.target import Place, Target
@@ -114,6 +114,16 @@ class Endpoint:
         counters.connections_cut = sum(transport.cut_off for transport in streams)
         counters.unsent = sum(transport.unsent for transport in self._transports.values())
         return counters
+
+    def listeners(self) -> tuple[ListenerView, ...]:
+        """Each of its listeners, and how much it is used."""
+        views = []
+        for listening, transport in zip(self.listening, self._transports.values(), strict=True):
+            if isinstance(transport, StreamTransport):
+                views.append(ListenerView(listening, transport.connections, transport.certificate_ends))
+            else:
+                views.append(ListenerView(listening))
+        return tuple(views)
 
     @property
     def open_transactions(self) -> tuple[int, int]:

@@ -102,6 +102,11 @@ class StreamTransport:
         """How many there are now."""
         return len(self._peers)
 
+    @property
+    def certificate_ends(self) -> float | None:
+        """Until when its certificate is valid, seconds since 1970; None without TLS."""
+        return None if self._identity is None else self._identity.ends
+
     def has(self, connection: int) -> bool:
         """Whether something can be sent on the connection of this number."""
         peer = self._peers.get(connection)
