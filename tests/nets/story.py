@@ -87,7 +87,9 @@ def invite(body=OFFER, *, headers=(), uri="sip:desk@desk.test", cseq=1):
 class Story:
     """One call and what has been asked to be done about it."""
 
-    def __init__(self, request=None, *, domain=DOMAIN, targets=TARGETS, rules=RULES, seed="seed", begun=None):
+    def __init__(
+        self, request=None, *, domain=DOMAIN, targets=TARGETS, rules=RULES, seed="seed", begun=None, trusted=True
+    ):
         self.now = 100.0
         self.rules = rules
         self.effects = []
@@ -95,7 +97,7 @@ class Story:
         self.tx = 1
         self.call, effects = begun or begin(
             request or invite(), 1, CALLER, id="call-1", seed=seed, placed_at=0.0, domain=domain, targets=targets,
-            now=self.now, rules=rules,
+            now=self.now, rules=rules, trusted=trusted,
         )  # fmt: skip
         self._took(effects)
         self._serials = {Party.CALLER: 1, Party.CALLEE: 0}

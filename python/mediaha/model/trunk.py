@@ -16,6 +16,15 @@ class WhenDown(StrEnum):
     """They are ended at once."""
 
 
+class Redirects(StrEnum):
+    """What becomes of a 3xx."""
+
+    PASS = "pass"
+    """It goes to the caller, who decides."""
+    FOLLOW = "follow"
+    """We call where it says ourselves, if that is a domain or a user of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Who we are at a carrier that asks (RFC 7616). A secret itself is never here: it is in a file or a variable."""
@@ -48,6 +57,11 @@ class Trunk:
     down_after: int = 3
     up_after: int = 2
     when_down: WhenDown = WhenDown.KEEP
+    trusted: bool = True
+    """Identities are exchanged with it as they are (RFC 3325); else nothing that it asserts is believed."""
+    history: bool = True
+    """It gets Diversion and History-Info."""
+    redirects: Redirects = Redirects.PASS
     credentials: Credentials | None = None
     register: str | None = None
     """Our address there (``sip:user@carrier``), when the carrier wants us to register it; None: it does not."""

@@ -103,6 +103,8 @@ class Invite(Value, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...]
     """Those that are passed on, see ``headers.py``."""
     cseq: int
+    trusted: bool = True
+    """The caller may know who answers, whatever the callee wants (RFC 3325)."""
     reliability: Literal["", "supported", "required"] = ""
     """Whether the caller acknowledges provisional responses (100rel), or insists on it."""
 

@@ -10,6 +10,7 @@ from mediaha.nets.call import Invite
 from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import options_untrusted
 from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on, session_of
+from mediaha.nets.identity import believed, caller_for
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.uri import Uri
@@ -18,12 +19,13 @@ NIL = "0" * 32
 """Of a session whose far end is not known yet (RFC 7989 section 5)."""
 
 
-def invite_of(request: Request, host: str, session: str) -> Invite:
+def invite_of(request: Request, host: str, session: str, *, trusted: bool = True) -> Invite:
     """What the caller's INVITE says that goes on to the callee. ``host`` is ours. Raises Malformed.
 
     ``session``: our name for the session, for a caller that has none; by it a call that comes back is known.
+    ``trusted``: what the caller asserts is believed.
     """
-    headers = passed_on(request)
+    headers = believed(passed_on(request), trusted=trusted)
     if not session_of(request):
         headers = (*headers, ("Session-ID", f"{session};remote={NIL}"))
     return Invite(
@@ -33,6 +35,7 @@ def invite_of(request: Request, host: str, session: str) -> Invite:
         max_forwards=request.max_forwards,
         headers=headers,
         cseq=request.cseq.number,
+        trusted=trusted,
         reliability=_reliability(request),
     )
 
@@ -69,15 +72,16 @@ def first_invite(
     The Request-URI names the target, as call managers and phones want to see themselves in it; To says who was called.
     ``session`` has our Contact, and what we can do.
     """
+    calling, headers = caller_for(invite.calling, invite.headers, target)
     fields: Pairs = (
         *(("Route", proxy) for proxy in target.path),
         ("Max-Forwards", str(invite.max_forwards - 1)),
-        ("From", f"{invite.calling};tag={tag}"),
+        ("From", f"{calling};tag={tag}"),
         ("To", invite.called),
         ("Call-ID", call_id),
         ("CSeq", "1 INVITE"),
         *session,
-        *invite.headers,
+        *headers,
     )
     return Request("INVITE", target.uri_of(invite.user), Headers((*fields, SDP_TYPE) if body else fields), body)
 

@@ -73,11 +73,12 @@ from mediaha.sip.target import Target
 def begin(
     request: Request, tx: int, flow: Target, *, id: str, seed: str, placed_at: float, domain: Domain,
     targets: tuple[Destination, ...], now: float, rules: Rules, trunk: str = "", by_flow: bool = False,
+    trusted: bool = True,
 ) -> Decision:  # fmt: skip
     """Take a caller's INVITE, which has passed ``admission``. Raises Malformed: answer 400.
 
-    ``trunk``: the one that it has come by. ``by_flow``: it is from a phone, whose own idea of its address may be
-    a NAT's.
+    ``trunk``: the one that it has come by. ``trusted``: what the caller says of itself is believed. ``by_flow``: it
+    is from a phone, whose own idea of its address may be a NAT's.
     """
     tag = name(seed, "caller")
     session = session_of(request) or draw(seed, "session").hex()[:32]
@@ -91,7 +92,7 @@ def begin(
         targets=targets,
         caller=caller,
         callee=Leg(tag=name(seed, "callee")),
-        phase=Placing(tx, invite_of(request, rules.host, session)),
+        phase=Placing(tx, invite_of(request, rules.host, session, trusted=trusted)),
         session=session,
     )
     turn = Turn(call, now, rules)

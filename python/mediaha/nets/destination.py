@@ -31,6 +31,12 @@ class Destination(Value, frozen=True, kw_only=True):
     """It is tried together with the one before it."""
     path: tuple[str, ...] = ()
     """Proxies on the way, for Route."""
+    trusted: bool = True
+    """It may know who calls whatever the caller wants, and what it says of the callee is believed (RFC 3325)."""
+    history: bool = True
+    """It is told by which ways a call has come (Diversion, History-Info)."""
+    follows: bool = False
+    """Where it sends a call on (3xx), we call ourselves if we can."""
     doubt: str = ""
     """Why it is tried after the others of its list, for people; empty: it is not."""
 
@@ -59,6 +65,7 @@ def phones_of(contacts: Sequence[Contact], way_to: Callable[[Contact], Target]) 
             target=way_to(contact),
             uri=contact.uri,
             is_phone=True,
+            trusted=False,
             path=contact.path,
             beside=index > 0 and ordered[index - 1].q == contact.q,
         )

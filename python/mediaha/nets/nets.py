@@ -48,7 +48,7 @@ from mediaha.nets.underway import Party
 from mediaha.nets.written import adopted
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.errors import Malformed
-from mediaha.sip.message import Request
+from mediaha.sip.message import Headers, Request
 from mediaha.sip.registration import Answer
 from mediaha.sip.target import TLS, Target
 from mediaha.sip.trace import Traced
@@ -354,8 +354,10 @@ class Nets:
         """A call; ``user`` has proved that it is from him."""
         request = event.request
         if user is not None:
-            # Whoever he says that he is besides, nobody has asserted it.
-            request = request.with_headers(request.headers.without("P-Asserted-Identity"))
+            # Whoever he says that he is: that much is known, and may be asserted (RFC 3325 section 5).
+            headers = request.headers.without("P-Asserted-Identity", "P-Preferred-Identity")
+            identity = ("P-Asserted-Identity", f"<sip:{user.address}>")
+            request = request.with_headers(Headers((*headers, identity)))
         refusal = self._screened(request)
         if refusal is not None:
             self._refuse(event, refusal)
@@ -386,6 +388,7 @@ class Nets:
                 placed_at=time.time(), domain=Domain(way.domain, way.servers), targets=way.targets,
                 now=now, rules=self._carrier.rules, trunk=self._trunks.trunk_at(event.flow),
                 by_flow=user is not None or self._phones.are_at(event.flow),
+                trusted=user is not None or self._trunks.trusts(event.flow),
             )  # fmt: skip
         except Malformed as fault:
             self._refuse(event, Refusal(400, str(fault)))

@@ -16,6 +16,7 @@ from mediaha.nets.destination import Destination
 from mediaha.nets.ending import end, give_up
 from mediaha.nets.events import Send, Tried
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, reason_of, warning_of
+from mediaha.nets.identity import callee_for
 from mediaha.nets.relay import answer_arrived, connect, fail
 from mediaha.nets.rules import Limits
 from mediaha.nets.turn import Turn
@@ -271,7 +272,7 @@ def _provisional(turn: Turn, branch: Branch, request: Request, response: Respons
         return
     turn.learn(Party.CALLEE, response)
     dialogs, sdp = heard
-    status, headers = response.status, passed_on(response)
+    status, headers = response.status, _passed(turn, branch, response)
     if isinstance(phase, Ringing):
         known = sdp == phase.early
         became = replace(phase, status=status, headers=headers, forks=dialogs, early=sdp or phase.early)
@@ -323,12 +324,20 @@ def _refused(turn: Turn, branch: Branch, request: Request, response: Response) -
     else:
         answer = f"{status} {response.reason}"
         turn.note("turned down", target=str(target), answer=answer, took_ms=_took_ms(turn, branch))
-        headers = passed_on(response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
+        headers = _passed(turn, branch, response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
         refused = Refused(_passed_status(status), f"the callee answered {answer}", headers)
         if target.is_phone and status < 600:
             _one_less(turn, branch, refused)
         else:  # nobody else is to be asked (section 16.7 step 5)
             end(turn, refused.status, refused.why, headers=headers)
+
+
+def _passed(turn: Turn, branch: Branch, response: Response, *more: frozenset[str]) -> Pairs:
+    """What the caller may know of a target's response."""
+    phase = turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    target = turn.call.targets[branch.target]
+    return callee_for(passed_on(response, *more), target, trusted=phase.invite.trusted)
 
 
 def _send_again(turn: Turn, branch: Branch, request: Request) -> None:

@@ -73,6 +73,9 @@ class TrunkTable(msgspec.Struct, kw_only=True, frozen=True):
     down_after: Annotated[int, Meta(ge=1, le=100)] = 3
     up_after: Annotated[int, Meta(ge=1, le=100)] = 2
     when_down: Literal["keep", "end"] = "keep"
+    trusted: bool = True
+    history: bool | None = None
+    redirects: Literal["pass", "follow"] = "pass"
     username: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     realm: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     secret_file: Annotated[str, Meta(min_length=1)] | None = None

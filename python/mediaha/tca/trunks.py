@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mediaha.model.address import Address
 from mediaha.model.site import Site
-from mediaha.model.trunk import Credentials, Trunk, WhenDown
+from mediaha.model.trunk import Credentials, Redirects, Trunk, WhenDown
 from mediaha.sip.errors import Malformed
 from mediaha.sip.resolve.locate import literal_target
 from mediaha.sip.target import TRANSPORTS, UDP, Target
@@ -107,6 +107,9 @@ def _trunk(reading: Reading, path: KeyPath, table: TrunkTable) -> Trunk | None:
         down_after=table.down_after,
         up_after=table.up_after,
         when_down=WhenDown(table.when_down),
+        trusted=table.trusted,
+        history=table.trusted if table.history is None else table.history,
+        redirects=Redirects(table.redirects),
         credentials=_credentials(reading, table),
         register=table.register,
         register_s=table.register_s,

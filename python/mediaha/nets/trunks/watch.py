@@ -15,7 +15,7 @@ from msgspec import structs
 
 from mediaha.model.address import Address
 from mediaha.model.site import Domain
-from mediaha.model.trunk import TargetView, Trunk, TrunkState
+from mediaha.model.trunk import Redirects, TargetView, Trunk, TrunkState
 from mediaha.nets.destination import Destination, plain
 from mediaha.nets.headers import seconds_of
 from mediaha.nets.ports import Routes
@@ -136,9 +136,18 @@ class Trunks:
 
     def trunk_at(self, flow: Target) -> str:
         """The trunk by which something has come, by the host that it has come from; empty: none."""
+        trunk = self._trunk_of(flow)
+        return "" if trunk is None else trunk.name
+
+    def trusts(self, flow: Target) -> bool:
+        """Whether what has come from there may be believed: by a trunk that is trusted, or by none."""
+        trunk = self._trunk_of(flow)
+        return trunk is None or trunk.trusted
+
+    def _trunk_of(self, flow: Target) -> Trunk | None:
         host = flow.address.host
         lines = (line for lines in self._lines.values() for line in lines)
-        return next((line.trunk.name for line in lines if any(one.address.host == host for one in line.found)), "")
+        return next((line.trunk for line in lines if any(one.address.host == host for one in line.found)), None)
 
     def answerer(self, trunk: str, target: Target) -> Answerer | None:
         """Who says there who we are; None: nobody can."""
@@ -259,7 +268,14 @@ class Trunks:
         self._hosts = None
         line.found = {
             target: Destination(
-                target=target, uri=line.uri, trunk=trunk.name, try_s_max=trunk.try_s_max, failures=trunk.failures
+                target=target,
+                uri=line.uri,
+                trunk=trunk.name,
+                try_s_max=trunk.try_s_max,
+                failures=trunk.failures,
+                trusted=trunk.trusted,
+                history=trunk.history,
+                follows=trunk.redirects is Redirects.FOLLOW,
             )
             for target in targets
         }
