@@ -137,10 +137,15 @@ def test_it_knows_its_own_requests():
     assert not dialog.matches(in_dialog("BYE", 8, to_tag="other"))
 
 
-@pytest.mark.parametrize("contact", ["", "*", "<tel:+123>", "nonsense", "<sip:a@b@c>", "<mailto:a@b.test>"])
+@pytest.mark.parametrize("contact", ["*", "<tel:+123>", "nonsense", "<sip:a@b@c>", "<mailto:a@b.test>"])
 def test_a_useless_contact_is_the_senders_fault(contact):
     with pytest.raises(Malformed):
         Dialog.from_request(invite(contact=contact), "tb")
+
+
+def test_a_peer_of_rfc_2543_is_where_its_from_says():
+    dialog = Dialog.from_request(invite(contact=""), "tb")
+    assert dialog.remote_target == "sip:alice@a.test"
 
 
 def test_a_useless_record_route_is_the_senders_fault():

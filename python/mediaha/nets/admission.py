@@ -16,7 +16,6 @@ from mediaha.nets.expiry import asked_untrusted, is_too_small
 from mediaha.nets.headers import ALLOW, Pairs
 from mediaha.nets.rules import ALLOWED, KNOWN_ELSEWHERE, SUPPORTED, Limits
 from mediaha.nets.underway import Party
-from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Request
 from mediaha.sip.sdp import is_sdp
@@ -38,10 +37,15 @@ class Refusal:
 
 
 def screen(request: Request) -> Refusal | None:
-    """What is asked of every request, inside a dialog or not: a method and extensions that we know."""
+    """What is asked of every request, inside a dialog or not: a method, a kind of URI and extensions that we know.
+
+    Raises Malformed: answer 400.
+    """
     method = request.method
     if method not in ALLOWED:
         return Refusal(405 if method in KNOWN_ELSEWHERE else 501, headers=(ALLOW,))
+    if request.request_uri.scheme != "sip":
+        return Refusal(416)
     required = [option for value in request.headers.all("Require") for option in split_commas(value)]
     unknown = [option for option in required if option.lower() not in SUPPORTED]
     if unknown:
@@ -53,12 +57,9 @@ def screen_invite(request: Request, limits: Limits) -> Refusal | None:
     """What is asked of an INVITE that would make a call, before it is known whether we can take one."""
     if request.max_forwards < 1:
         return Refusal(483)
-    try:
-        uri = request.request_uri
-    except Malformed as fault:
-        return Refusal(400, str(fault))
-    if uri.scheme != "sip":
-        return Refusal(416)
+    if request.request_uri.headers:
+        # They belong into links, where they say what the request should hold (section 19.1.1).
+        return Refusal(400, "Headers in Request-URI")
     if "Content-Encoding" in request.headers and request.headers.get("Content-Encoding") != "identity":
         return Refusal(415, headers=(*ACCEPT, ("Accept-Encoding", "identity")))
     if request.body and not sdp_of(request):

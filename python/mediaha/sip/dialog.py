@@ -63,7 +63,7 @@ class Dialog(Value, frozen=True):
             remote_tag=request.from_tag,
             local=request.to.address(),
             remote=request.from_.address(),
-            remote_target=_target_untrusted(request),
+            remote_target=_target_untrusted(request) if request.contact else _from_untrusted(request),
             route_set=_routes_untrusted(request),
             local_cseq=local_cseq,
             remote_cseq=request.cseq.number,
@@ -205,6 +205,11 @@ def _target_untrusted(message: Message) -> str:
     if contact is None:
         raise Malformed("no Contact")
     return str(_sip_untrusted(contact.parsed_uri()).bare())
+
+
+def _from_untrusted(request: Request) -> str:
+    """Where a peer is that follows RFC 2543, which did not ask for a Contact."""
+    return str(_sip_untrusted(request.from_.parsed_uri()).bare())
 
 
 def _routes_untrusted(message: Message) -> tuple[str, ...]:

@@ -158,13 +158,15 @@ fn protocol(sent: &str) -> Result<(&str, &str), Malformed> {
         }
         _ => spaced_protocol(sent)?,
     };
-    if !version.eq_ignore_ascii_case(VERSION) || !is_token(transport) {
+    // Of another version, too: whoever speaks it is told so, and its Via says where.
+    let of_sip = version.split_once('/').is_some_and(|(name, _)| name.eq_ignore_ascii_case("SIP"));
+    if !of_sip || !is_token(transport) {
         return Err(NO_SIP);
     }
     Ok((transport, place))
 }
 
-const NO_SIP: Malformed = Malformed::because("Via is not SIP/2.0 over a transport");
+const NO_SIP: Malformed = Malformed::because("Via is not SIP over a transport");
 
 fn spaced_protocol(sent: &str) -> Result<(String, &str, &str), Malformed> {
     let mut pieces = sent.split('/').map(str::trim);
