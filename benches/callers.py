@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.peers.sipp import Step, expect, invite, provisional, request, respond, respond_in_dialog, take, to_xml
 
 from mediaha.drill.report import percentile
+from mediaha.drill.site import free_ports
 from mediaha.model.address import Address
 
 CONTACT = "[next_url]"
@@ -71,7 +72,7 @@ class Callees:
     def __init__(self, listen: Address, core: int, folder: Path) -> None:
         scenario = folder / "callee.xml"
         scenario.write_text(to_xml(CALLEE))
-        command = [*_sipp(scenario, core, "callee"), "-p", str(listen.port)]
+        command = _sipp(scenario, listen.port, core, "callee")
         self._process = subprocess.Popen(command, **_quietly(folder))
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ def place_calls(site: Address, rate: int, seconds: float, core: int, folder: Pat
     calls = round(rate * seconds)
     scenario, log = folder / "caller.xml", folder / f"calls-{rate}.tsv"
     scenario.write_text(to_xml(caller(uri)))
-    command = [*_sipp(scenario, core, "caller"), "-m", str(calls), "-r", str(rate), "-l", str(calls)]
+    command = [*_sipp(scenario, free_ports(1)[0], core, "caller"), "-m", str(calls), "-r", str(rate), "-l", str(calls)]
     command += ["-trace_shortmsg", "-shortmessage_file", str(log), str(site)]
     process = subprocess.Popen(command, **_quietly(folder))
     try:
@@ -129,8 +130,9 @@ def read(log: str, rate: float, placed: int) -> Outcome:
     )
 
 
-def _sipp(scenario: Path, core: int, name: str) -> list[str]:
+def _sipp(scenario: Path, port: int, core: int, name: str) -> list[str]:
     command = ["taskset", "--cpu-list", str(core), "sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-nostdin"]
+    command += ["-p", str(port), "-key", "contact", f"127.0.0.1:{port}"]
     command += ["-s", "desk", "-key", "rtp_port", "6000", "-buff_size", str(BUFFER_BYTES), "-recv_timeout", "20000"]
     return [*command, "-trace_err", "-error_file", f"{name}.errors"]
 
