@@ -423,7 +423,8 @@ async def test_the_loss_of_a_connection_is_told_and_everything_is_counted():
         alice.send(request("OPTIONS", alice), Target(TCP, bob.address), ear := Ear())
         await ear.next()
         assert bob.counters.connections == 1
-        stream(alice)._peers[1].connection.cut("for the test")
+        [peer] = stream(alice)._peers.values()
+        peer.connection.cut("for the test")
         await settled(lambda: lost)
         assert lost == [(events[0].flow.connection, "closed by the other end")]
         assert bob.counters.connections == 0
