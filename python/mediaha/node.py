@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +21,13 @@ import trio
 from mediaha.model.errors import MediahaError
 from mediaha.model.listener import UDP, ListenerView
 from mediaha.model.media import ServerChanged, ServerCondition, ServerView
+from mediaha.model.sip import SipSettings
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
 from mediaha.model.trunk import RegistrationView, TargetView, Trunk
 from mediaha.model.user import ContactView
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
+from mediaha.ops.files import room_for
 from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
 from mediaha.ops.process import Running, State
 from mediaha.ops.relay import run_relay
@@ -206,7 +208,7 @@ class Node:
         site = self.site
         limits = Limits.of(site.timings, site.sip)
         book = await pools.enter_async_context(open_phonebook(site, spec.name))
-        serve = partial(serve_nets, limits=limits, sip=site.sip, name_servers=site.name_servers, phones=book.phones)
+        serve = partial(serve_nets, limits=limits, sip=self._sip(), name_servers=site.name_servers, phones=book.phones)
         try:
             running: Nets = await nursery.start(serve, spec, self._routes, pool)
         except OSError as error:
@@ -214,6 +216,19 @@ class Node:
             check_ports(self._nets_ports([spec]))
             raise PortsUnavailable(f"NeTS {spec.name} cannot listen: {error.strerror or error}") from error
         return Session(spec, running, pool, book)
+
+    def _sip(self) -> SipSettings:
+        """What the site says about SIP, with no more connections than this process may have files."""
+        sip = self.site.sip
+        listeners = [one for nets in self.site.nets if nets.host == self.name for one in nets.listeners]
+        streams = sum(one.transport != UDP for one in listeners)
+        if not streams:
+            return sip
+        each = max(1, room_for(streams * sip.connections_max) // streams)
+        if each < sip.connections_max:
+            what = "fewer connections than connections_max: this process may have too few files (ulimit -n)"
+            log.warning(what, connections_max=sip.connections_max, of_each_listener=each)
+        return replace(sip, connections_max=each)
 
     def _media_command(self, spec: MediaServerSpec) -> list[str]:
         return media_command(spec, drain_s=self._options.drain_s, log_level=self._options.log_level)

@@ -83,6 +83,7 @@ def test_listeners_are_read(text, found):
         ('listen = ["192.0.2.11", "sctp:192.0.2.11"]', "20: 'sctp:192.0.2.11': there is no transport 'sctp'; "),
         ('listen = "alpha.test:5060"', "20: 'alpha.test' is not an IP address; names are not looked up"),
         ('listen = "192.0.2.11:0"', "20: '192.0.2.11:0' has port 0"),
+        ('listen = "fe80::1%eth0"', "20: fe80::1%eth0 is a link-local address; nobody beyond"),
         ('listen = "udp:"', "20: '' is not an address; write HOST:PORT"),
         ("listen = []", "20: the list 'listen' of nets 'nets-1' is empty; write [TRANSPORT:]IP[:PORT]"),
         ('listen = ["192.0.2.11",\n"udp:192.0.2.11:5060"]', "21: nets 'nets-1' listens on 192.0.2.11:5060/udp twice"),

@@ -103,6 +103,9 @@ def _address(reading: Reading, path: KeyPath, written: str, default_port: int) -
     if not is_ip(address.host):
         reading.mistake(path, f"{address.host!r} is not an IP address", "names are not looked up")
         return None
+    if "%" in address.host:
+        reading.mistake(path, f"{address.host} is a link-local address", "nobody beyond the link can answer to it")
+        return None
     if address.port == 0:
         reading.mistake(path, f"{written!r} has port 0", "others must be able to name the port")
         return None

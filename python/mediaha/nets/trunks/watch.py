@@ -245,8 +245,9 @@ class Trunks:
             targets = await self._resolver.targets(uri_untrusted(line.uri), **self._ways())
         except (NotLocated, OSError) as error:
             # What was found before is still the best that there is.
-            line.why = str(error)
-            _log.warning("target not found", trunk=line.trunk.name, target=line.uri, why=line.why)
+            before, line.why = line.why, str(error)
+            if line.why != before:  # it is asked every few seconds
+                _log.warning("target not found", trunk=line.trunk.name, target=line.uri, why=line.why)
         else:
             line.why = ""
             line.resolve_at = time.monotonic() + RESOLVE_S
