@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets import setup
 from mediaha.nets.call import Ringing, Trying
 from mediaha.nets.events import Challenged, Send, Tried
+from mediaha.nets.inviting import branch_of, patience
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import Open, Party, Purpose
 from mediaha.sip.dialog import Dialog
@@ -32,11 +32,11 @@ def answer(turn: Turn, item: Open, event: Challenged) -> None:
 def _target_has_answered(turn: Turn, item: Open) -> None:
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    target = turn.call.targets[setup.branch_of(turn, item).target]
+    target = turn.call.targets[branch_of(turn, item).target]
     if isinstance(phase, Trying) and not phase.heard:
         turn.effects.append(Tried(target))
         if phase.past < len(turn.call.targets):
-            turn.become(replace(phase, until=turn.now + setup.patience(turn.rules.limits, target)))
+            turn.become(replace(phase, until=turn.now + patience(turn.rules.limits, target)))
 
 
 def _dialog(turn: Turn, party: Party, request: Request) -> Dialog | None:

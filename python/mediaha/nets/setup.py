@@ -10,27 +10,18 @@ from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
 from mediaha.nets import forks, questions, reliable
-from mediaha.nets.call import Answered, Branch, Call, Leg, Placing, Refused, Ringing, Trying, name
-from mediaha.nets.compose import first_invite, once_more, sdp_of
-from mediaha.nets.destination import Destination
+from mediaha.nets.call import Answered, Branch, Call, Ringing, Trying
+from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end, give_up
-from mediaha.nets.events import Send, Tried
-from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, reason_of, warning_of
-from mediaha.nets.identity import callee_for
+from mediaha.nets.events import Tried
+from mediaha.nets.headers import Pairs, reason_of, warning_of
+from mediaha.nets.inviting import branch_of, patience, try_target
+from mediaha.nets.refusals import NO_WAY, declined, next_target, no_word, passed, took_ms
 from mediaha.nets.relay import answer_arrived, connect, fail
-from mediaha.nets.rules import Limits
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import About, Open, Party, Purpose, Relay, Step
+from mediaha.nets.underway import About, Open, Party, Relay, Step
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, Response
-
-NO_WAY = 503
-"""For a caller whose callee cannot be reached from here: a call manager then tries its other route (TR4). Without a
-Retry-After it says nothing about our own state (RFC 3261 section 21.5.4), so other calls still come."""
-
-
-SAY_LITTLE = frozenset({408, 480, 481, 482, 503})
-"""Of several phones that did not answer, one that said something else is worth more to the caller."""
 
 
 def place(turn: Turn, offer: bytes) -> None:
@@ -70,102 +61,6 @@ def busy_headers(turn: Turn) -> Pairs:
     return (("Retry-After", str(turn.rules.limits.retry_after_s)),)
 
 
-def try_target(turn: Turn, index: int) -> None:
-    """Send the INVITE to target number ``index``, and to those that are tried beside it, in a dialog of its own.
-
-    To several it is one INVITE that we have forked ourselves (section 16.6): what comes back differs in its To tag.
-    """
-    call, phase = turn.call, turn.call.phase
-    assert isinstance(phase, Placing | Trying | Ringing)
-    sdp = call.callee.pending or call.callee.told
-    past = _past(turn, index)
-    first = call.targets[index]
-    number = turn.number()
-    # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
-    tag = name(call.seed, f"callee {number}")
-    leg = Leg(tag=tag, met=first.target, by_flow=first.is_phone, trunk=first.trunk)
-    turn.call = replace(turn.call, callee=leg)
-    body = turn.told(Party.CALLEE, sdp) if sdp else b""
-    branches = tuple(
-        _invite(turn, one, name(call.seed, f"call-id {number}"), number if one == index else turn.number(), body)
-        for one in range(index, past)
-    )
-    limits = turn.rules.limits
-    more = past < len(call.targets)
-    until = turn.now + (patience(limits, first) if more else limits.ring_s_max)
-    turn.become(Trying(phase.tx, phase.invite, branches, past, until, refused=_refused_before(phase)))
-
-
-def _past(turn: Turn, index: int) -> int:
-    """The number of the first target that is not tried together with this one."""
-    targets = turn.call.targets
-    past = index + 1
-    while past < len(targets) and targets[past].beside:
-        past += 1
-    return past
-
-
-def _refused_before(phase: Placing | Trying | Ringing) -> Refused | None:
-    return None if isinstance(phase, Placing) else phase.refused
-
-
-def _invite(turn: Turn, index: int, call_id: str, ref: int, body: bytes) -> Branch:
-    """Our INVITE to one target."""
-    phase, target = turn.call.phase, turn.call.targets[index]
-    assert isinstance(phase, Placing | Trying | Ringing)
-    turn.set_leg(Party.CALLEE, met=target.target)
-    # Without an offer, what had to be acknowledged would bring one, before the caller could be asked for the answer.
-    session = turn.session_fields(Party.CALLEE, reliably=bool(body))
-    tag = turn.leg(Party.CALLEE).tag
-    request = first_invite(phase.invite, target, call_id=call_id, tag=tag, session=session, body=body)
-    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP, met=target.target))
-    turn.note("invited", target=str(target), sip_call_id=request.call_id)
-    turn.effects.append(Send(ref, request, target.target))
-    return Branch(ref, index, turn.now)
-
-
-def patience(limits: Limits, target: Destination) -> float:
-    """How long a target may be silent when there is another one."""
-    return limits.target_s_max if target.try_s_max is None else target.try_s_max
-
-
-def next_target(turn: Turn, branch: Branch, why: str, refused: Refused, *, retry_after: str | None = None) -> None:
-    """This target is of no use. Unless others have the INVITE still, the next one gets it, or the caller a refusal."""
-    target = turn.call.targets[branch.target]
-    turn.note("passed over", target=str(target), why=why, took_ms=_took_ms(turn, branch))
-    turn.effects.append(Tried(target, why, retry_after))
-    _one_less(turn, branch, refused)
-
-
-def _one_less(turn: Turn, branch: Branch, refused: Refused) -> None:
-    """The branch has come to nothing."""
-    phase = turn.call.phase
-    assert isinstance(phase, Trying | Ringing)
-    left = tuple(one for one in phase.branches if one.ref != branch.ref)
-    best = _better(phase.refused, refused)
-    if isinstance(phase, Ringing):
-        if any(fork.agreed and fork.ref == branch.ref for fork in phase.forks):
-            _leave_early(turn)
-            phase = replace(phase, renewed=False)
-        phase = replace(phase, forks=tuple(fork for fork in phase.forks if fork.ref != branch.ref))
-    turn.become(replace(phase, branches=left, refused=best))
-    if left:
-        return
-    questions.withdraw(turn, About.EARLY)
-    _leave_early(turn)
-    if phase.past < len(turn.call.targets):
-        try_target(turn, phase.past)
-    else:
-        end(turn, best.status, best.why, headers=best.headers)
-
-
-def _better(one: Refused | None, other: Refused) -> Refused:
-    """What tells the caller more (16.7 step 6): what somebody has said, and of that the lowest class."""
-    if one is None:
-        return other
-    return min(one, other, key=lambda refused: (refused.status in SAY_LITTLE, refused.status // 100))
-
-
 def responded(turn: Turn, item: Open, request: Request, response: Response) -> None:
     """A response to the INVITE that makes the call."""
     phase = turn.call.phase
@@ -188,7 +83,7 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         _answered(turn, item, branch, request, response)
     else:
         turn.close(item.ref)
-        _refused(turn, branch, request, response)
+        declined(turn, branch, request, response)
 
 
 def _ring_s(turn: Turn) -> float:
@@ -200,13 +95,6 @@ def _ring_s(turn: Turn) -> float:
 
 def _phones_wait(call: Call, past: int) -> bool:
     return past < len(call.targets) and call.targets[past].is_phone
-
-
-def branch_of(turn: Turn, item: Open) -> Branch:
-    """The branch that this INVITE of ours is."""
-    phase = turn.call.phase
-    assert isinstance(phase, Trying | Ringing)
-    return next(branch for branch in phase.branches if branch.ref == item.ref)
 
 
 def _leave_others(turn: Turn, answered: Branch) -> None:
@@ -223,14 +111,7 @@ def unanswered(turn: Turn, item: Open, *, unreachable: bool) -> None:
     turn.close(item.ref)
     branch = branch_of(turn, item)
     why = "unreachable" if unreachable else "no response"
-    next_target(turn, branch, why, _silent(turn, branch, why, NO_WAY if unreachable else 408))
-
-
-def _silent(turn: Turn, branch: Branch, why: str, status: int) -> Refused:
-    """Nobody said a word. A user whose phones are away is away (480); that is no trouble of ours."""
-    if turn.call.targets[branch.target].is_phone:
-        return Refused(480, f"no phone answered; the last: {why}")
-    return Refused(status, f"no target answered; the last: {why}")
+    next_target(turn, branch, why, no_word(turn, branch, why, NO_WAY if unreachable else 408))
 
 
 def overdue(turn: Turn) -> None:
@@ -245,7 +126,7 @@ def overdue(turn: Turn) -> None:
         give_up(turn, branch.ref)
         waited = patience(turn.rules.limits, turn.call.targets[branch.target])
         why = f"no response in {waited:g} s" if silent else "no answer"
-        next_target(turn, branch, why, _silent(turn, branch, why, 408))
+        next_target(turn, branch, why, no_word(turn, branch, why, 408))
 
 
 def early_ready(turn: Turn, sdp: bytes, anchored: Anchored) -> None:
@@ -272,7 +153,7 @@ def _provisional(turn: Turn, branch: Branch, request: Request, response: Respons
         return
     turn.learn(Party.CALLEE, response)
     dialogs, sdp = heard
-    status, headers = response.status, _passed(turn, branch, response)
+    status, headers = response.status, passed(turn, branch, response)
     if isinstance(phase, Ringing):
         known = sdp == phase.early
         became = replace(phase, status=status, headers=headers, forks=dialogs, early=sdp or phase.early)
@@ -283,7 +164,7 @@ def _provisional(turn: Turn, branch: Branch, request: Request, response: Respons
             phase.tx, phase.invite, phase.branches, phase.past, until, status, headers, early=sdp, forks=dialogs,
             refused=phase.refused,
         )  # fmt: skip
-        turn.note("ringing", status=status, early_media=bool(sdp), took_ms=_took_ms(turn, branch))
+        turn.note("ringing", status=status, early_media=bool(sdp), took_ms=took_ms(turn, branch))
     turn.become(became)
     if sdp and not known:
         questions.withdraw(turn, About.EARLY)
@@ -298,75 +179,6 @@ def _early_answer(early: Ringing | None, response: Response) -> bytes:
         return b""
     fork = forks.of(early.forks, response.to_tag)
     return (fork.sdp if fork is not None else b"") or early.early
-
-
-def _leave_early(turn: Turn) -> None:
-    """What was being changed with a callee that is left now is over; the caller's offer holds again."""
-    if turn.call.relay is not None:
-        fail(turn, 500, "the callee is left", (("Retry-After", "1"),))
-    turn.disregard(Party.CALLEE)
-    if isinstance(turn.call.phase, Ringing) and turn.call.phase.renewed:
-        questions.ask(turn, About.RESTORE, Party.CALLER, turn.leg(Party.CALLER).sdp)
-
-
-def _refused(turn: Turn, branch: Branch, request: Request, response: Response) -> None:
-    status = response.status
-    phase = turn.call.phase
-    assert isinstance(phase, Trying | Ringing)
-    target = turn.call.targets[branch.target]
-    silent = isinstance(phase, Trying)  # a 408 after ringing is the callee who did not answer
-    if status == 422 and turn.raised(Party.CALLEE, request, response):
-        _send_again(turn, branch, request)
-    elif status in target.failures or (status == 408 and silent):
-        why = f"answered {status}"
-        refused = _silent(turn, branch, why, NO_WAY if status == 503 else status)
-        next_target(turn, branch, why, refused, retry_after=response.headers.get("Retry-After"))
-    else:
-        answer = f"{status} {response.reason}"
-        turn.note("turned down", target=str(target), answer=answer, took_ms=_took_ms(turn, branch))
-        headers = _passed(turn, branch, response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
-        refused = Refused(_passed_status(status), f"the callee answered {answer}", headers)
-        if target.is_phone and status < 600:
-            _one_less(turn, branch, refused)
-        else:  # nobody else is to be asked (section 16.7 step 5)
-            end(turn, refused.status, refused.why, headers=headers)
-
-
-def _passed(turn: Turn, branch: Branch, response: Response, *more: frozenset[str]) -> Pairs:
-    """What the caller may know of a target's response."""
-    phase = turn.call.phase
-    assert isinstance(phase, Trying | Ringing)
-    target = turn.call.targets[branch.target]
-    return callee_for(passed_on(response, *more), target, trusted=phase.invite.trusted)
-
-
-def _send_again(turn: Turn, branch: Branch, request: Request) -> None:
-    """The target wants the same INVITE with a longer session interval: the same call to it, the next CSeq."""
-    phase = turn.call.phase
-    assert isinstance(phase, Trying | Ringing)
-    ref = turn.number()
-    target = turn.call.targets[branch.target]
-    branches = (replace(one, ref=ref) if one.ref == branch.ref else one for one in phase.branches)
-    turn.become(replace(phase, branches=tuple(branches)))
-    turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP, met=target.target))
-    session = turn.session_fields(Party.CALLEE, reliably=bool(request.body))
-    turn.effects.append(Send(ref, once_more(request, session), target.target))
-
-
-def _took_ms(turn: Turn, branch: Branch) -> float:
-    """How long ago the target got our INVITE."""
-    return round((turn.now - branch.sent_at) * 1000, 3)
-
-
-def _passed_status(status: int) -> int:
-    """A refusal as the caller gets it."""
-    if status in {401, 407}:
-        return 403  # the challenge is for NeTS, which has no credentials for it; the caller could not answer it
-    if status == 422:
-        return 500  # the session interval is between NeTS and the callee
-    if status == 487:
-        return 480  # nobody here has cancelled: whoever did is behind the callee
-    return status
 
 
 def _answered(turn: Turn, item: Open, branch: Branch, request: Request, response: Response) -> None:
@@ -386,7 +198,7 @@ def _answered(turn: Turn, item: Open, branch: Branch, request: Request, response
         turn.disregard(Party.CALLEE)
     turn.set_leg(Party.CALLEE, dialog=dialog)
     turn.refresh(Party.CALLEE, response)
-    turn.note("answered", target=str(call.targets[branch.target]), took_ms=_took_ms(turn, branch))
+    turn.note("answered", target=str(call.targets[branch.target]), took_ms=took_ms(turn, branch))
     turn.become(Answered(turn.now))
     delayed = not call.caller.sdp
     # Some callees put their answer into a provisional response only.
