@@ -25,6 +25,19 @@ def cpu_s(pid: int) -> float:
     return total / 1e9
 
 
+def softirq_threads() -> list[int]:
+    """The kernel's threads that take over where too many packets come at once; else whoever sends has the work."""
+    comms = Path("/proc").glob("[0-9]*/comm")
+    return [int(comm.parent.name) for comm in comms if _read(comm).startswith("ksoftirqd/")]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def resident_bytes(pid: int) -> int:
     """Memory of a process that is in RAM now."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches import machine
+from benches import cable, machine
 from benches.ng import NgClient, NgFailed
 from benches.settings import ROOT, SETTINGS
 from mediaha.model.address import Address
@@ -67,6 +67,20 @@ def sockets_relay(core: int, folder: Path) -> Iterator[Relay]:
 def steered_relay(core: int, folder: Path, ports: str = "1024-9999") -> Iterator[Relay]:
     """One with a socket for all ports. Raises RuntimeError where the kernel does not grant that."""
     with _mediaha(STEERED, ["--ports", ports, "--datapath", "steered"], core, folder) as relay:
+        time.sleep(STEERED_SETTLES_S)
+        yield relay
+
+
+@contextmanager
+def far_relay(
+    name: str, datapath: str, ports: str, core: int, folder: Path, inside: tuple[str, ...]
+) -> Iterator[Relay]:
+    """One on a host behind a cable. Raises RuntimeError where this datapath is not granted."""
+    ng = Address(cable.FAR, _free_address().port)
+    command = [*inside, sys.executable, "-m", "mediaha", "serve", "--role", "media", "--listen-ng", str(ng)]
+    command += ["--interface", cable.FAR, "--ports", ports, "--datapath", datapath, "--name", name]
+    command += ["--log-level", "warning", "--busy-percent-max", "100"]
+    with _running(name, ng, command, core, folder) as relay:
         time.sleep(STEERED_SETTLES_S)
         yield relay
 

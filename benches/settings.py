@@ -22,6 +22,10 @@ class Settings:
     window_s: float = 3.0
     warm_up_s: float = 1.0
     forwarding_calls: tuple[int, ...] = (100, 500, 1000)
+    kernel_calls: tuple[int, ...] = (100, 500)
+    """Over a cable to another host, by each datapath."""
+    kernel_dead_s: float = 3.0
+    """How long the process is missing whose flows the kernel goes on to forward."""
     capacity_calls: tuple[int, ...] = (600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2200, 2400, 2600)
     """Calls on one core, tried from left to right until packets are lost or late."""
     relay_arguments: str = ""

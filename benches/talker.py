@@ -1,7 +1,7 @@
 """The process that talks: ``python -m benches.talker`` takes orders as lines of JSON, and answers each with one.
 
-It is a process of its own so that it has a core of its own. The orders are ``place``, ``mirror``, ``look``,
-``cross`` and ``end``.
+It is a process of its own so that it has a core of its own. The orders are ``place``, ``direct``, ``mirror``,
+``look``, ``cross`` and ``end``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from benches.ng import NgClient, NgFailed, answer, audio_address, audio_sdp, delete, offer
@@ -31,34 +32,46 @@ class Talker:
         self._aims: list[tuple[int, str]] = []
         self._callers: list[str] = []
 
-    def place(self, server: str, calls: int, host: str = "127.0.0.1") -> None:
-        """Set up so many calls, between parties at ``host``, and let all begin to talk; none, when one is refused.
+    def place(self, server: str, calls: int, host: str = "127.0.0.1", flags: Sequence[str] = ()) -> None:
+        """Set up so many calls between parties at ``host`` and let all begin to talk; none, when one is refused.
 
-        Raises NgFailed.
+        ``flags`` are the offers' and answers'. Raises NgFailed.
         """
         load = self._load = Load(gap_ms_min=50, timeline_s=1.0)
         ng = self._ng = NgClient(Address.parse(server))
         try:
             for _ in range(calls):
-                self._place_one(load, ng, host)
+                self._place_one(load, ng, host, flags)
         except NgFailed:
             self._clear()
             raise
         for endpoint, _ in self._aims:
             load.start(endpoint)
 
-    def _place_one(self, load: Load, ng: NgClient, host: str) -> None:
+    def _place_one(self, load: Load, ng: NgClient, host: str, flags: Sequence[str]) -> None:
         call = f"talk-{next(self._names)}"
         self._calls.append(call)
         sides = [load.open(host), load.open(host)]
         self._callers.append(sides[0][1])
         load.pair(sides[0][0], sides[1][0])
         sdps = [audio_sdp(where.host, where.port) for where in (Address.parse(listens) for _, listens in sides)]
-        aims = [audio_address(ng.sdp(**offer(call, sdps[0]))), audio_address(ng.sdp(**answer(call, sdps[1])))]
+        halves = [offer(call, sdps[0]), answer(call, sdps[1])]
+        aims = [audio_address(ng.sdp(**half, flags=list(flags))) for half in halves]
         # What the offer gives is for the callee to send to, what the answer gives for the caller.
         for (endpoint, _), aim in zip(sides, reversed(aims), strict=True):
             load.aim(endpoint, aim)
             self._aims.append((endpoint, aim))
+
+    def direct(self, calls: int, host: str) -> None:
+        """As many talk to each other with nothing in between."""
+        load = self._load = Load(gap_ms_min=50, timeline_s=1.0)
+        for _ in range(calls):
+            sides = [load.open(host), load.open(host)]
+            load.pair(sides[0][0], sides[1][0])
+            self._aims += [(sides[0][0], sides[1][1]), (sides[1][0], sides[0][1])]
+        for endpoint, aim in self._aims:
+            load.aim(endpoint, aim)
+            load.start(endpoint)
 
     def mirror(self, server: str, calls: int) -> None:
         """As many parties talk to a server that sends back what it gets, each to itself."""
@@ -95,14 +108,16 @@ class Talker:
             "lateness_ms_max": self._load.lateness_ms_max,
         }
 
-    def end(self) -> dict[str, object]:
-        """Stop talking, hear what is under way, delete the calls; gives the last look."""
+    def end(self, *, forget: bool = False) -> dict[str, object]:
+        """Stop talking, hear what is under way, delete the calls (or forget them); gives the last look."""
         assert self._load is not None
         for endpoint, _ in self._aims:
             self._load.stop(endpoint)
         deadline = time.monotonic() + LATE_S
         while (seen := self.look())["received"] != seen["sent"] and time.monotonic() < deadline:
             time.sleep(0.02)
+        if forget:
+            self._calls = []
         self._clear()
         return seen
 
@@ -135,12 +150,14 @@ def obey(talker: Talker, do: str, **arguments: Any) -> dict[str, object]:
     match do:
         case "place":
             talker.place(**arguments)
+        case "direct":
+            talker.direct(**arguments)
         case "mirror":
             talker.mirror(**arguments)
         case "cross":
             talker.cross()
         case "end":
-            return talker.end()
+            return talker.end(**arguments)
     return talker.look()
 
 
