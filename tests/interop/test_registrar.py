@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -35,8 +37,8 @@ pytestmark = [
 ]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "phones.toml"
-STRANGE = "127.0.0.2"
-"""Where no trunk is."""
+TRUNK = "127.0.0.9"
+"""Where the trunk is. Everybody else, phones too, is at 127.0.0.1, and a stranger to NeTS."""
 
 
 class Town:
@@ -49,7 +51,7 @@ class Town:
         self.port, self.tls_port, self.trunk_port = free_udp_port(), free_udp_port(), free_udp_port()
         first = 30000 + free_udp_port() % 48 * 200
         changes = {
-            "192.0.2.20:5060": f"127.0.0.1:{self.trunk_port}",
+            "192.0.2.20:5060": f"{TRUNK}:{self.trunk_port}",
             "192.0.2.11:5060": f"127.0.0.1:{self.port}",
             "192.0.2.11:5061": f"127.0.0.1:{self.tls_port}",
             "192.0.2.11:2223": f"127.0.0.1:{free_udp_port()}",
@@ -74,12 +76,12 @@ class Town:
         site.port, site.target_port = self.port, self.trunk_port
         return site
 
-    def phone(self, folder: Path, transport: str) -> Baresip:
-        """A baresip of anna's that registers and answers."""
+    def phone(self, folder: Path, transport: str, *, name: str = "anna", answers: bool = True) -> Baresip:
+        """A baresip of anna's that registers."""
         port = self.tls_port if transport == "tls" else self.port
         place = f"127.0.0.1:{port};transport={transport}"
         account = f'<sip:anna@example.test;transport={transport}>;auth_pass=sesame;outbound="sip:{place}";regint=60'
-        return Baresip("anna", folder, answers=True, account=account, authorities=self.authority.certificate)
+        return Baresip(name, folder, answers=answers, account=account, authorities=self.authority.certificate)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +126,8 @@ def registers(contacts=CONTACT, *, status=200, pattern=None, headers="", first=1
 
 
 def run(site, folder, steps, name="phone", **options):
-    """A phone at a place where no trunk is, to the end of its steps."""
-    with Sipp(steps, folder, name, remote=site.address, extra=secret(), host=STRANGE, **options) as phone:
+    """A phone, to the end of its steps."""
+    with Sipp(steps, folder, name, remote=site.address, extra=secret(), **options) as phone:
         phone.wait()
 
 
@@ -146,16 +148,14 @@ def test_a_phone_registers_several_contacts_asks_for_them_and_takes_all_away(sit
         pause(500),
         *FORGETS,
     ]
-    with Sipp(steps, tmp_path, "phone", remote=site.address, extra=secret(), host=STRANGE) as phone:
+    with Sipp(steps, tmp_path, "phone", remote=site.address, extra=secret()) as phone:
         site.wait_until(lambda status: len(contacts(status)) == 2, "one of three is taken away")
         phone.wait()
     assert contacts(site.status()) == []
 
 
 def test_a_wrong_secret_is_refused_with_nothing_to_learn_from(site, tmp_path):
-    with Sipp(
-        registers(status=403), tmp_path, "phone", remote=site.address, extra=secret("anna", "wrong"), host=STRANGE
-    ) as phone:
+    with Sipp(registers(status=403), tmp_path, "phone", remote=site.address, extra=secret("anna", "wrong")) as phone:
         phone.wait()
     (told,) = re.findall(r"SIP/2.0 403 .*?\r?\n\r?\n", phone.messages(), re.DOTALL)
     assert not re.search("Warning|Server|Retry|Contact|Authenticate", told)
@@ -174,12 +174,28 @@ def test_a_stranger_can_neither_call_nor_find_out_what_there_is(site, tmp_path):
         run(site, tmp_path, steps, name)
 
 
+@needs("svwar", "sipvicious")
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+def test_a_scanner_cannot_tell_users_from_names_that_nobody_has(town, site, tmp_path, method):
+    (tmp_path / "names").write_text("anna\nbo\nnobody\n100\n")
+    done = subprocess.run(
+        ["svwar", "-m", method, "-p", str(town.port), "-d", "names", "--domain", "example.test",
+         "127.0.0.1"],
+        cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert "found nothing" in done.stderr, done.stderr
+    assert "anna" not in done.stdout
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_a_registered_baresip_phone_is_reached_from_a_sipp_trunk(town, site, tmp_path, transport):
     with town.phone(tmp_path, transport) as phone:
         contact = registered(site)
         assert contact["source"].endswith(f"/{transport}")
-        with Sipp([*CALLS, pause(500), *HANGS_UP], tmp_path, "trunk", remote=site.address, service="anna") as trunk:
+        with Sipp(
+            [*CALLS, pause(500), *HANGS_UP], tmp_path, "trunk", remote=site.address, service="anna", host=TRUNK
+        ) as trunk:
             phone.wait_for("CALL_ESTABLISHED")
             trunk.wait()
             phone.wait_for("CALL_CLOSED")
@@ -188,9 +204,23 @@ def test_a_registered_baresip_phone_is_reached_from_a_sipp_trunk(town, site, tmp
         site.wait_until(lambda status: not contacts(status), "it has taken its contact away")
 
 
+def test_two_phones_of_a_user_ring_and_who_answers_first_has_the_call(town, site, tmp_path):
+    with town.phone(tmp_path, "tcp") as desk, town.phone(tmp_path, "tls", name="other", answers=False) as other:
+        site.wait_until(lambda status: len(contacts(status)) == 2, "both are registered")
+        with Sipp(
+            [*CALLS, pause(300), *HANGS_UP], tmp_path, "trunk", remote=site.address, service="anna", host=TRUNK
+        ) as trunk:
+            other.wait_for("CALL_INCOMING")
+            desk.wait_for("CALL_ESTABLISHED")
+            other.wait_for("CALL_CLOSED")
+            trunk.wait()
+            desk.wait_for("CALL_CLOSED")
+        site.settled()
+
+
 def test_a_user_calls_whoever_is_behind_the_trunk(town, site, tmp_path):
     steps = checked([*RINGS_AND_ANSWERS, *IS_HUNG_UP])
-    with Sipp(steps, tmp_path, "pbx", port=town.trunk_port, calls=100_000) as pbx:
+    with Sipp(steps, tmp_path, "pbx", port=town.trunk_port, calls=100_000, host=TRUNK) as pbx:
         with town.phone(tmp_path, "tls") as anna:
             registered(site)
             anna.command("dial", "sip:desk@example.test")
@@ -202,7 +232,7 @@ def test_a_user_calls_whoever_is_behind_the_trunk(town, site, tmp_path):
 
 def test_who_has_no_phone_is_away_and_who_is_no_user_is_refused_by_the_trunk(site, tmp_path):
     steps = [invite(), *provisional(), expect(480), ack_failure()]
-    with Sipp(steps, tmp_path, "trunk", remote=site.address, service="anna") as trunk:
+    with Sipp(steps, tmp_path, "trunk", remote=site.address, service="anna", host=TRUNK) as trunk:
         trunk.wait()
 
 
@@ -221,7 +251,7 @@ def test_a_mediaha_that_was_killed_finds_the_phones_again_when_it_is_back(tmp_pa
             assert (again["contact"], again["source"]) == (was["contact"], was["source"])
             assert again["expires_s"] < was["expires_s"]
             with Sipp(
-                [*CALLS, pause(200), *HANGS_UP], tmp_path, "trunk", remote=after.address, service="anna"
+                [*CALLS, pause(200), *HANGS_UP], tmp_path, "trunk", remote=after.address, service="anna", host=TRUNK
             ) as trunk:
                 phone.wait_for("CALL_ESTABLISHED")
                 trunk.wait()

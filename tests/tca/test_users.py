@@ -3,7 +3,7 @@
 import pytest
 
 from mediaha.sip.auth.digest import HashedSecret
-from mediaha.tca import SiteMistakes, site_from_text
+from mediaha.tca import SiteMistakes, load_site, site_from_text
 from tests.tca.test_site_file import RIGHT
 
 HASHED = HashedSecret.of("anna", "example.test", "sesame")
@@ -71,6 +71,17 @@ def test_a_mistake_is_named_without_repeating_what_may_be_a_secret(table, said):
 def test_users_of_a_domain_nobody_has_defined():
     text = RIGHT.replace('name = "*"', 'name = "example.test"')
     assert "did you mean 'example.test'" in one_mistake(users(anna(domain="exmple.test"), text=text))
+
+
+def test_a_file_that_everybody_can_read_is_warned_of(tmp_path):
+    file = tmp_path / "site.toml"
+    file.write_text(users(anna()))
+    for mode, odd in ((0o644, 1), (0o640, 0)):
+        file.chmod(mode)
+        assert len(load_site(file)[1]) == odd
+    file.write_text(RIGHT)
+    file.chmod(0o644)
+    assert load_site(file)[1] == (), "without users there is nothing to hide"
 
 
 def test_a_user_twice():

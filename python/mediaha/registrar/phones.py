@@ -139,7 +139,7 @@ class Phones:
         if isinstance(judgement, Unknown):
             return Answer(judgement.status, headers=judgement.headers)
         if isinstance(judgement, Denied):
-            _log.warning("wrong secret", user=judgement.username, method=request.method, source=str(flow))
+            _log.warning("credentials refused", user=judgement.username, method=request.method, source=str(flow))
         return FORBIDDEN
 
     # What becomes of contacts

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from mediaha.model.site import Site
 from mediaha.tca.checking import checked_site
 from mediaha.tca.mistakes import Mistake, SiteMistakes
 from mediaha.tca.reading import TEXT_BYTES_MAX, Reading
+
+OPEN = "everybody on this machine can read the hashes of users' secrets, and pass for them"
 
 
 def load_site(file: Path) -> tuple[Site, tuple[Mistake, ...]]:
@@ -19,6 +23,7 @@ def load_site(file: Path) -> tuple[Site, tuple[Mistake, ...]]:
     try:
         with file.open("rb") as opened:
             content = opened.read(TEXT_BYTES_MAX + 1)
+            is_open = bool(os.fstat(opened.fileno()).st_mode & stat.S_IROTH)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise SiteMistakes(source, [Mistake(0, f"cannot be read: {why}")]) from error
@@ -29,7 +34,10 @@ def load_site(file: Path) -> tuple[Site, tuple[Mistake, ...]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SiteMistakes(source, [Mistake(line, "is not UTF-8 text here")]) from error
-    return site_from_text(text, source)
+    site, warnings = site_from_text(text, source)
+    if site.users and is_open:
+        warnings = (Mistake(0, OPEN, f"chmod o-r {source}", warning=True), *warnings)
+    return site, warnings
 
 
 def site_from_text(text: str, source: str = "site.toml") -> tuple[Site, tuple[Mistake, ...]]:
