@@ -29,14 +29,28 @@ def missing() -> str | None:
 class Kamailio:
     """One running Kamailio, all of its processes; it is ready when the block begins, and gone when it ends."""
 
-    def __init__(self, text: str, folder: Path, port: int, name: str = "kamailio", memory_mb: int = 32) -> None:
-        """``port``: where it is asked, over UDP on loopback, whether it is there. ``memory_mb``: what it may use."""
+    def __init__(
+        self,
+        text: str,
+        folder: Path,
+        port: int,
+        name: str = "kamailio",
+        memory_mb: int = 32,
+        *,
+        host: str = "127.0.0.1",
+        before: tuple[str, ...] = (),
+    ) -> None:
+        """``port`` and ``host``: where it is asked, over UDP, whether it is there. ``before`` goes first,
+        ``memory_mb`` is what it may use.
+        """
         self.port = port
+        self.host = host
         self._folder = folder / name
         self._folder.mkdir()
         (self._folder / "kamailio.cfg").write_text(text)
         self._log = self._folder / "log"
         command = [
+            *before,
             "kamailio",
             "-f",
             "kamailio.cfg",
@@ -85,12 +99,12 @@ class Kamailio:
     def _answers(self) -> bool:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(0.2)
-            sock.connect(("127.0.0.1", self.port))
-            own = f"127.0.0.1:{sock.getsockname()[1]}"
+            sock.connect((self.host, self.port))
+            own = f"{sock.getsockname()[0]}:{sock.getsockname()[1]}"
             text = (
-                f"OPTIONS sip:127.0.0.1:{self.port} SIP/2.0\r\n"
+                f"OPTIONS sip:{self.host}:{self.port} SIP/2.0\r\n"
                 f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{time.monotonic_ns()}\r\n"
-                f"Max-Forwards: 0\r\nFrom: <sip:probe@{own}>;tag=1\r\nTo: <sip:127.0.0.1:{self.port}>\r\n"
+                f"Max-Forwards: 0\r\nFrom: <sip:probe@{own}>;tag=1\r\nTo: <sip:{self.host}:{self.port}>\r\n"
                 f"Call-ID: {time.monotonic_ns()}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
             )
             try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import threading
+from collections.abc import Iterator
 
 import dns.flags
 import dns.message
@@ -14,12 +17,14 @@ import trio
 
 from mediaha.model.address import Address
 
+LOOPBACK = Address("127.0.0.1", 0)
+
 
 class NameServer:
     """Serves one zone over UDP."""
 
-    def __init__(self, zone: str, origin: str = "example.test") -> None:
-        self.address = Address("", 0)
+    def __init__(self, zone: str, origin: str = "example.test", where: Address = LOOPBACK) -> None:
+        self.address = where
         self.asked: collections.Counter[tuple[str, str]] = collections.Counter()
         """How often each name and kind was asked for."""
         self.silent = False
@@ -35,7 +40,7 @@ class NameServer:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
-            await sock.bind(("127.0.0.1", 0))
+            await sock.bind(tuple(self.address))
             self.address = Address(*sock.getsockname())
             task_status.started()
             while True:
@@ -43,6 +48,26 @@ class NameServer:
                 answer = self._answer(dns.message.from_wire(query))
                 if not self.silent:
                     await sock.sendto(answer.to_wire(), source)
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Serve in a thread of its own for as long as the block lasts, for tests that know no trio."""
+        ready = threading.Event()
+
+        async def serve() -> None:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.run)
+                self._token, self._scope = trio.lowlevel.current_trio_token(), nursery.cancel_scope
+                ready.set()
+
+        thread = threading.Thread(target=trio.run, args=(serve,), daemon=True)
+        thread.start()
+        assert ready.wait(20)
+        try:
+            yield
+        finally:
+            self._token.run_sync_soon(self._scope.cancel)
+            thread.join(20)
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message:
         answer = dns.message.make_response(query)
