@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
 from mediaha.nets.call import Answered, AwaitingAck, Idle, Offering, Over, Ringing, Trying, wake_at
@@ -16,6 +17,7 @@ from mediaha.nets.events import (
     AnswerMedia,
     Cancelled,
     DropMedia,
+    FindWays,
     HandOver,
     Joined,
     MediaFailed,
@@ -32,6 +34,7 @@ from mediaha.nets.events import (
     Taken,
     Tick,
     Unanswered,
+    WaysFound,
 )
 from mediaha.nets.referral import Referral
 from mediaha.nets.underway import Party, Purpose, Transfer
@@ -57,6 +60,12 @@ REFERS = [
 BECAME = [180, 180, 200, 200, 486, 503]
 
 
+FOLLOWED = structs.replace(TARGETS[0], follows=True)
+
+
+PHONES = phones_at(("a", 1), ("b", 1), ("c", 1), ("d", 0.5), ("e", 0.5))
+
+
 class Chaos(Story):
     """Draws what happens next from a list of numbers; plays pool and parties with every right to be odd."""
 
@@ -75,12 +84,13 @@ class Chaos(Story):
         self.away = set()
         self.reports = []
         self.late = None
+        self.looking = None
         super().__init__(**self.begins())
 
     def begins(self):
         return {
             "request": invite(self.pick([OFFER, OFFER, b""]), headers=self.pick(TIMERS) + self.pick(RELIABLY)),
-            "targets": self.pick([TARGETS, phones_at(("a", 1), ("b", 1), ("c", 1), ("d", 0.5), ("e", 0.5))]),
+            "targets": self.pick([TARGETS, (FOLLOWED, TARGETS[1]), PHONES]),
         }
 
     def draw(self):
@@ -111,18 +121,26 @@ class Chaos(Story):
                     assert effect.request.method == "ACK"
                 case DropMedia():
                     self.drops += 1
-                case PlaceFor():
-                    self.placed.append(effect.transfer)
-                case TakeBack():
-                    assert effect.call == self.placed.pop().call, "what was begun is taken back, once"
-                case HandOver():
-                    assert effect.call == self.placed[-1].call
-                    self.away.add(effect.party)
-                case Report():
-                    assert all(status < 200 for status in self.reports), "nothing comes after the end"
-                    self.reports.append(effect.status)
+                case _:
+                    self.concerns_others(effect)
 
         self.check()
+
+    def concerns_others(self, effect):
+        """What NeTS carries to other calls, or looks up in the site."""
+        match effect:
+            case PlaceFor():
+                self.placed.append(effect.transfer)
+            case FindWays():
+                self.looking = effect
+            case TakeBack():
+                assert effect.call == self.placed.pop().call, "what was begun is taken back, once"
+            case HandOver():
+                assert effect.call == self.placed[-1].call
+                self.away.add(effect.party)
+            case Report():
+                assert all(status < 200 for status in self.reports), "nothing comes after the end"
+                self.reports.append(effect.status)
 
     def check(self):
         """What must hold after every decision."""
@@ -138,7 +156,16 @@ class Chaos(Story):
             if answered and self.call.relay is None and isinstance(leg.exchange, Idle):
                 assert not leg.pending, "who may be told is told at once"
 
+    def find(self):
+        """Where a call is sent on to is found out at once."""
+        wanted, self.looking = self.looking, None
+        found = tuple(structs.replace(FOLLOWED, user=user) for user, _ in wanted.contacts if self.draw() % 4)
+        self.happens(WaysFound(wanted.ref, wanted.response, found))
+
     def step(self):
+        if self.looking is not None:
+            self.find()
+            return
         self.now += self.draw() % 7 * 0.1 if self.draw() % 32 else 40.0
         actions = [self.party, self.tick] if self.calm else [self.party, self.move, self.tick, self.lose]
         if self.pool:

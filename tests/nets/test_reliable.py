@@ -384,3 +384,20 @@ def test_who_refuses_to_hear_of_the_move_while_it_rings_hears_of_it_afterwards()
     story.sent("INVITE", Party.CALLEE)
     story.anchored("b", 31000)
     assert b"m=audio 31000" in story.the(Reply).body
+
+
+def test_another_phone_answers_than_the_one_that_has_changed_the_session():
+    """The pool's last offer is that phone's; the answer of the other one is to what the caller offers."""
+    story, setup = ringing_agreed()
+    dialog = story.call.phase.forks[0].dialog
+    story.asks(Party.CALLEE, "UPDATE", HELD, dialog=dialog)
+    story.anchored("a", 30010)
+    story.responds(story.sent("UPDATE", Party.CALLER), 200, HOLD)
+    story.anchored("a", 30012)
+    story.responds(setup, 200, ANSWER, tag="other")
+    assert story.the(OfferMedia).from_tag == story.call.caller.tag
+    story.anchored("a", 30014)
+    answer = story.the(AnswerMedia)
+    assert (answer.from_tag, answer.sdp) == (story.call.caller.tag, ANSWER)
+    story.anchored("a", 30016)
+    assert story.the(Reply).status == 200

@@ -249,6 +249,8 @@ class Call(Value, frozen=True, kw_only=True):
     """The call whose party this one is made for, because another one has asked for it (REFER): see ``errand.py``."""
     session: str = ""
     """The caller's Session-ID, or what we gave it for one: a call that comes back to us bears the same."""
+    redirects: int = 0
+    """How often it has been sent on (3xx), and we have followed."""
     transfers: int = 0
     """How many transfers have led to this call."""
     counter: int = 0

@@ -21,6 +21,7 @@ from mediaha.nets import (
     questions,
     reanchor,
     refresh,
+    refusals,
     relay,
     reliable,
     setup,
@@ -60,6 +61,7 @@ from mediaha.nets.events import (
     Taken,
     Tick,
     Unanswered,
+    WaysFound,
 )
 from mediaha.nets.headers import session_of
 from mediaha.nets.rules import Rules
@@ -273,6 +275,7 @@ _DECIDERS: dict[type, Callable[[Turn, Any], None]] = {
     Moved: reanchor.moved,
     StrandedNotice: reanchor.stranded,
     Tick: _tick,
+    WaysFound: refusals.ways_found,
     Progressed: transfer.progressed,
     Joined: errand.joined,
     Taken: transfer.taken,

@@ -37,6 +37,8 @@ class Destination(Value, frozen=True, kw_only=True):
     """It is told by which ways a call has come (Diversion, History-Info)."""
     follows: bool = False
     """Where it sends a call on (3xx), we call ourselves if we can."""
+    user: str = ""
+    """Who is called there; empty: whom the caller has called. It is another one when the call was sent on (3xx)."""
     doubt: str = ""
     """Why it is tried after the others of its list, for people; empty: it is not."""
 
@@ -45,7 +47,7 @@ class Destination(Value, frozen=True, kw_only=True):
         if self.is_phone:
             return self.uri
         uri = uri_untrusted(self.uri)
-        return str(Uri(uri.scheme, user or None, uri.host, uri.port, uri.parameters))
+        return str(Uri(uri.scheme, self.user or user or None, uri.host, uri.port, uri.parameters))
 
     def __str__(self) -> str:
         place = str(self.target.address) if self.target.transport == UDP else str(self.target)

@@ -85,6 +85,14 @@ class Tick(Value, frozen=True):
     """It may be time for something."""
 
 
+class WaysFound(Value, frozen=True):
+    """Where the ``response`` (3xx) to our INVITE ``ref`` sends the call: nowhere, when that is no place of ours."""
+
+    ref: int
+    response: Response
+    targets: tuple[Destination, ...]
+
+
 class Progressed(Value, frozen=True):
     """What has become of ``call``, which is made because a party of this one has asked for a transfer."""
 
@@ -124,6 +132,7 @@ Event: TypeAlias = (
     | Moved
     | StrandedNotice
     | Tick
+    | WaysFound
     | Progressed
     | Joined
     | Taken
@@ -209,6 +218,16 @@ class Tried(Value, frozen=True):
     retry_after: str | None = None
 
 
+class FindWays(Value, frozen=True):
+    """Find out how ``contacts``, each a user and a host, can be called. WaysFound comes at once."""
+
+    ref: int
+    response: Response
+    contacts: tuple[tuple[str, str], ...]
+    sender: Destination
+    """Who sends the call on; others may be at the same place."""
+
+
 class PlaceFor(Value, frozen=True):
     """Make a call on behalf of the party that the transfer is about."""
 
@@ -255,6 +274,7 @@ Effect: TypeAlias = (
     | AnswerMedia
     | DropMedia
     | Tried
+    | FindWays
     | PlaceFor
     | TakeBack
     | HandOver

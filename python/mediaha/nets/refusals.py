@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets import questions
+from mediaha.nets import questions, redirect
 from mediaha.nets.call import Branch, Refused, Ringing, Trying
 from mediaha.nets.compose import once_more
 from mediaha.nets.ending import end
-from mediaha.nets.events import Send, Tried
+from mediaha.nets.events import Send, Tried, WaysFound
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on
 from mediaha.nets.identity import callee_for
 from mediaha.nets.inviting import try_target
@@ -38,15 +38,33 @@ def declined(turn: Turn, branch: Branch, request: Request, response: Response) -
         why = f"answered {status}"
         refused = no_word(turn, branch, why, NO_WAY if status == 503 else status)
         next_target(turn, branch, why, refused, retry_after=response.headers.get("Retry-After"))
-    else:
-        answer = f"{status} {response.reason}"
-        turn.note("turned down", target=str(target), answer=answer, took_ms=took_ms(turn, branch))
-        headers = passed(turn, branch, response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
-        refused = Refused(_passed_status(status), f"the callee answered {answer}", headers)
-        if target.is_phone and status < 600:
-            one_less(turn, branch, refused)
-        else:  # nobody else is to be asked (section 16.7 step 5)
-            end(turn, refused.status, refused.why, headers=headers)
+    elif not redirect.is_followed(turn, branch, response):
+        turned_down(turn, branch, response)
+
+
+def turned_down(turn: Turn, branch: Branch, response: Response) -> None:
+    """The callee's word, for the caller."""
+    status, target = response.status, turn.call.targets[branch.target]
+    answer = f"{status} {response.reason}"
+    turn.note("turned down", target=str(target), answer=answer, took_ms=took_ms(turn, branch))
+    headers = passed(turn, branch, response, OF_REFUSALS - {"contact"} if status >= 400 else OF_REFUSALS)
+    refused = Refused(_passed_status(status), f"the callee answered {answer}", headers)
+    if target.is_phone and status < 600:
+        one_less(turn, branch, refused)
+    else:  # nobody else is to be asked (section 16.7 step 5)
+        end(turn, refused.status, refused.why, headers=headers)
+
+
+def ways_found(turn: Turn, event: WaysFound) -> None:
+    """Where a 3xx sends the call: there, or with the 3xx to the caller when that is no place of ours."""
+    phase = turn.call.phase
+    if not isinstance(phase, Trying | Ringing):
+        return
+    for branch in phase.branches:
+        if branch.ref == event.ref and redirect.follow(turn, event.targets):
+            one_less(turn, branch, Refused(480, "where the call was sent on to nobody answers"))
+        elif branch.ref == event.ref:
+            turned_down(turn, branch, event.response)
 
 
 def next_target(turn: Turn, branch: Branch, why: str, refused: Refused, *, retry_after: str | None = None) -> None:

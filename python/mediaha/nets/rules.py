@@ -46,6 +46,8 @@ class Limits:
     """So often in a row it may answer 500."""
     passing_max: int = 16
     """INFO and MESSAGE on their way through a call at once; more get 500 with Retry-After."""
+    redirects_max: int = 5
+    """So many 3xx of a call are followed; the next one is the caller's."""
     transfers_max: int = 10
     """So many transfers in a row may lead to a call: who is transferred by machines in a circle ends somewhere."""
     notify_s_max: float = 4.0

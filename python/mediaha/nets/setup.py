@@ -221,4 +221,8 @@ def _answered(turn: Turn, item: Open, branch: Branch, request: Request, response
         turn.ack(Party.CALLEE, item.ref, request.cseq.number)
         turn.relay(replace(relay, answer=sdp))
         questions.withdraw(turn, About.EARLY)
+        if early is not None and early.renewed:
+            # Not the phone that has changed the session is it that answers: the offer is the caller's again.
+            turn.set_leg(Party.CALLEE, sdp=b"")
+            questions.ask(turn, About.RESTORE, Party.CALLER, turn.leg(Party.CALLER).sdp)
         questions.ask(turn, About.ANSWER, Party.CALLEE, sdp)

@@ -17,7 +17,20 @@ from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
 from mediaha.nets.call import Answered, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
-from mediaha.nets.events import Cancelled, HandOver, Joined, PlaceFor, Progressed, Report, Stop, TakeBack, Taken
+from mediaha.nets.destination import Destination
+from mediaha.nets.events import (
+    Cancelled,
+    FindWays,
+    HandOver,
+    Joined,
+    PlaceFor,
+    Progressed,
+    Report,
+    Stop,
+    TakeBack,
+    Taken,
+    WaysFound,
+)
 from mediaha.nets.referral import Replaces, host_of, replaces_untrusted, user_of
 from mediaha.nets.routing import Way
 from mediaha.nets.tables import Held
@@ -25,6 +38,7 @@ from mediaha.nets.underway import NOBODY, Party, Transfer
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, reason_of
 from mediaha.sip.target import Target
+from mediaha.sip.uri import uri_untrusted
 
 _log = structlog.get_logger("nets")
 
@@ -41,6 +55,7 @@ class Switchboard:
         self._way_to = way_to
         self._tables = carrier.tables
         carrier.means |= {
+            FindWays: self._find_ways,
             PlaceFor: self._place_for,
             TakeBack: self._take_back,
             HandOver: self._hand_over,
@@ -87,6 +102,18 @@ class Switchboard:
             if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, theirs):
                 return found
         return None
+
+    def _find_ways(self, held: Held, effect: FindWays) -> None:
+        targets: list[Destination] = []
+        sender = effect.sender
+        for user, host in effect.contacts:
+            if host in {sender.target.address.host, uri_untrusted(sender.uri).host} and not sender.is_phone:
+                targets.append(replace(sender, user=user))
+                continue
+            way = self._way_to(user, host, held.call.domain)
+            if isinstance(way, Way):
+                targets += (one if one.is_phone else replace(one, user=user) for one in way.targets)
+        self._carrier.follow(held, WaysFound(effect.ref, effect.response, tuple(targets)))
 
     # A transfer, step by step
 
