@@ -15,7 +15,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -not -path 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve build test test-rust test-python check fmt bench sim fuzz lock clean
+.PHONY: help serve build test test-rust test-python check fmt bench sim soak fuzz lock clean
 
 help: ## List what there is
 	@echo "mediaha: calls that outlive their servers"
@@ -66,6 +66,10 @@ bench: $(STAMPS)/dev $(STAMPS)/extension ## Measure; JSON and SVG are left in bu
 
 sim: ## Run SEEDS seeded worlds against the failover pool
 	cargo run --release --locked -q -p mediaha-sim -- --seeds $(SEEDS)
+
+soak: $(STAMPS)/dev $(STAMPS)/extension ## Ten minutes of calls while the network loses packets; as root
+	scripts/debian-packages
+	$(PY) -m tests.soak $(SOAK_ARGS)
 
 fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
 	scripts/fuzz $${FUZZ_SECONDS:-60}

@@ -100,6 +100,10 @@ class Session:
         """How many calls it has."""
         return len(self.running.calls())
 
+    def transactions(self) -> int:
+        """SIP transactions that are not forgotten yet."""
+        return self.running.transactions()
+
     def taking_calls(self) -> bool:
         """Whether a call that came now would be taken."""
         return bool(self.running.status()["taking_calls"])

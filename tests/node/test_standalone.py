@@ -97,6 +97,7 @@ def test_sigterm_lets_calls_go_on_until_the_deadline_and_says_so_to_options(tmp_
             began = time.monotonic()
             site.process.terminate()
             status = site.wait_until(lambda status: status["draining"], "draining")
+            assert status["nets"][0].pop("transactions") > 0
             assert status["nets"][0] == {
                 "name": "nets-1",
                 "listen": [f"{site.address}/udp"],

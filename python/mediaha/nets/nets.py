@@ -107,6 +107,10 @@ class Nets:
         """Where it listens, and how much that is used."""
         return self._endpoint.listeners()
 
+    def transactions(self) -> int:
+        """SIP transactions that are not forgotten yet."""
+        return self._endpoint.transactions
+
     def turned_away(self) -> int:
         """Messages that were dropped unread since the start: their sources had sent too many."""
         return self._endpoint.counters.turned_away

@@ -91,6 +91,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     listen: list[str]
     """Each as ``192.0.2.11:5060/udp``."""
     calls: int
+    transactions: int = 0
+    """SIP transactions that are not forgotten yet: a request is, half a minute after its response."""
     taking_calls: bool
     listeners: list[ListenerStatus] = []
     """The same with what is there now."""
@@ -194,6 +196,7 @@ def nets_status(
     now: Clocks,
     *,
     calls: int,
+    transactions: int,
     taking_calls: bool,
     listeners: Sequence[ListenerView],
     turned_away: int,
@@ -206,6 +209,7 @@ def nets_status(
         name=spec.name,
         listen=[str(one) for one in spec.listeners],
         calls=calls,
+        transactions=transactions,
         taking_calls=taking_calls,
         listeners=[_listener_status(view) for view in listeners],
         turned_away=turned_away,

@@ -47,6 +47,10 @@ class ControlledNets(Protocol):
         """How many calls it has."""
         ...
 
+    def transactions(self) -> int:
+        """SIP transactions that are not forgotten yet."""
+        ...
+
     def taking_calls(self) -> bool:
         """Whether a call that came now would be taken: some media server can be used, and nothing drains."""
         ...
@@ -195,6 +199,7 @@ def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
         nets.spec,
         now,
         calls=nets.calls(),
+        transactions=nets.transactions(),
         taking_calls=nets.taking_calls(),
         listeners=nets.listeners(),
         turned_away=nets.turned_away(),

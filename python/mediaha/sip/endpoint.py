@@ -115,6 +115,11 @@ class Endpoint:
         counters.unsent = sum(transport.unsent for transport in self._transports.values())
         return counters
 
+    @property
+    def transactions(self) -> int:
+        """How many transactions there are now, those included that only absorb retransmissions."""
+        return self._layer.transactions
+
     def listeners(self) -> tuple[ListenerView, ...]:
         """Each of its listeners, and how much it is used."""
         views = []

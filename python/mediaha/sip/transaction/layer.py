@@ -59,6 +59,11 @@ class Layer:
             counters=self.counters,
         )
 
+    @property
+    def transactions(self) -> int:
+        """How many there are now, of both roles."""
+        return len(self._clients) + len(self._servers)
+
     def receive(self, data: bytes, flow: Target, now: float, *, accepting: bool = True) -> None:
         """A datagram, or one message of a stream, has arrived. Not ``accepting`` refuses requests that are new (503).
 

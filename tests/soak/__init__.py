@@ -1,0 +1,1 @@
+"""Calls for a long time over a bad network; `make soak`."""
