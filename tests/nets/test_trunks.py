@@ -11,14 +11,16 @@ from mediaha.model.address import Address
 from mediaha.model.site import Domain
 from mediaha.model.trunk import Trunk, TrunkState, WhenDown
 from mediaha.nets.destination import Destination, plain
-from mediaha.nets.trunks import health
+from mediaha.nets.trunks import health, watch
 from mediaha.nets.trunks.health import Down, Suspect, Up
 from mediaha.nets.trunks.order import in_order
 from mediaha.sip.message import Response
+from mediaha.sip.resolve import cache
 from mediaha.sip.target import UDP, Target
 from mediaha.sip.transaction.events import Incoming
 from tests.nets.story import ANSWER, Reply, Send, SendCancel, Story, Tried
 from tests.nets.world import open_world, until
+from tests.sip.nameserver import NameServer
 
 TRUNK = Trunk("pbx", ("sip:198.51.100.1:5060", "sip:198.51.100.2:5060"))
 
@@ -301,3 +303,25 @@ async def test_a_call_that_was_set_up_by_the_trunk_ends_as_any_other():
         theirs.bye()
         await mine.over.wait()
         await world.empties()
+
+
+async def test_a_name_that_the_dns_tells_nobody_any_more_still_leads_where_it_led(nursery, monkeypatch):
+    """What was said is too old to be believed, and nobody answers: it is still the best that there is."""
+    monkeypatch.setattr(watch, "RESOLVE_S", 0.1)
+    monkeypatch.setattr(watch, "RESOLVE_AGAIN_S", 0.1)
+    monkeypatch.setattr(cache, "TTL_S_MIN", 0.05)
+    monkeypatch.setattr(cache, "RETRY_S", 0.1)
+    server = NameServer("pbx 0 A 127.0.0.1")
+    await nursery.start(server.run)
+    async with open_world(name_servers=[server.address]) as world:
+        site = Site(world)
+        site.trunks = (Trunk("pbx", (f"sip:pbx.example.test:{world.callee.endpoint.address.port}",), check_s=0),)
+        world.route(site)
+        await until(lambda: [view.address for view in world.nets.targets()] != [""])
+        server.silent = True
+        asked = server.asked.total()
+        await until(lambda: server.asked.total() > asked + 2, within=30)
+        mine, theirs = await world.connect()
+        mine.bye()
+        await theirs.over.wait()
+    nursery.cancel_scope.cancel()

@@ -54,10 +54,12 @@ class SiteFile:
         timings: Mapping[str, object] = QUICK,
         trunks: Mapping[str, Mapping[str, object]] | None = None,
         nets: Mapping[str, object] | None = None,
+        name_server: str | None = None,
     ) -> None:
         """``lists`` gives each domain its media servers; left out, one domain has all, as they are given.
 
-        The calls of a domain that ``trunks`` has a table for go by that trunk. ``nets`` are further keys of NeTS's.
+        The calls of a domain that ``trunks`` has a table for go by that trunk. ``nets`` are further keys of NeTS's,
+        ``name_server`` is whom it asks for names.
         """
         self.path = folder / "site.toml"
         self._media = media
@@ -65,6 +67,7 @@ class SiteFile:
         self._timings = timings
         self._trunks = trunks or {}
         self._nets = nets or {}
+        self._dns = {"servers": [name_server]} if name_server is not None else {}
         self._port = free_udp_port()
         lists = lists or {"*": [one.name for one in media]}
         self.targets = {domain: free_udp_port() for domain in lists}
@@ -82,6 +85,7 @@ class SiteFile:
             *(_table("[[trunks]]", {"name": name, **trunk}) for name, trunk in self._trunks.items()),
             *(_table("[[domains]]", domain) for domain in domains),
             _table("[timings]", self._timings),
+            _table("[dns]", self._dns),
         ]
         self.path.write_text("\n".join(tables))
 
