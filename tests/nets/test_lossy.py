@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from urllib.parse import quote
 
 import pytest
 import trio
 
 from mediaha.nets import Limits
 from mediaha.sip.transaction.timers import Timers
+from tests.nets.test_transfers import Partition, instead_of
 from tests.nets.world import open_world, phone_sdp, until
 
 FAST = Timers(t1=0.03, t2=0.12, t4=0.15, trying=0.02, d=2.0)
@@ -53,3 +55,50 @@ async def _life(world, chance):
         if mine.over.is_set():
             return
     mine.bye()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_transfers_over_a_bad_network_leave_nothing_behind(seed):
+    chance = random.Random(seed)
+    async with open_world(timers=FAST, limits=LIMITS, servers=("a", "b", "c")) as world:
+        world.route(Partition(world.caller, world.callee, world.second))
+        world.spoil(seed, 0.1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(_transferred_life, world, random.Random(chance.random()))
+            await trio.sleep(0.5)
+            world.pool.crash("a")
+            await trio.sleep(0.5)
+            world.pool.crash("b")
+        await world.nets.drain(0.0)
+        await world.empties()
+        await until(lambda: world.nets._endpoint.open_transactions == (0, 0), within=20.0)
+        counters = world.nets._carrier.counters
+        assert not counters.get("decisions_failed")
+        assert counters.get("transfer asked"), "some got as far as that"
+
+
+async def _transferred_life(world, chance):
+    """A call, perhaps a second one; one of the parties has the other transferred, and somebody hangs up."""
+    await trio.sleep(chance.random() * 0.3)
+    world.callee.script = [180, 200]
+    world.second.script = chance.choice([[180, 200], [200], [180, 486], [180, None], [None]])
+    mine = world.caller.call(world.nets.address, host="bob.test", user="bob")
+    with trio.move_on_after(2.0):
+        theirs = await world.callee.rings.receive()
+        await mine.answered.wait()
+    if not mine.answered.is_set():
+        return
+    uri = "sip:sue@sue.test"
+    if chance.random() < 0.5:
+        also = world.caller.call(world.nets.address, host="sue.test", user="sue")
+        with trio.move_on_after(1.0):
+            await (also.answered if chance.random() < 0.7 else also.ringing).wait()
+        if also.dialog is not None:
+            uri += f"?Replaces={quote(instead_of(also), safe='')}"
+    with trio.move_on_after(3.0):
+        await chance.choice([mine, mine, theirs]).ask("REFER", Refer_To=f"<{uri}>")
+    await trio.sleep(chance.random())
+    for call in chance.sample([mine, theirs], chance.randrange(3)):
+        if not call.over.is_set():
+            call.bye()

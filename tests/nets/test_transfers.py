@@ -499,3 +499,23 @@ async def test_a_refer_to_that_lacks_its_angle_brackets_is_understood():
         await hear_one_another(bobs, sues)
         sues.bye()
         await settled(world)
+
+
+async def test_whom_the_referrer_has_left_hears_how_the_target_is_called():
+    """Early media: an announcement, or the ringing of the target's network."""
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.sue.script = ["early", None]
+        await mine.ask("REFER", **to("sip:sue@sue.test"))
+        sues = await world.sue.rings.receive()
+        await until(lambda: told(mine)[-1:] == [("SIP/2.0 183 Session Progress", "active")])
+        assert theirs.reinvites == 0, "it still talks with Ann"
+        mine.bye()
+        await hear_one_another(theirs, sues)
+        world.pool.crash("a")
+        await theirs.until_port(lambda port: port >= 20000)
+        world.sue.respond(sues, 200)
+        await sues.acked.wait()
+        await hear_one_another(theirs, sues, server="b")
+        theirs.bye()
+        await settled(world)

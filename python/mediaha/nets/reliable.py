@@ -19,7 +19,7 @@ from mediaha.nets.ending import end
 from mediaha.nets.expiry import options_untrusted
 from mediaha.nets.headers import Pairs
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import Party, Provisional, Reliable
+from mediaha.nets.underway import NOBODY, Party, Provisional, Reliable
 from mediaha.sip.errors import Malformed
 from mediaha.sip.fields import cseq_untrusted
 from mediaha.sip.message import Message, Request
@@ -46,7 +46,11 @@ def tell(turn: Turn, status: int, headers: Pairs, sdp: bytes = b"") -> None:
         if sdp and without_origin(sdp) != without_origin(call.caller.told):
             turn.set_leg(Party.CALLER, pending=sdp)
         sdp = b""
-    if not call.caller.sdp:
+    if phase.tx == NOBODY:
+        # The one on whose behalf the call is made hears the early media, too, if it has nobody else to talk to.
+        turn.set_leg(Party.CALLER, pending=sdp or call.caller.pending)
+        turn.reply(NOBODY, status)
+    elif not call.caller.sdp:
         # The first reliable response to an INVITE without an offer would have to make one (section 5).
         if wanted != "required":
             turn.reply_sdp(Party.CALLER, phase.tx, status, headers=headers)

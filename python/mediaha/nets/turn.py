@@ -226,7 +226,7 @@ class Turn:
 
     def tell(self, party: Party, sdp: bytes) -> int:
         """Give the party this SDP: by INVITE, or by UPDATE while the call is not answered (RFC 3311 section 5.1)."""
-        if not isinstance(self.call.phase, Ringing):
+        if self.connected(party):
             return self.reinvite(party, sdp)
         ref = self.send(
             party,
@@ -239,11 +239,18 @@ class Turn:
         self.set_leg(party, exchange=Offering(ref))
         return ref
 
+    def connected(self, party: Party) -> bool:
+        """Whether the party's dialog is confirmed; with one who was in another call before, also while it rings."""
+        waits = party is Party.CALLER and bool(self.call.on_behalf_of) and self.call.joined
+        return waits or not isinstance(self.call.phase, Ringing)
+
     def agreed(self, party: Party) -> bool:
         """Whether offer and answer are complete on the leg, so that there may be another offer."""
         phase = self.call.phase
         if not isinstance(phase, Ringing):
             return isinstance(phase, Answered)
+        if self.connected(party):
+            return True
         if party is Party.CALLER:
             return self.call.reliable is not None and self.call.reliable.agreed
         # With several phones ringing it would have to be said to each of them.
