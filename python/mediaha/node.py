@@ -292,7 +292,9 @@ class Node:
         for session in self._sessions:
             session.running.renew_certificates()
         try:
-            step = change(self.site, self._options.reload(), self.name, self._supervisor.specs(), self._leaving)
+            # In a thread: a file with thousands of users takes a second to read, and calls go on meanwhile.
+            site = await trio.to_thread.run_sync(self._options.reload)
+            step = change(self.site, site, self.name, self._supervisor.specs(), self._leaving)
             check_ports(self._media_ports(step.start))
         except MediahaError as error:
             mistakes = error.lines() if isinstance(error, SiteMistakes) else str(error).splitlines()

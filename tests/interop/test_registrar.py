@@ -256,3 +256,4 @@ def test_a_mediaha_that_was_killed_finds_the_phones_again_when_it_is_back(tmp_pa
                 phone.wait_for("CALL_ESTABLISHED")
                 trunk.wait()
             after.settled()
+            phone.close()  # while there is somebody whom it can tell

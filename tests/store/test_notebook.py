@@ -1,6 +1,8 @@
 """The notebook survives: restarts, damage, locks and a file that cannot be written; and nobody waits for it."""
 
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
@@ -118,6 +120,33 @@ def test_a_place_that_cannot_be_written_is_said_and_survived(tmp_path, impatient
         book.close()
     assert texts == {}
     assert any(log["event"] == "contacts file" for log in logs)
+
+
+FULL = """
+import resource, sys, time
+from pathlib import Path
+from structlog.testing import capture_logs
+from mediaha.store import Notebook, notebook
+notebook.AGAIN_S = notebook.AGAIN_S_MAX = 0.05
+book = Notebook(Path(sys.argv[1]))
+book.read()
+with capture_logs() as logs:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+    for key in range(100):
+        book.write(str(key), bytes(10_000), time.time() + 3600)
+    while not any(log["event"] == "contacts file" for log in logs):
+        time.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    while not any("written again" in log["event"] for log in logs):
+        time.sleep(0.01)
+book.close()
+"""
+
+
+def test_a_disk_that_is_full_is_said_and_written_once_there_is_room(path):
+    subprocess.run([sys.executable, "-c", FULL, str(path)], check=True, timeout=60)
+    assert len(reopened(path)) == 100
+    assert not list(path.parent.glob("*.damaged-*")), "nothing was wrong with the file"
 
 
 def test_the_number_of_keys_is_bounded(path, monkeypatch):

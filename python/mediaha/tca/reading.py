@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -133,7 +134,7 @@ class Reading:
                     (*path, key), f"unknown key {key!r} in {kind}", PLAIN.get((kind, key)) or did_you_mean(key, known)
                 )
                 meant.add(closest(key, known))
-        for field in msgspec.structs.fields(type_):
+        for field in _fields(type_):
             if field.name in values:
                 self._value((*path, field.name), values[field.name], type_, field.name)
             elif field.required and field.name not in meant:
@@ -144,13 +145,19 @@ class Reading:
 
     def _value(self, path: KeyPath, value: object, type_: type[msgspec.Struct], field: str) -> object:
         """The value as its field's type; None, and a mistake, when it is of another."""
-        wanted = next(known for known in msgspec.structs.fields(type_) if known.name == field)
+        wanted = next(known for known in _fields(type_) if known.name == field)
         try:
             return msgspec.convert(value, wanted.type)
         except msgspec.ValidationError as error:
             text, deeper = _plain(error)
             self.mistake((*path, *deeper), f"{field!r}: {text}, found {_example(value)}")
             return None
+
+
+@lru_cache(maxsize=32)
+def _fields(type_: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Finding them out takes msgspec half a millisecond; a site may have thousands of users."""
+    return msgspec.structs.fields(type_)
 
 
 EXAMPLES = {
