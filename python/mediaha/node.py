@@ -229,7 +229,7 @@ class Node:
         if not streams:
             return sip
         each = max(1, room_for(streams * sip.connections_max) // streams)
-        if each < sip.connections_max:
+        if each < sip.connections_max // 2:
             what = "fewer connections than connections_max: this process may have too few files (ulimit -n)"
             log.warning(what, connections_max=sip.connections_max, of_each_listener=each)
         return replace(sip, connections_max=each)

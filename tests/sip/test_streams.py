@@ -12,6 +12,7 @@ from mediaha.model.address import Address
 from mediaha.model.listener import Listener, Tls
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.endpoint import open_endpoint
+from mediaha.sip.rate import RateLimit, RateLimits
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming, Unreachable
 from mediaha.sip.transport.patience import STREAM_LIMITS
@@ -428,3 +429,22 @@ async def test_the_loss_of_a_connection_is_told_and_everything_is_counted():
         await settled(lambda: lost)
         assert lost == [(events[0].flow.connection, "closed by the other end")]
         assert bob.counters.connections == 0
+
+
+@pytest.mark.parametrize(("transport", "taken"), [(TCP, 20), (TLS, 5)])
+async def test_one_source_cannot_have_us_shake_hands_for_ever(tls_here, transport, taken):
+    """Its connections count as messages, and those over TLS as what they cost; whoever else comes is let in."""
+    here = tls_here if transport == TLS else TCP_HERE
+    guard = RateLimit(RateLimits(per_s=0.04, burst=20))
+    async with open_endpoint(here, guard=guard) as bob:
+        streams = [await trio.open_tcp_stream(*bob.address) for _ in range(30)]
+        with trio.fail_after(10):
+            while stream(bob).turned_away < 30 - taken:  # noqa: ASYNC110 - it is told to nobody
+                await trio.sleep(0.01)
+        assert stream(bob).turned_away == 30 - taken
+        other = await trio.open_tcp_stream(*bob.address, local_address="127.0.0.2")
+        with trio.fail_after(10):
+            while stream(bob).connections < taken + 1:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        for one in (*streams, other):
+            await one.aclose()

@@ -15,7 +15,7 @@ from mediaha.model.address import Address
 from mediaha.model.listener import Listener, ListenerView
 from mediaha.sip.message import Request, Response
 from mediaha.sip.rate import RateLimit
-from mediaha.sip.target import Place, Target
+from mediaha.sip.target import TLS, Place, Target
 from mediaha.sip.trace import Tap, Traced
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, ServerEvent, ServerKey
 from mediaha.sip.transaction.layer import Layer
@@ -29,6 +29,8 @@ from mediaha.sip.transport.streams import StreamTransport
 
 REQUESTS_MAX = 1024
 """Requests that may wait for the user before new ones are refused."""
+HANDSHAKE_MESSAGES = 4
+"""What a TLS handshake costs us, in messages."""
 TIMER_SLACK_S = 0.005
 """Timers that come this close together share one wake-up."""
 
@@ -181,6 +183,18 @@ class Endpoint:
         self._transmit()
         self._tell()
         self._set_alarm()
+
+    def welcomes(self, host: str, transport: str) -> bool:
+        """Whether a source may connect: a connection counts as a message, with TLS as what its handshake costs."""
+        guard = self.guard
+        if guard is None:
+            return True
+        now = trio.current_time()
+        if not guard.admits(host, now):
+            return False
+        if transport == TLS:
+            guard.charge(host, HANDSHAKE_MESSAGES - 1, now)
+        return True
 
     def cut_short(self, head: bytes, status: int, reason: str, flow: Target) -> None:
         """A connection is given up in the midst of a message."""

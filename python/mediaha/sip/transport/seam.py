@@ -32,6 +32,10 @@ class Ears(Protocol):
         """Something came."""
         ...
 
+    def welcomes(self, host: str, transport: str) -> bool:
+        """Whether somebody from there may connect now."""
+        ...
+
     def cut_short(self, head: bytes, status: int, reason: str, flow: Target) -> None:
         """A connection is given up in the midst of a message with this head; it may be answered there and then."""
         ...

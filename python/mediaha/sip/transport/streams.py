@@ -168,6 +168,10 @@ class StreamTransport:
                     return
                 continue  # it was gone before we took it
             remote = Address(source[0], source[1])
+            if self._ears is not None and not self._ears.welcomes(remote.host, self._transport):
+                self.turned_away += 1
+                sock.close()
+                continue
             peer = self._enter(remote, "", Channel(sock), ours=False)
             if isinstance(peer, str):
                 self.turned_away += 1
