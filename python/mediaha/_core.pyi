@@ -307,7 +307,7 @@ class Pool:
         """Give the answer to the last offer. An Anchored or a Refused follows. Raises QueueFull, Closed."""
 
     def delete(self, token: int, call_id: str) -> None:
-        """End the call's media. A Deleted follows. Raises QueueFull, Closed."""
+        """End the call's media, within a tenth of a second. A Deleted follows. Raises QueueFull, Closed."""
 
     def adopt(
         self,

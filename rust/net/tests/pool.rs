@@ -68,6 +68,26 @@ fn every_command_is_answered_though_the_queue_holds_one_event() {
 }
 
 #[test]
+fn a_command_that_can_wait_is_not_forgotten_by_a_thread_that_sleeps() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Without servers nothing else ever wakes the thread; with one it wakes for heartbeats.
+    for servers in [vec![], vec![("silent", silent.local_addr().unwrap())]] {
+        let pool = pool(&servers, 8, 8);
+        for number in 0..300 {
+            pool.submit_at_leisure(delete(number)).unwrap();
+            events_until(
+                &pool,
+                "the deletion",
+                |event| matches!(event, Event::Deleted { token, .. } if *token == Token(number)),
+            );
+            if number == 20 && !servers.is_empty() {
+                break; // Each waits for a heartbeat.
+            }
+        }
+    }
+}
+
+#[test]
 fn what_was_asked_for_before_the_end_is_still_sent() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let pool = pool(&[("a", server.local_addr().unwrap())], 8, 8);

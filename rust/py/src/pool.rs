@@ -91,7 +91,8 @@ impl Pool {
     }
 
     fn delete(&self, py: Python<'_>, token: u64, call_id: String) -> PyResult<()> {
-        self.submit(py, Command::Delete { token: Token(token), call_id: call_id.into() })
+        let command = Command::Delete { token: Token(token), call_id: call_id.into() };
+        self.runtime.submit_at_leisure(command).map_err(|refusal| refused(py, refusal))
     }
 
     #[allow(clippy::too_many_arguments)] // They are the command's.
@@ -154,14 +155,16 @@ impl Pool {
 
 impl Pool {
     fn submit(&self, py: Python<'_>, command: Command) -> PyResult<()> {
-        self.runtime.submit(command).map_err(|refusal| {
-            let raised = match refusal {
-                Submit::Full(_) => Raised::QueueFull,
-                Submit::Closed(_) => Raised::Closed,
-            };
-            raised.with(py, refusal.to_string())
-        })
+        self.runtime.submit(command).map_err(|refusal| refused(py, refusal))
     }
+}
+
+fn refused(py: Python<'_>, refusal: Submit) -> PyErr {
+    let raised = match refusal {
+        Submit::Full(_) => Raised::QueueFull,
+        Submit::Closed(_) => Raised::Closed,
+    };
+    raised.with(py, refusal.to_string())
 }
 
 fn checked(py: Python<'_>, sdp: &[u8]) -> PyResult<Vec<u8>> {

@@ -46,7 +46,10 @@ impl Rounds {
         self.take_commands();
         self.round();
         while !self.shared.ending.load(Ordering::Acquire) {
-            let timeout = self.pool.wake_at().map(|due| due.since(monotonic()));
+            let due = self.pool.wake_at();
+            let timeout = due.map(|due| due.since(monotonic()));
+            // A command that nobody rings for is seen here, or its sender sees when this thread would wake.
+            let timeout = if self.shared.sleeps_until(due) { timeout } else { Some(Duration::ZERO) };
             if self.epoll.wait(&mut events, timeout).is_err() {
                 return;
             }
@@ -54,9 +57,10 @@ impl Rounds {
             for ready in events.iter() {
                 match u16::try_from(ready.token) {
                     Ok(id) => self.hear(ServerId(id)),
-                    Err(_) => self.take_commands(),
+                    Err(_) => self.shared.commands_bell.drain(),
                 }
             }
+            self.take_commands();
             self.round();
         }
         self.take_commands();
@@ -83,7 +87,6 @@ impl Rounds {
     }
 
     fn take_commands(&mut self) {
-        self.shared.commands_bell.drain();
         for _ in 0..COMMANDS_PER_ROUND_MAX {
             let Some(command) = self.shared.commands.pop() else { return };
             let servers_change = matches!(command, Command::Servers(_));

@@ -6,15 +6,19 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use mediaha_failover::{Command, Config, Event, Pool, ServerSpec, ServerView};
+use mediaha_time::Time;
 
 use super::rounds::{BELL, Rounds};
-use crate::sys::{Epoll, EventFd, Trigger, seed};
+use crate::sys::{Epoll, EventFd, Trigger, monotonic, seed};
 
 /// How many events are taken at once; the rest stays readable.
 const EVENTS_PER_TAKE_MAX: usize = 1024;
+/// How long a command may wait that nobody rings for. Servers are asked more often than that whether they are alive.
+const LEISURE: Duration = Duration::from_millis(100);
 
 /// A pool and its limits.
 #[derive(Clone, Debug)]
@@ -57,6 +61,8 @@ pub struct PoolRuntime {
 pub(super) struct Shared {
     pub(super) commands: ArrayQueue<Command>,
     pub(super) commands_bell: EventFd,
+    /// When the thread wakes by itself, in nanoseconds.
+    wakes_at: AtomicU64,
     pub(super) events: ArrayQueue<Event>,
     pub(super) events_bell: EventFd,
     /// Events wait in the thread for room in the queue.
@@ -79,6 +85,7 @@ impl PoolRuntime {
         let shared = Arc::new(Shared {
             commands: ArrayQueue::new(config.commands_max.max(1)),
             commands_bell: EventFd::new()?,
+            wakes_at: AtomicU64::new(u64::MAX),
             events: ArrayQueue::new(config.events_max.max(1)),
             events_bell: EventFd::new()?,
             spilled: AtomicBool::new(false),
@@ -112,6 +119,22 @@ impl PoolRuntime {
         }
         self.shared.commands.push(command).map_err(|_| Submit::Full(PoolQueueFull))?;
         self.shared.commands_bell.ring();
+        Ok(())
+    }
+
+    /// Gives the pool a command that can wait until the thread wakes anyway, if that is within [`LEISURE`]: a thread that is
+    /// not woken for each of many commands sends them together.
+    ///
+    /// # Errors
+    /// When too many are waiting, or the pool is closed.
+    pub fn submit_at_leisure(&self, command: Command) -> Result<(), Submit> {
+        if self.shared.ended.load(Ordering::Acquire) {
+            return Err(Submit::Closed(PoolClosed));
+        }
+        self.shared.commands.push(command).map_err(|_| Submit::Full(PoolQueueFull))?;
+        if Time::from_nanos(self.shared.wakes_at.load(Ordering::SeqCst)) > monotonic() + LEISURE {
+            self.shared.commands_bell.ring();
+        }
         Ok(())
     }
 
@@ -187,6 +210,12 @@ impl Drop for Ended {
 }
 
 impl Shared {
+    /// Says when the thread will wake; whether it may sleep until then, as no command waits.
+    pub(super) fn sleeps_until(&self, due: Option<Time>) -> bool {
+        self.wakes_at.store(due.map_or(u64::MAX, Time::as_nanos), Ordering::SeqCst);
+        self.commands.is_empty()
+    }
+
     /// Lets others see the servers.
     pub(super) fn show(&self, servers: Vec<ServerView>, requests_dropped: u64, replies_illegible: u64) {
         *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
