@@ -5,10 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.sipp import Step, expect, invite, provisional, request, respond, respond_in_dialog, take, to_xml
+from tests.peers.sipp import (
+    Step,
+    expect,
+    invite,
+    pause,
+    provisional,
+    request,
+    respond,
+    respond_in_dialog,
+    take,
+    to_xml,
+)
 
 from mediaha.drill.report import percentile
 from mediaha.drill.site import free_ports
@@ -20,10 +33,12 @@ DIALLED = "sip:[service]@[remote_ip]:[remote_port]"
 display name such as sippy's. A back-to-back user agent does not mind."""
 
 
-def caller(uri: str) -> list[Step]:
-    """A call of no length."""
+def caller(uri: str, talks_s: int = 0) -> list[Step]:
+    """A call of no length, or of so many seconds."""
     return [
-        *(invite(), *provisional(), expect(200, pattern="m=audio"), request("ACK", uri=uri), request("BYE", uri=uri)),
+        *(invite(), *provisional(), expect(200, pattern="m=audio"), request("ACK", uri=uri)),
+        *([pause(talks_s * 1000)] if talks_s else []),
+        request("BYE", uri=uri),
         # A proxy or sippy under load may let the 180 come after the 200.
         expect(180, optional=True),
         expect(200),
@@ -66,6 +81,20 @@ class Outcome:
         return self.completed == self.placed and self.retransmitted <= self.placed / 1000 and self.lasted_s < on_time
 
 
+@contextmanager
+def calls_on_hold(site: Address, calls: int, rate: int, core: int, folder: Path) -> Iterator[None]:
+    """So many calls are placed, at this rate, and stay until the end of the block."""
+    scenario = folder / "talker.xml"
+    scenario.write_text(to_xml(caller(CONTACT, talks_s=3600)))
+    command = [*_sipp(scenario, free_ports(1)[0], core, "talker"), "-m", str(calls), "-r", str(rate), "-l", str(calls)]
+    process = subprocess.Popen([*command, str(site)], **_quietly(folder))
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 class Callees:
     """SIPp that answers every call, on one core, until it is closed."""
 
@@ -90,7 +119,7 @@ def place_calls(site: Address, rate: int, seconds: float, core: int, folder: Pat
     scenario, log = folder / "caller.xml", folder / f"calls-{rate}.tsv"
     scenario.write_text(to_xml(caller(uri)))
     command = [*_sipp(scenario, free_ports(1)[0], core, "caller"), "-m", str(calls), "-r", str(rate), "-l", str(calls)]
-    command += ["-trace_shortmsg", "-shortmessage_file", str(log), str(site)]
+    command += ["-recv_timeout", "20000", "-trace_shortmsg", "-shortmessage_file", str(log), str(site)]
     process = subprocess.Popen(command, **_quietly(folder))
     try:
         process.wait(seconds + END_S_MAX)
@@ -133,7 +162,7 @@ def read(log: str, rate: float, placed: int) -> Outcome:
 def _sipp(scenario: Path, port: int, core: int, name: str) -> list[str]:
     command = ["taskset", "--cpu-list", str(core), "sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-nostdin"]
     command += ["-p", str(port), "-key", "contact", f"127.0.0.1:{port}"]
-    command += ["-s", "desk", "-key", "rtp_port", "6000", "-buff_size", str(BUFFER_BYTES), "-recv_timeout", "20000"]
+    command += ["-s", "desk", "-key", "rtp_port", "6000", "-buff_size", str(BUFFER_BYTES)]
     return [*command, "-trace_err", "-error_file", f"{name}.errors"]
 
 
