@@ -138,7 +138,7 @@ class Session:
 
     def contacts(self) -> tuple[ContactView, ...]:
         """Where the users' phones are."""
-        return self.book.phones.views()
+        return self.book.phones.views(self.running.is_open)
 
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, as it sees them."""

@@ -193,6 +193,7 @@ def test_a_registered_baresip_phone_is_reached_from_a_sipp_trunk(town, site, tmp
     with town.phone(tmp_path, transport) as phone:
         contact = registered(site)
         assert contact["source"].endswith(f"/{transport}")
+        assert contact["connected"]
         with Sipp(
             [*CALLS, pause(500), *HANGS_UP], tmp_path, "trunk", remote=site.address, service="anna", host=TRUNK
         ) as trunk:

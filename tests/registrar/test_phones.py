@@ -14,6 +14,10 @@ from tests.registrar.messages import HOME, Prover, listed, register, user
 DESK = "<sip:anna@192.0.2.7:5060>"
 
 
+def always(flow):
+    return True
+
+
 class Pages(dict):
     """A notebook in memory."""
 
@@ -39,7 +43,7 @@ def test_a_phone_is_asked_and_then_known_and_can_be_called():
     assert (contact.uri, contact.flow) == (DESK[1:-1], HOME)
     assert phones.are_at(HOME)
     assert phones.find("bo", "example.test") is None, "no such user"
-    (view,) = phones.views()
+    (view,) = phones.views(always)
     assert (view.user, view.source) == ("anna@example.test", "192.0.2.7:5060/udp")
 
 
@@ -67,7 +71,7 @@ def test_a_wrong_secret_and_a_name_that_nobody_has_look_alike():
         answers.append((asked.status, [(one.realm, one.algorithm, one.stale) for one in offered], refused))
     assert answers[0] == answers[1]
     assert answers[0][2].status == 403
-    assert not phones.views()
+    assert not phones.views(always)
 
 
 def test_a_name_that_nobody_has_is_offered_what_some_user_is_and_always_the_same():
@@ -138,7 +142,7 @@ def test_contacts_are_remembered_by_the_next_process_but_not_its_connections():
     (contact,) = phones.contacts(phones.find("anna", "example.test"))
     assert contact.flow.connection < 0, "a number of the old process may be anybody's in the new one"
     assert contact.otherwise.address == Address("192.0.2.7", 5061)
-    assert 3590 < phones.views()[0].expires_s <= 3600
+    assert 3590 < phones.views(always)[0].expires_s <= 3600
 
 
 def test_what_cannot_be_read_or_is_not_wanted_any_more_is_not_remembered():
@@ -146,7 +150,7 @@ def test_what_cannot_be_read_or_is_not_wanted_any_more_is_not_remembered():
     registered(Phones([user()], pages), Prover(), register(DESK))
     phones = Phones([user("bo")])
     phones.remember({**pages, "bo@example.test": b'[{"uri": 1}]'})
-    assert not phones.views()
+    assert not phones.views(always)
 
 
 def test_a_user_who_is_taken_out_of_the_site_loses_the_contacts_and_the_page():
@@ -155,7 +159,7 @@ def test_a_user_who_is_taken_out_of_the_site_loses_the_contacts_and_the_page():
     registered(phones, Prover(), register(DESK))
     phones.configure([user("bo")])
     assert phones.find("anna", "example.test") is None
-    assert not phones.views()
+    assert not phones.views(always)
     assert not pages
 
 

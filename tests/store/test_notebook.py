@@ -103,8 +103,8 @@ def test_a_locked_file_keeps_nobody_and_is_written_once_it_is_free(path, impatie
     with capture_logs() as logs:
         for number in range(1000):
             book.write("anna", b"%d" % number, FAR)
-        until(lambda: any(log["event"] == "contacts file" for log in logs))
-        assert sum(log["event"] == "contacts file" for log in logs) == 1, "said once"
+        until(lambda: any(log["event"] == "contacts are kept in memory only, for now" for log in logs))
+        assert sum(log["event"] == "contacts are kept in memory only, for now" for log in logs) == 1, "said once"
         locked.execute("COMMIT")
         locked.close()
         until(lambda: any("written again" in log["event"] for log in logs))
@@ -119,7 +119,7 @@ def test_a_place_that_cannot_be_written_is_said_and_survived(tmp_path, impatient
         book.write("anna", b"1", FAR)
         book.close()
     assert texts == {}
-    assert any(log["event"] == "contacts file" for log in logs)
+    assert any(log["event"] == "contacts are kept in memory only, for now" for log in logs)
 
 
 FULL = """
@@ -134,7 +134,7 @@ with capture_logs() as logs:
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
     for key in range(100):
         book.write(str(key), bytes(10_000), time.time() + 3600)
-    while not any(log["event"] == "contacts file" for log in logs):
+    while not any(log["event"] == "contacts are kept in memory only, for now" for log in logs):
         time.sleep(0.01)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     while not any("written again" in log["event"] for log in logs):

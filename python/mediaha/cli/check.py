@@ -41,7 +41,8 @@ def check_config(site: Path, /, *, host: str | None = None) -> int:
     for warning in warnings:
         print(placed(str(site), warning))
     counts = f"{len(found.hosts)} hosts, {len(found.media)} media servers, {len(found.nets)} NeTS"
-    print(f"{site}: site {found.name!r} is fine: {counts}, {len(found.domains)} domains")
+    users = f", {len(found.users)} users" if found.users else ""
+    print(f"{site}: site {found.name!r} is fine: {counts}, {len(found.domains)} domains{users}")
     return 0
 
 

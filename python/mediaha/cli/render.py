@@ -112,7 +112,8 @@ def _contacts(nets: NetsStatus) -> Table:
     table.add_column("agent", overflow="fold")
     for one in nets.contacts:
         phone = one.contact.removeprefix("sip:")
-        table.add_row(one.user, phone, one.source, duration(one.expires_s), one.agent)
+        source = one.source if one.connected else Text(f"{one.source}, closed", style="yellow")
+        table.add_row(one.user, phone, source, duration(one.expires_s), one.agent)
     return table
 
 

@@ -38,3 +38,5 @@ class ContactView:
     """What it says that it is; empty when it says nothing."""
     q: float
     expires_s: float
+    connected: bool
+    """False: it came by a connection that is closed."""

@@ -173,6 +173,10 @@ class Nets:
         """Where it has registered with carriers."""
         return self._registrations.views()
 
+    def is_open(self, flow: Target) -> bool:
+        """Whether a way by which somebody came is still there."""
+        return self._endpoint.is_open(flow)
+
     def targets(self) -> tuple[TargetView, ...]:
         """The targets of the trunks, and how they are."""
         return self._trunks.views()

@@ -71,6 +71,8 @@ class ContactStatus(msgspec.Struct, kw_only=True):
     agent: str
     q: float
     expires_s: float
+    connected: bool
+    """False: the connection that it came by is closed."""
 
 
 class ListenerStatus(msgspec.Struct, kw_only=True):
@@ -234,6 +236,7 @@ def _contact_status(view: ContactView) -> ContactStatus:
         agent=view.agent,
         q=view.q,
         expires_s=round(view.expires_s, 1),
+        connected=view.connected,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -118,8 +118,8 @@ class Phones:
             self._flows = frozenset(binding.flow for known in self._bindings.values() for binding in known)
         return flow in self._flows
 
-    def views(self) -> tuple[ContactView, ...]:
-        """All contacts as they are now."""
+    def views(self, is_open: Callable[[Target], bool]) -> tuple[ContactView, ...]:
+        """All contacts as they are now; ``is_open`` says whether a connection is there."""
         now = time.monotonic()
         self._sweep(now)
         return tuple(
@@ -130,6 +130,7 @@ class Phones:
                 agent=binding.agent,
                 q=binding.q,
                 expires_s=binding.expires_at - now,
+                connected=is_open(binding.flow),
             )
             for address, known in sorted(self._bindings.items())
             for binding in known

@@ -68,7 +68,7 @@ class Notebook:
                 rows = database.execute("SELECT key, text, until FROM notes WHERE until > ?", (time.time(),))
                 self._notes = {key: (bytes(text), until) for key, text, until in rows.fetchmany(KEYS_MAX)}
         except (sqlite3.Error, _Foreign, OSError) as error:
-            self._complain(error, "what was written before cannot be read")
+            self._complain(error, "reading what was written before")
         self._thread.start()
         return {key: text for key, (text, _) in self._notes.items()}
 
@@ -127,7 +127,7 @@ class Notebook:
                 database.executemany("DELETE FROM notes WHERE key = ?", gone)
                 database.execute("DELETE FROM notes WHERE until <= ?", (time.time(),))
         except (sqlite3.Error, _Foreign, OSError) as error:
-            self._complain(error, "what has changed cannot be written down; calls go on without")
+            self._complain(error, "writing what has changed")
             return False
         if self._failed:
             self._failed = ""
@@ -154,11 +154,11 @@ class Notebook:
         finally:
             database.close()
 
-    def _complain(self, error: Exception, consequence: str) -> None:
+    def _complain(self, error: Exception, trouble: str) -> None:
         """Say it once, and not each time that it is tried again; put the file aside if nothing can come of that."""
         why = str(error)
         if why != self._failed:
-            _log.error("contacts file", file=str(self.path), why=why, consequence=consequence)
+            _log.error("contacts are kept in memory only, for now", file=str(self.path), why=why, trouble=trouble)
         self._failed = why
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGED or isinstance(error, _Foreign):
