@@ -6,6 +6,20 @@ import re
 import socket
 import struct
 import time
+from typing import NamedTuple
+
+
+class Event(NamedTuple):
+    """A packet of a digit (RFC 4733)."""
+
+    digit: str
+    marker: bool
+    end: bool
+    timestamp: int
+
+
+EVENT = 101
+"""The payload type of digits."""
 
 
 class RtpEndpoint:
@@ -17,8 +31,11 @@ class RtpEndpoint:
         self._sock.setblocking(False)
         self.port = self._sock.getsockname()[1]
         self._sequence = 0
+        self._pressed = 0
         self.heard: list[tuple[int, int, tuple[str, int]]] = []
         """SSRC, sequence number and source of each packet."""
+        self.events: list[Event] = []
+        """Those that were digits."""
 
     @staticmethod
     def _bound_even(host: str) -> socket.socket:
@@ -35,6 +52,15 @@ class RtpEndpoint:
         header = struct.pack("!BBHII", 0x80, 8, self._sequence & 0xFFFF, self._sequence * 160, self.ssrc)
         self._sock.sendto(header + b"\xd5" * 160, remote)
 
+    def press(self, remote: tuple[str, int], digit: str, *, first: bool = False, end: bool = False) -> None:
+        """One packet of a digit that is held down, or let go: all packets of one have its beginning's timestamp."""
+        self._sequence += 1
+        if first:
+            self._pressed = self._sequence * 160
+        kind = EVENT | (0x80 if first else 0)
+        header = struct.pack("!BBHII", 0x80, kind, self._sequence & 0xFFFF, self._pressed, self.ssrc)
+        self._sock.sendto(header + struct.pack("!BBH", int(digit), 0x80 if end else 0, 800), remote)
+
     def listen(self) -> int:
         """Take what has arrived; gives how many packets have been heard so far."""
         while True:
@@ -42,7 +68,9 @@ class RtpEndpoint:
                 packet, source = self._sock.recvfrom(2048)
             except BlockingIOError:
                 return len(self.heard)
-            _, _, sequence, _, ssrc = struct.unpack("!BBHII", packet[:12])
+            _, kind, sequence, timestamp, ssrc = struct.unpack("!BBHII", packet[:12])
+            if kind & 0x7F == EVENT:
+                self.events.append(Event(str(packet[12]), kind >= 0x80, packet[13] >= 0x80, timestamp))
             self.heard.append((ssrc, sequence, source[:2]))
 
     def close(self) -> None:

@@ -167,6 +167,7 @@ def respond(
     version: int = 1,
     headers: str = "",
     cseq: str = "[last_CSeq:]",
+    contact: str = "<sip:sipp@[contact]>",
 ) -> Step:
     """Answer the request that came last; an answer to an INVITE is sent again until it is acknowledged."""
     first_tag = "" if status == 100 else ";tag=[pid]s[call_number]"
@@ -177,7 +178,7 @@ SIP/2.0 {status} {reason}
 [last_To:]{first_tag}
 [last_Call-ID:]
 {cseq}
-Contact: <sip:sipp@[contact]>
+Contact: {contact}
 {headers}{_body(direction, version)}"""
     return _send(text, 'retrans="500"' if status >= 200 and direction else "")
 

@@ -136,18 +136,21 @@ class Trunks:
 
     def trunk_at(self, flow: Target) -> str:
         """The trunk by which something has come, by the host that it has come from; empty: none."""
-        trunk = self._trunk_of(flow)
-        return "" if trunk is None else trunk.name
+        return next((line.trunk.name for line in self._lines_at(flow)), "")
 
     def trusts(self, flow: Target) -> bool:
-        """Whether what has come from there may be believed: by a trunk that is trusted, or by none."""
-        trunk = self._trunk_of(flow)
-        return trunk is None or trunk.trusted
+        """Whether what has come from there may be believed: not if it may have come by a trunk that is not trusted.
 
-    def _trunk_of(self, flow: Target) -> Trunk | None:
+        Several trunks may lead to one host; then the port tells, unless it is none of theirs.
+        """
+        lines = self._lines_at(flow)
+        exact = [line for line in lines if flow[:2] in {target[:2] for target in line.found}]
+        return all(line.trunk.trusted for line in exact or lines)
+
+    def _lines_at(self, flow: Target) -> list[_Line]:
         host = flow.address.host
         lines = (line for lines in self._lines.values() for line in lines)
-        return next((line.trunk for line in lines if any(one.address.host == host for one in line.found)), None)
+        return [line for line in lines if any(one.address.host == host for one in line.found)]
 
     def answerer(self, trunk: str, target: Target) -> Answerer | None:
         """Who says there who we are; None: nobody can."""
