@@ -127,11 +127,13 @@ async def _strike_all(nursery: trio.Nursery, site: SiteUnderDrill, schedule: Seq
             story.skipped += 1
             continue
         story.struck_lately.add(name)
-        nursery.start_soon(_strike, stroke, _victim(status, name), story)
+        nursery.start_soon(_strike, stroke, _victim(status, name), site, story)
 
 
-async def _strike(stroke: Stroke, victim: Victim, story: _Story) -> None:
+async def _strike(stroke: Stroke, victim: Victim, site: SiteUnderDrill, story: _Story) -> None:
     at = time.monotonic()
+    if stroke.fault is Fault.LOSE:
+        await site.tell("lose", server=victim.name)
     with done_to(stroke.fault, victim):
         await trio.sleep(stroke.lasts_s)
     ended = time.monotonic() if stroke.fault is Fault.HANG else None

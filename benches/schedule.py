@@ -26,7 +26,7 @@ class Stroke:
     at_s: float
     fault: Fault
     lasts_s: float
-    """How long it hangs; a killed one is started again by its supervisor."""
+    """How long it hangs; one that is killed or lost is followed by another process."""
 
 
 def strokes(seed: int, run_s: float) -> list[Stroke]:
@@ -51,6 +51,6 @@ def victim(calls: Sequence[tuple[str, int]], down: Set[str]) -> str | None:
 
 
 def _stroke(chance: random.Random, at_s: float) -> Stroke:
-    fault = chance.choice([Fault.KILL, Fault.HANG])
+    fault = chance.choice([Fault.KILL, Fault.LOSE, Fault.HANG])
     lasts_s = chance.uniform(*HANG_S) if fault is Fault.HANG else 0.0
     return Stroke(round(at_s, 3), fault, round(lasts_s, 3))

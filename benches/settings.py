@@ -35,6 +35,10 @@ class Settings:
     memory_calls: int = 2000
     adopted_calls: int = 10000
     """Taken over from another media server. Each takes four ports."""
+    succeeded_calls: int = 10000
+    """Adopted by the next process of the same server."""
+    killed_calls: int = 200
+    """That talk while the process of their server is killed."""
     nets_rates: tuple[int, ...] = (100, 200, 300, 400, 500, 600, 700, 750, 800, 900, 1000, 1100, 1200)
     """Calls a second, tried from left to right until one does not hold."""
     sippy_rates: tuple[int, ...] = (100, 150, 200, 225, 250, 275, 300, 350)

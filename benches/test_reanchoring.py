@@ -1,4 +1,4 @@
-"""Moving all calls of a media server that was killed: how long nobody hears anything, and what it costs NeTS."""
+"""Moving all calls of a media server that was lost: how long nobody hears anything, and what it costs NeTS."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_all_calls_of_a_killed_media_server_move(calls, measured, benchmark):
 
 async def drill(calls):
     """Place the calls, kill the first media server, see what it costs."""
-    plan = Plan(calls=calls, fault=Fault.KILL, rate=SETTINGS.moving_rate)
+    plan = Plan(calls=calls, fault=Fault.LOSE, rate=SETTINGS.moving_rate)
     async with own_site(2) as site, trio.open_nursery() as nursery:
         samples = Samples((await site.status()).pid)
         nursery.start_soon(samples.take)
@@ -131,9 +131,9 @@ def picture(moves):
         share = [100 * count / (2 * calls) for count in timeline.counts[:-1]]
         lines.append(Line(f"{calls} calls", -timeline.fault_at * 1000, bucket_ms, share))
     return chart(
-        "A media server is killed under all calls",
+        "A media server is lost under all calls",
         "milliseconds from the fault",
         f"% of packets heard per {lines[0].step:.0f} ms",
         lines,
-        [Mark(0, "kill")],
+        [Mark(0, "lost")],
     )

@@ -26,6 +26,8 @@ __all__ = [
     "Deleted",
     "Gap",
     "Headers",
+    "Keeper",
+    "Line",
     "Load",
     "Malformed",
     "MediaServer",
@@ -43,6 +45,7 @@ __all__ = [
     "ServerView",
     "StartError",
     "Stranded",
+    "Succession",
     "Uri",
     "Via",
     "adopt_calls",
@@ -104,6 +107,7 @@ class MediaServer:
         busy_percent_max: int = 90,
         dscp: int = 46,
         datapath: str = "auto",
+        line: Line | None = None,
     ) -> MediaServer:
         """Bind the control port and start the threads.
 
@@ -112,7 +116,8 @@ class MediaServer:
         gathered before they are forwarded, when there are many. New calls are refused while the busiest thread has
         worked for more than ``busy_percent_max`` of the last seconds. ``dscp`` (RFC 2474) marks what is sent.
         ``datapath`` is ``sockets``, ``steered``, ``kernel``, or ``auto`` for the faster of the first two that works
-        here; ``statistics()`` says which it is. Raises StartError, BadArgument.
+        here; ``statistics()`` says which it is. On a ``line``, which is the server's from here on, what it leaves is
+        kept, and it goes on itself where another process stopped. Raises StartError, BadArgument.
         """
 
     @property
@@ -133,6 +138,10 @@ class MediaServer:
     def failure(self) -> str | None:
         """Why the server has stopped by itself, if it has; the process should end then."""
 
+    @property
+    def handed_over(self) -> bool:
+        """Another process has taken over; this one relays no more, and should end."""
+
     def drain(self, draining: bool = True) -> None:
         """Refuse new calls (or take them again); those that are there go on."""
 
@@ -141,6 +150,74 @@ class MediaServer:
 
     def close(self) -> None:
         """Stop relaying, join the threads, give the ports back. A second call does nothing."""
+
+@final
+class Keeper:
+    """A thread that holds what media-server processes leave behind: the table of their calls, and their sockets.
+
+    When the process of a server ends, whichever way, and a spare process is ready, that one takes its place at once.
+    """
+
+    def __new__(cls) -> Keeper:
+        """Start the thread; this process may have more descriptors from here on. Raises StartError."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while there is news; it belongs to the keeper."""
+
+    def line(self, server: str | None = None, words: str = "") -> tuple[int, int]:
+        """A line's number, and the descriptor to start a process with; close it here once the process has it.
+
+        With a ``server``, the process is that one, and gets ``words``, which say all about it, and what its former
+        process has left, if anything. Without, it is a spare. Raises StartError, Closed.
+        """
+
+    def hand_over(self, server: str) -> None:
+        """Have a server's process stop, so that a spare takes its place. Raises Closed."""
+
+    def forget(self, server: str) -> None:
+        """Let go of what a server has left. Raises Closed."""
+
+    def news(self) -> list[Succession]:
+        """What has happened, oldest first. Raises Closed."""
+
+    def close(self) -> None:
+        """End the thread and let go of everything. A second call does nothing."""
+
+@final
+class Succession:
+    """What became of a server whose process has ended, or of a spare."""
+
+    @property
+    def what(self) -> str:
+        """``ready``: the spare with this line could take a place at once.
+
+        ``given``: the server's process is gone, and the spare with this line has taken its place. ``bereft``: it is
+        gone, and what it left waits for a spare. ``lost``: it is gone, and there is nothing to be taken over.
+        """
+
+    @property
+    def server(self) -> str | None: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def why(self) -> str | None:
+        """For what is ``lost``."""
+
+@final
+class Line:
+    """A media-server process's end of a line to a keeper."""
+
+    def __new__(cls, fd: int) -> Line:
+        """The descriptor that this process was started with; it belongs to the line. Raises BadArgument."""
+
+    def fileno(self) -> int:
+        """Readable when the assignment has come."""
+
+    def ready(self) -> None:
+        """Say that this process can take another one's place at once. Raises StartError, Closed."""
+
+    def assignment(self) -> str:
+        """The words for the server that this process is; waits for them. Raises StartError, Closed."""
 
 @final
 class Attempt:
@@ -330,6 +407,12 @@ class Pool:
 
     def drain(self, server: str, draining: bool) -> None:
         """Let a server take no new calls, or let it again. Raises QueueFull, Closed."""
+
+    def succeeding(self, server: str, why: str, within_s: float) -> None:
+        """A server's process is gone, and another one takes over what it left: no death unless that takes longer.
+
+        Raises QueueFull, BadArgument, Closed.
+        """
 
     def died(self, server: str, why: str) -> None:
         """Say that a server is known to be dead (its process exited); it is acted on at once."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,15 +30,17 @@ from mediaha.ops.control import serve_control
 from mediaha.ops.files import room_for
 from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
 from mediaha.ops.process import Running, State
-from mediaha.ops.relay import run_relay
+from mediaha.ops.relay import end_with_supervisor, run_relay
 from mediaha.ops.shutdown import Shutdown, heed_signals
-from mediaha.ops.supervisor import Supervisor, media_command
+from mediaha.ops.spares import Heritage
+from mediaha.ops.supervisor import Supervisor, media_command, spare_command
 from mediaha.ops.verbs import verbs
 from mediaha.sip.trace import Traced
 from mediaha.tca.mistakes import SiteMistakes
 
 if TYPE_CHECKING:
     from mediaha.failover import MediaPool
+    from mediaha.media import Line
     from mediaha.nets import Nets
     from mediaha.ops.phonebook import Phonebook
 
@@ -183,7 +185,8 @@ class Node:
         ours, nets = self._assigned()
         check_ports([*self._nets_ports(nets), *self._media_ports(ours)])
         async with trio.open_nursery() as nursery, AsyncExitStack() as pools:
-            self._supervisor = Supervisor(nursery, self._media_command, self._died)
+            heritage = pools.enter_context(self._heritage()) if ours else None
+            self._supervisor = Supervisor(nursery, self._media_command, self._died, heritage)
             self._shutdown = Shutdown(nursery.cancel_scope, self._drain_calls)
             nursery.start_soon(self._shutdown.run)
             await nursery.start(heed_signals, self._shutdown, self._reload if self._options.reload else None)
@@ -237,6 +240,19 @@ class Node:
     def _media_command(self, spec: MediaServerSpec) -> list[str]:
         return media_command(spec, drain_s=self._options.drain_s, log_level=self._options.log_level)
 
+    @contextmanager
+    def _heritage(self) -> Iterator[Heritage]:
+        """What media-server processes leave is kept while the block lasts."""
+        from mediaha.media import start_keeper, words_for  # noqa: PLC0415 - a host without media servers needs neither
+
+        keeper = start_keeper()
+        command = spare_command(drain_s=self._options.drain_s, log_level=self._options.log_level)
+        try:
+            takeover_s_max = self.site.timings.takeover_ms_max / 1000
+            yield Heritage(keeper, command, words_for, self._succeeding, takeover_s_max)
+        finally:
+            keeper.close()
+
     def _nets_ports(self, nets: Iterable[NetsSpec]) -> list[Wanted]:
         change_by = self._options.change_listen_by
         return [
@@ -252,6 +268,9 @@ class Node:
 
     def _died(self, server: str, why: str) -> None:
         self._tell_pools(lambda pool: pool.died(server, why))
+
+    def _succeeding(self, server: str, why: str, within_s: float) -> None:
+        self._tell_pools(lambda pool: pool.succeeding(server, why, within_s))
 
     async def _keep_house(self) -> None:
         while True:
@@ -343,6 +362,11 @@ class Node:
         """Log lines that could not be written."""
         return self._options.log_lines_dropped()
 
+    @property
+    def spare_ready(self) -> bool:
+        """Whether a process could take the place of a media server's at once."""
+        return self._supervisor.spare_ready
+
     def media(self) -> Sequence[MediaServerSpec]:
         """Every media server of the site, also those that are leaving it."""
         return [*self.site.media, *self._leaving.values()]
@@ -364,20 +388,67 @@ class Node:
         self._supervisor.send(name, signal.SIGUSR1 if draining else signal.SIGUSR2)
         return self._tell_pools(lambda pool: pool.drain(name, draining))
 
+    def lose_server(self, name: str) -> bool:
+        """Kill a media server of this host and let go of its calls, for a drill. False when it does not run."""
+        return self._supervisor.lose(name)
+
+    async def upgrade(self, names: Sequence[str]) -> None:
+        """Have media servers of this host followed by new processes, without losing a packet. Raises MediahaError."""
+        await self._supervisor.upgrade(names)
+
     def stop(self, why: str) -> None:
         """Stop politely; asked a second time, at once."""
         self._shutdown.ask(why)
 
 
-async def run_media(spec: MediaServerSpec, *, drain_s: float, supervised: bool, ready: Callable[[], None]) -> None:
+async def run_media(
+    spec: MediaServerSpec, *, drain_s: float, supervised: bool, line: int | None, ready: Callable[[], None]
+) -> None:
     """Run one media server in this process; ``ready`` is called when calls can come.
 
-    Raises MediahaError, with a sentence for the person, when it cannot be started.
+    ``line`` is the descriptor of a line to the supervisor's keeper. Raises MediahaError, with a sentence for the
+    person, when it cannot be started.
     """
-    from mediaha.media import RunningMedia, serve_media  # noqa: PLC0415 - a host without one of its own needs neither
+    from mediaha.media import line_on  # noqa: PLC0415 - a host without a media server of its own needs it not
+
+    kept = None if line is None else line_on(line)
+    await _relay(spec, kept, drain_s=drain_s, supervised=supervised, ready=lambda _spec: ready())
+
+
+async def run_spare(*, drain_s: float, line: int, ready: Callable[[MediaServerSpec], None]) -> None:
+    """Wait until a media server of the supervisor's has lost its process, and be that server from there on.
+
+    ``ready`` is called when calls can come. Raises MediahaError, with a sentence for the person.
+    """
+    from mediaha.media import assigned, line_on  # noqa: PLC0415
+
+    kept = line_on(line)
+    spec = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_with_supervisor, nursery.cancel_scope)
+        spec = await assigned(kept)
+        nursery.cancel_scope.cancel()
+    if spec is not None:
+        await _relay(spec, kept, drain_s=drain_s, supervised=True, ready=ready)
+
+
+async def _relay(
+    spec: MediaServerSpec,
+    line: Line | None,
+    *,
+    drain_s: float,
+    supervised: bool,
+    ready: Callable[[MediaServerSpec], None],
+) -> None:
+    from mediaha.media import RunningMedia, serve_media  # noqa: PLC0415
 
     async def start(nursery: trio.Nursery) -> RunningMedia:
-        running: RunningMedia = await nursery.start(serve_media, spec)
+        async def serve(task_status: trio.TaskStatus[RunningMedia]) -> None:
+            await serve_media(spec, line=line, task_status=task_status)
+            nursery.cancel_scope.cancel()  # another process has taken over
+
+        running: RunningMedia = await nursery.start(serve)
         return running
 
-    await run_relay(spec, start, drain_s=drain_s, supervised=supervised, ready=ready)
+    kept = line is not None
+    await run_relay(spec, start, drain_s=drain_s, supervised=supervised, kept=kept, ready=lambda: ready(spec))

@@ -40,7 +40,7 @@ def drill(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=marked)
 
 
-@pytest.mark.parametrize("fault", ["kill", "hang", "drain", cut])
+@pytest.mark.parametrize("fault", ["kill", "lose", "hang", "drain", cut])
 def test_a_drill_loses_no_call_and_reports_what_it_saw(fault, tmp_path):
     picture = tmp_path / "drill.svg"
     done = drill(tmp_path, "--calls", "6", "--fault", fault, "--json", "--plot", str(picture))
@@ -53,6 +53,8 @@ def test_a_drill_loses_no_call_and_reports_what_it_saw(fault, tmp_path):
     assert report["gap_ms"].keys() == report["setup_ms"].keys() == {"p50", "p99", "max"}
     if fault == "drain":
         assert report["detection_ms"] is None, "a drained server is not dead"
+    elif fault == "kill":
+        assert report["moved_to"] == {}, "another process goes on"
     else:
         assert report["moved_to"] == {"media-2": 6}
         assert report["lost_packets"] > 0

@@ -1,7 +1,6 @@
 """Parties of a call whose media server is killed: who rings, who refuses, who puts off, who has moved itself."""
 
 import shutil
-import signal
 
 import pytest
 
@@ -47,7 +46,7 @@ def kill_its_server(site):
         lambda status: sum(server["calls"] or 0 for server in status["servers"]) == 1, "the call has a media server"
     )
     (name,) = (server["name"] for server in status["servers"] if server["calls"])
-    site.signal(name, signal.SIGKILL)
+    site.lose(name)
     return name
 
 

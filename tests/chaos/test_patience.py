@@ -6,7 +6,6 @@ What they share breaks everything first; then each story waits for its own end.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -47,7 +46,7 @@ def _someone_says_nothing(folder, stack):
     site.wait_until(lambda _: '"event":"connected"' in site.log(), "the call is connected")
     status = site.wait_until(lambda status: any(server["calls"] for server in status["servers"]), "its media server")
     (name,) = (server["name"] for server in status["servers"] if server["calls"])
-    site.signal(name, signal.SIGKILL)
+    site.lose(name)
     return Story(site, call)
 
 

@@ -25,7 +25,7 @@ async def test_a_reversed_list_is_for_new_calls_and_old_ones_stay(town, file):
     await town.all_hear()
     assert calls_on(site.status())["first"] >= before["first"], "old calls stay where they are"
     assert not any(leg.re_invites for call in old for leg in call.legs()), "nobody was bothered"
-    await town.ask(site.signal, "second", signal.SIGKILL)
+    await town.ask(site.lose, "second")
     await town.all_on("first")
     await town.all_hear()
     town.nothing_lost()

@@ -1,7 +1,5 @@
 """A real rtpengine stands in the lists of a site, before a media server of ours and after it."""
 
-import signal
-
 import pytest
 
 from tests.chaos.town import open_town, sessions_on
@@ -50,7 +48,7 @@ async def test_calls_of_ours_go_on_through_an_rtpengine(tmp_path, other):
         site.ready()
         async with open_town(site) as town:
             await town.place_on("ours", 8)
-            await town.ask(site.signal, "ours", signal.SIGKILL)
+            await town.ask(site.lose, "ours")
             await town.all_on("rtpengine")
             await town.all_hear()
             town.nothing_lost()

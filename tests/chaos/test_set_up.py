@@ -106,7 +106,7 @@ async def test_a_full_media_server_cannot_take_all_calls_of_a_dead_one(tmp_path)
         site.ready()
         async with open_town(site) as town:
             await town.place_on("first", 6)
-            await town.ask(site.signal, "first", signal.SIGKILL)
+            await town.ask(site.lose, "first")
             await town.all_hear()
             await town.site_until(
                 lambda status: sum(calls_on(status).values()) == len(town.calls), "all have a server"

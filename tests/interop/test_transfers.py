@@ -6,7 +6,6 @@ Ann refers, Bob is transferred, Sue is the target. The messages are SIPp's part,
 from __future__ import annotations
 
 import re
-import signal
 import time
 from urllib.parse import quote
 
@@ -265,7 +264,7 @@ def test_the_media_server_is_killed_during_a_transfer(site, phones, when):
     if when == "afterwards":
         ann.wait_for("CALL_CLOSED")
     carrier = next(server["name"] for server in site.status()["servers"] if server["calls"])
-    site.signal(carrier, signal.SIGKILL)
+    site.lose(carrier)
     sue.wait_for("CALL_ESTABLISHED")
     if when != "afterwards":
         ann.wait_for("CALL_CLOSED")

@@ -141,7 +141,7 @@ def test_the_media_server_of_a_tls_call_is_killed(front, tmp_path):
         callee = stack.enter_context(front.callee([*RINGS_AND_ANSWERS, *IS_MOVED, *IS_HUNG_UP], tmp_path, "tls"))
         caller = front.caller(stack, [*calls("tls"), *IS_MOVED, pause(500), *HANGS_UP], tmp_path, "tls")
         established(callee, front)
-        front.site.signal(carrier(front), signal.SIGKILL)
+        front.site.lose(carrier(front))
         caller.wait()
         callee.wait()
         front.site.settled()
@@ -239,7 +239,7 @@ def test_a_phone_by_tls_and_one_by_udp_hear_each_other_before_and_after_a_server
         callee.wait_for("CALL_ESTABLISHED")
         time.sleep(2)
         before = carrier(front)
-        site.signal(before, signal.SIGKILL)
+        site.lose(before)
         site.wait_until(
             lambda status: any(one["sessions"] for one in status["servers"] if one["name"] != before), "the call moved"
         )

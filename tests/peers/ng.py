@@ -1,11 +1,25 @@
-"""Things at an ng port that are no good media server: one that never answers, and one that answers as it is told."""
+"""Both ends of an ng port: who asks a media server, and things that are no good one.
+
+One of these never answers, and one answers as it is told.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 import threading
+
+
+def ask_ng(address: str, **request: str) -> dict:
+    """What a media server answers to one request; keys with a hyphen are written with an underscore."""
+    host, port = address.rsplit(":", 1)
+    body = json.dumps({key.replace("_", "-"): value for key, value in request.items()})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        sock.sendto(f"asked {body}".encode(), (host, int(port)))
+        return json.loads(sock.recv(65535).partition(b" ")[2])
 
 
 class BlackHole:

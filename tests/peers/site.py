@@ -139,6 +139,12 @@ class Site:
         os.kill(pid, number)
         return pid
 
+    def lose(self, name: str) -> int:
+        """Have a media server killed and what it had let go of, so that its calls move; gives the pid it had."""
+        pid = self.server(name)["pid"]
+        ask("lose", self.control, server=name)
+        return pid
+
     def stop(self) -> int:
         """Ask it to stop, twice if need be; gives the exit status."""
         for _ in range(2):

@@ -7,7 +7,7 @@ from cyclopts import App
 from mediaha.cli.check import check_config
 from mediaha.cli.drill import drill
 from mediaha.cli.hashing import hash_secret
-from mediaha.cli.look import drain, explain, status, undrain
+from mediaha.cli.look import drain, explain, status, undrain, upgrade
 from mediaha.cli.serve import serve
 from mediaha.cli.trace import trace
 
@@ -26,6 +26,7 @@ app.command(explain)
 app.command(trace)
 app.command(drain)
 app.command(undrain)
+app.command(upgrade)
 app.command(check_config)
 app.command(hash_secret)
 app.command(drill)

@@ -47,8 +47,9 @@ def drill(
     calls
         How many calls are up when the fault comes.
     fault
-        kill (SIGKILL), hang (SIGSTOP), drain (no new calls; nothing may be heard of it), cut (every packet from and to
-        the server is dropped with nftables; needs root).
+        kill (SIGKILL; another process takes the server's place, with its calls), lose (the same, but what it had is
+        gone, as when its host dies: the calls move to the next server), hang (SIGSTOP), drain (no new calls; nothing
+        may be heard of it), cut (every packet from and to the server is dropped with nftables; needs root).
     target
         The media server to break. Default: the first of the domain's list.
     rate

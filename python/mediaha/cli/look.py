@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
+
+UPGRADE_S_MAX = 120.0
 
 Control = Annotated[Path | None, Parameter(env_var="MEDIAHA_CONTROL")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=())]
@@ -89,6 +92,32 @@ def undrain(server: str, /, *, control: Control = None) -> int:
         The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
     """
     return _drain(server, control, draining=False)
+
+
+def upgrade(server: str | None = None, /, *, control: Control = None) -> int:
+    """Replace the processes of media servers by new ones, of what is installed now, without losing a packet.
+
+    The calls go on as they are; nobody is re-INVITEd. NeTS itself stays the process that it is.
+
+    Examples:
+
+    * mediaha upgrade
+
+    * mediaha upgrade media-1
+
+    Parameters
+    ----------
+    server
+        The media server's name. Default: all of this host, one after the other.
+    control
+        The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
+    """
+    from mediaha.ops.asking import ask  # noqa: PLC0415
+
+    answer = ask("upgrade", control, within_s=UPGRADE_S_MAX, server=server)
+    for upgraded in msgspec.convert(answer, dict[str, list[str]])["servers"]:
+        print(f"{upgraded}: a new process, with the calls of the old one")
+    return 0
 
 
 def _drain(server: str, control: Path | None, *, draining: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from mediaha.cli import plan
 from mediaha.cli.complaints import FAILED, complain, sentences_of
 from mediaha.cli.firstscreen import print_first_screen
 from mediaha.model.site import MediaServerSpec, Site
-from mediaha.node import Node, NodeOptions, run_media
+from mediaha.node import Node, NodeOptions, run_media, run_spare
 from mediaha.ops.levels import LogFormat, LogLevel
 from mediaha.ops.logs import log_to, stderr_format
 from mediaha.ops.relay import say
@@ -68,13 +68,15 @@ def run_host_of(file: Path, named: str | None, logs: Logs, *, control: Path | No
     )
 
 
-def run_one_media_server(spec: MediaServerSpec, logs: Logs, *, drain_s: float | None, supervised: bool) -> int:
+def run_one_media_server(
+    spec: MediaServerSpec, logs: Logs, *, drain_s: float | None, supervised: bool, line: int | None
+) -> int:
     """One media server in this process. Under a supervisor, standard output carries the one line it waits for."""
     seconds = spec_drain(drain_s)
 
     def ready() -> None:
         if supervised:
-            say({"ready": {"name": spec.name, "ng": str(spec.ng)}})
+            _say_ready(spec)
         else:
             interfaces = ", ".join(spec.interfaces)
             print(
@@ -83,8 +85,26 @@ def run_one_media_server(spec: MediaServerSpec, logs: Logs, *, drain_s: float | 
             print("Ctrl-C ends it when its calls have ended; twice, at once.", flush=True)
 
     async def main() -> None:
-        await run_media(spec, drain_s=seconds, supervised=supervised, ready=ready)
+        await run_media(spec, drain_s=seconds, supervised=supervised, line=line, ready=ready)
 
+    return _run_media(main, logs, supervised=supervised)
+
+
+def run_spare_media_server(logs: Logs, *, drain_s: float | None, line: int) -> int:
+    """A process that becomes a media server when one has lost its own."""
+    seconds = spec_drain(drain_s)
+
+    async def main() -> None:
+        await run_spare(drain_s=seconds, line=line, ready=_say_ready)
+
+    return _run_media(main, logs, supervised=True)
+
+
+def _say_ready(spec: MediaServerSpec) -> None:
+    say({"ready": {"name": spec.name, "ng": str(spec.ng)}})
+
+
+def _run_media(main: Callable[[], Awaitable[None]], logs: Logs, *, supervised: bool) -> int:
     with log_to(sys.stderr.fileno(), logs.form or stderr_format(), logs.level):
         try:
             trio.run(main)

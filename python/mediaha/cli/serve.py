@@ -46,6 +46,8 @@ def serve(
     dscp: Annotated[int | None, Parameter(group=MEDIA)] = None,
     datapath: Annotated[Datapath | None, Parameter(group=MEDIA)] = None,
     supervised: Annotated[bool, Parameter(show=False, negative=())] = False,
+    spare: Annotated[bool, Parameter(show=False, negative=())] = False,
+    line: Annotated[int | None, Parameter(show=False)] = None,
     control: Annotated[Path | None, Parameter(group=ALWAYS, env_var="MEDIAHA_CONTROL")] = None,
     drain_seconds: Annotated[float | None, Parameter(group=ALWAYS)] = None,
     log_format: Annotated[LogFormat | None, Parameter(group=ALWAYS)] = None,
@@ -53,8 +55,8 @@ def serve(
 ) -> int:
     """Run a complete site on this machine, or one host of a site, or one media server.
 
-    Without SITE: one NeTS and two media servers as processes of their own, loopback only. When a media server dies
-    its calls go on through the other one, and it is started again.
+    Without SITE: one NeTS and two media servers as processes of their own, loopback only. When the process of a media
+    server dies another one goes on with its calls, or they go on through the other server.
 
     SIGTERM or Ctrl-C takes no new calls and lets those that are there end; a second one stops at once. SIGHUP reads
     the site file again.
@@ -141,6 +143,8 @@ def serve(
         "--datapath": datapath,
     }
     logs = running.Logs(log_format, log_level)
+    if role == "media" and spare and line is not None:
+        return running.run_spare_media_server(logs, drain_s=drain_seconds, line=line)
     if role == "media":
         _refuse("--role media", {**alone, "--host": host, "SITE": site})
         spec = plan.media_server(
@@ -157,7 +161,7 @@ def serve(
             dscp=dscp,
             datapath=datapath,
         )
-        return running.run_one_media_server(spec, logs, drain_s=drain_seconds, supervised=supervised)
+        return running.run_one_media_server(spec, logs, drain_s=drain_seconds, supervised=supervised, line=line)
     _refuse("the role all; add --role media", one)
     if site is not None:
         _refuse("a site file, which says it itself", {**alone, "--ports": ports})

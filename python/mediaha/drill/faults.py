@@ -1,4 +1,4 @@
-"""What a drill does to a media server: kill it, hang it, drain it, or cut its network off."""
+"""What a drill does to a media server: kill it, lose it, hang it, drain it, or cut its network off."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class Fault(StrEnum):
     """What can be done to a media server."""
 
     KILL = "kill"
-    """SIGKILL: the process is gone, its host lives."""
+    """SIGKILL: the process is gone, its host lives. Another process goes on with the calls."""
+    LOSE = "lose"
+    """The same, and what it left is let go of, as when its host has died: the calls move to the next server."""
     HANG = "hang"
     """SIGSTOP: it is there and does nothing."""
     DRAIN = "drain"
@@ -45,7 +47,7 @@ class Victim:
 
 def check_possible(fault: Fault, victim: Victim) -> None:
     """Raise FaultImpossible before any call is placed rather than after."""
-    if fault in (Fault.KILL, Fault.HANG):
+    if fault in (Fault.KILL, Fault.LOSE, Fault.HANG):
         if victim.pid is None:
             raise FaultImpossible(
                 f"{victim.name} is not a process of this host, so it cannot get a {fault}; "
@@ -66,7 +68,7 @@ def check_possible(fault: Fault, victim: Victim) -> None:
 
 @contextmanager
 def done_to(fault: Fault, victim: Victim) -> Iterator[None]:
-    """Do the fault; on leaving, undo what would outlast the drill. A drain is asked for over the control socket."""
+    """Do the fault; on leaving, undo what would outlast the drill. The site is asked to drain or lose it."""
     match fault:
         case Fault.KILL if victim.pid is not None:
             os.kill(victim.pid, signal.SIGKILL)

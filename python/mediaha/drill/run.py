@@ -104,6 +104,8 @@ async def _broken(fault: Fault, victim: Victim, site: SiteUnderDrill) -> AsyncIt
                 await site.tell("drain", server=victim.name, draining=False)
         return
     began = time.monotonic()
+    if fault is Fault.LOSE:
+        await site.tell("lose", server=victim.name)
     with done_to(fault, victim):
         yield began
 

@@ -49,7 +49,7 @@ class SiteUnderDrill:
 
     async def tell(self, verb: str, **arguments: object) -> object:
         """Give a command over the control socket. Raises NotServing, Declined."""
-        return await trio.to_thread.run_sync(partial(ask, verb, self.control, **arguments))
+        return await trio.to_thread.run_sync(partial(ask, verb, self.control, arguments=arguments))
 
     async def victim(self, wanted: str | None) -> Victim:
         """The media server called ``wanted``, or the first of the domain's list."""
@@ -97,7 +97,7 @@ async def _ready(process: trio.Process, control: Path, log: trio.Path) -> None:
             except NotServing:
                 await trio.sleep(0.05)
                 continue
-            if all(server.state == "usable" for server in status.servers):
+            if status.spare and all(server.state == "usable" for server in status.servers):
                 return
             await trio.sleep(0.05)
     said = await log.read_text(errors="replace")

@@ -134,6 +134,10 @@ class MediaPool:
         """Say that a server's process is gone: its calls move at once."""
         self._core.died(server, why)
 
+    def succeeding(self, server: str, why: str, within_s: float) -> None:
+        """Say that another process takes over a server's calls: no death unless that takes longer."""
+        self._core.succeeding(server, why, within_s)
+
     async def run(self) -> None:
         """Hand out events until cancelled; ``open_pool`` sees to it."""
         async with trio.open_nursery() as nursery:

@@ -1,5 +1,15 @@
 """The media-server role: the Rust relay and its ng control port, for as long as a trio task runs."""
 
+from mediaha.media.keeping import Line, assigned, line_on, start_keeper, words_for
 from mediaha.media.server import MediaServerFailed, RunningMedia, serve_media
 
-__all__ = ["MediaServerFailed", "RunningMedia", "serve_media"]
+__all__ = [
+    "Line",
+    "MediaServerFailed",
+    "RunningMedia",
+    "assigned",
+    "line_on",
+    "serve_media",
+    "start_keeper",
+    "words_for",
+]

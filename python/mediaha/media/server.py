@@ -42,10 +42,14 @@ class RunningMedia:
 
 
 async def serve_media(
-    spec: MediaServerSpec, *, task_status: trio.TaskStatus[RunningMedia] = trio.TASK_STATUS_IGNORED
+    spec: MediaServerSpec,
+    *,
+    line: _core.Line | None = None,
+    task_status: trio.TaskStatus[RunningMedia] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Relay until cancelled; the threads have ended when this returns.
+    """Relay until cancelled, or until another process has taken over; the threads have ended when this returns.
 
+    On a ``line`` to a keeper, what the server leaves outlives this process, and it goes on where another one stopped.
     Raises MediahaError when a socket cannot be bound (the text names it), MediaServerFailed when the relay has
     stopped by itself.
     """
@@ -62,12 +66,15 @@ async def serve_media(
         busy_percent_max=spec.busy_percent_max,
         dscp=spec.dscp,
         datapath=spec.datapath,
+        line=line,
     )
     try:
         task_status.started(RunningMedia(core))
         while (failure := core.failure) is None:
             await trio.lowlevel.wait_readable(core.fileno())
             _write(core.records(), spec.name)
+            if core.handed_over:
+                return
         raise MediaServerFailed(f"the media server {spec.name} has stopped: {failure}")
     finally:
         core.close()

@@ -26,6 +26,7 @@ class Timings:
     """The session interval that NeTS asks for (RFC 4028): a call whose parties vanished ends within it."""
     session_s_min: int = 90
     """The smallest session interval that NeTS takes."""
+    takeover_ms_max: int = 500
     hang_s_max: float = 10.0
     """A media-server process of this host that has been dead to the pool for so long is killed and started anew."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,8 +24,15 @@ class Declined(MediahaError):
     """The running mediaha answered with an error; the text is its sentence."""
 
 
-def ask(verb: str, path: Path | None = None, **arguments: object) -> object:
-    """Ask the mediaha that serves on ``path`` (or on the usual places) and give its answer.
+def ask(
+    verb: str,
+    path: Path | None = None,
+    *,
+    arguments: Mapping[str, object] | None = None,
+    within_s: float = ANSWER_S_MAX,
+    **further: object,
+) -> object:
+    """Ask the mediaha that serves on ``path`` (or on the usual places) and give its answer, which comes ``within_s``.
 
     Raises NotServing, Declined.
     """
@@ -33,17 +41,17 @@ def ask(verb: str, path: Path | None = None, **arguments: object) -> object:
         raise NotServing(
             "no mediaha serves here; start one with `mediaha serve`, or name its socket with --control PATH"
         )
-    request = msgspec.json.encode({"verb": verb, **arguments}) + b"\n"
+    request = msgspec.json.encode({"verb": verb, **(arguments or {}), **further}) + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(ANSWER_S_MAX)
+            connection.settimeout(within_s)
             connection.connect(str(where))
             # One that has no place for us has answered and hung up before we ask: its answer can still be read.
             with contextlib.suppress(BrokenPipeError):
                 connection.sendall(request)
             line = _line(connection)
     except OSError as error:
-        raise NotServing(f"no mediaha answers on {where}: {_why(error)}") from error
+        raise NotServing(f"no mediaha answers on {where}: {_why(error, within_s)}") from error
     try:
         answer = msgspec.json.decode(line, type=_Answer)
     except msgspec.DecodeError as error:
@@ -68,9 +76,9 @@ def _line(connection: socket.socket) -> bytes:
     return bytes(buffered)
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError, within_s: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"nothing came within {ANSWER_S_MAX:.0f} s"
+        return f"nothing came within {within_s:.0f} s"
     if isinstance(error, ConnectionRefusedError):
         return "the socket is left over from one that is gone"
     return (error.strerror or str(error)).lower()

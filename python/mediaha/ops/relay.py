@@ -39,13 +39,21 @@ Start = Callable[[trio.Nursery], Awaitable[Relay]]
 
 
 async def run_relay(
-    spec: MediaServerSpec, start: Start, *, drain_s: float, supervised: bool, ready: Callable[[], None]
+    spec: MediaServerSpec,
+    start: Start,
+    *,
+    drain_s: float,
+    supervised: bool,
+    kept: bool = False,
+    ready: Callable[[], None],
 ) -> None:
     """Relay until asked to stop; ``ready`` is called when calls can come.
 
-    Raises MediahaError, with a sentence for the person, when it cannot be started.
+    ``kept``: what it leaves is kept, so that its port may be, for it. Raises MediahaError, with a sentence for the
+    person, when it cannot be started.
     """
-    check_ports([Wanted(f"media server {spec.name}", spec.ng, "--listen-ng")])
+    if not kept:
+        check_ports([Wanted(f"media server {spec.name}", spec.ng, "--listen-ng")])
     async with trio.open_nursery() as nursery:
         running = await start(nursery)
         shutdown = Shutdown(nursery.cancel_scope, lambda: _drained(running, drain_s))
@@ -53,7 +61,7 @@ async def run_relay(
         nursery.start_soon(_heed_drains, running)
         await nursery.start(heed_signals, shutdown, None)
         if supervised:
-            nursery.start_soon(_end_with_supervisor, nursery.cancel_scope)
+            nursery.start_soon(end_with_supervisor, nursery.cancel_scope)
         ready()
         await trio.sleep_forever()
 
@@ -82,9 +90,9 @@ async def _heed_drains(running: Relay) -> None:
             log.info("draining" if number == signal.SIGUSR1 else "taking calls again")
 
 
-async def _end_with_supervisor(scope: trio.CancelScope) -> None:
+async def end_with_supervisor(scope: trio.CancelScope) -> None:
     """Standard input ends when the supervisor closes it or is gone: then nobody will restart or stop us."""
-    async with trio.lowlevel.FdStream(sys.stdin.fileno()) as lifeline:
+    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as lifeline:
         while await lifeline.receive_some(4096):
             pass
     scope.cancel()

@@ -135,6 +135,8 @@ class NodeStatus(msgspec.Struct, kw_only=True):
     """The latest, oldest first."""
     domains: dict[str, list[str]]
     log_lines_dropped: int
+    spare: bool = False
+    """A process is ready to take the place of a media server's that dies."""
 
 
 class Clocks(msgspec.Struct, frozen=True):

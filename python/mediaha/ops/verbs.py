@@ -117,6 +117,11 @@ class ControlledHost(Protocol):
     def draining(self) -> bool: ...
     @property
     def log_lines_dropped(self) -> int: ...
+    @property
+    def spare_ready(self) -> bool:
+        """Whether a process could take the place of a media server's at once."""
+        ...
+
     def media(self) -> Sequence[MediaServerSpec]:
         """Every media server of the site, also those that are leaving it."""
         ...
@@ -128,6 +133,14 @@ class ControlledHost(Protocol):
 
     def drain_server(self, name: str, *, draining: bool) -> bool:
         """False when it could not be done now."""
+        ...
+
+    def lose_server(self, name: str) -> bool:
+        """Kill a media server of this host and let go of its calls. False when it does not run."""
+        ...
+
+    async def upgrade(self, names: Sequence[str]) -> None:
+        """Have media servers of this host followed by new processes. Raises MediahaError."""
         ...
 
     def stop(self, why: str) -> None: ...
@@ -145,6 +158,12 @@ def verbs(host: ControlledHost) -> dict[str, Verb]:
     async def drain(request: Request) -> object:
         return _drain(host, request)
 
+    async def upgrade(request: Request) -> object:
+        return await _upgrade(host, request)
+
+    async def lose(request: Request) -> object:
+        return _lose(host, request)
+
     async def stop(_request: Request) -> object:
         host.stop("asked on the control socket")
         return {"stopping": True}
@@ -161,7 +180,8 @@ def verbs(host: ControlledHost) -> dict[str, Verb]:
         return tracing.end(request)
 
     traces: dict[str, Verb] = {"trace": trace, "traced": traced, "untrace": untrace}
-    return traces | {"status": status, "explain": explain, "drain": drain, "stop": stop}
+    servers: dict[str, Verb] = {"drain": drain, "upgrade": upgrade, "lose": lose}
+    return traces | servers | {"status": status, "explain": explain, "stop": stop}
 
 
 async def _status(host: ControlledHost) -> NodeStatus:
@@ -191,6 +211,7 @@ async def _status(host: ControlledHost) -> NodeStatus:
         changes=[change_status(change, now) for nets in host.nets() for change in nets.changes()],
         domains={domain.name: list(domain.media) for domain in host.site.domains},
         log_lines_dropped=host.log_lines_dropped,
+        spare=host.spare_ready,
     )
 
 
@@ -230,6 +251,24 @@ def _drain(host: ControlledHost, request: Request) -> object:
     if not host.drain_server(name, draining=draining):
         raise TooBusy("the failover pool has too much to do to take the command; try again")
     return {"server": name, "draining": draining}
+
+
+def _lose(host: ControlledHost, request: Request) -> object:
+    """For drills: what becomes of the calls when a server is gone with all that it has."""
+    name = request.get("server")
+    if not isinstance(name, str) or not host.lose_server(name):
+        raise UnknownServer(f"no media server {name!r} runs on this host now")
+    return {"server": name}
+
+
+async def _upgrade(host: ControlledHost, request: Request) -> object:
+    known = sorted(host.processes())
+    name = request.get("server")
+    if name is not None and name not in known:
+        raise UnknownServer(f"no media server {name!r} runs on this host; {did_you_mean(str(name), known)}")
+    names = known if name is None else [str(name)]
+    await host.upgrade(names)
+    return {"servers": names}
 
 
 def _version() -> str:

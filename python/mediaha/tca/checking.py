@@ -191,6 +191,7 @@ def _timings(reading: Reading) -> Timings:
         drain_s_max=table.drain_s_max,
         session_s=table.session_s,
         session_s_min=table.session_s_min,
+        takeover_ms_max=table.takeover_ms_max,
         hang_s_max=table.hang_s_max,
     )
 

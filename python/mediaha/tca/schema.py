@@ -115,6 +115,7 @@ class TimingsTable(msgspec.Struct, kw_only=True, frozen=True):
     drain_s_max: Annotated[float, Meta(ge=0, le=24 * 3600)] = 30.0
     session_s: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] = 1800
     session_s_min: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] = 90
+    takeover_ms_max: Annotated[int, Meta(ge=1, le=60_000)] = 500
     hang_s_max: Annotated[float, Meta(ge=1, le=3600)] = 10.0
 
 

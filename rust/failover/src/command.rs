@@ -35,6 +35,17 @@ pub enum Command {
         /// For the story, such as `exit status 1`.
         why: String,
     },
+    /// Somebody who knows says that the server's process is gone and that another one is taking over what it left: calls,
+    /// counters and sockets. That is no death unless it takes longer than `within_ms`: until then silence is not held against it,
+    /// though new calls go elsewhere first.
+    Succeeding {
+        /// Which server.
+        server: String,
+        /// For the story, such as `process exited with signal 9`.
+        why: String,
+        /// How long it may take.
+        within_ms: u64,
+    },
     /// An SDP offer. A call-id means one call for ever: what was sent under it may arrive late. The first offer of a
     /// call walks the list of servers; a later one, from either party, goes to the server that has the call.
     /// Answered with `Anchored` or `Refused`.

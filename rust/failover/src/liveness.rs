@@ -13,7 +13,8 @@
 //!   └── pong of another instance: its memory is lost ───────────┘  └──────── pong to a ping sent since ──────────┘
 //! ```
 //!
-//! `Dead` is also reached at once from everywhere when a supervisor says so. Silence is counted only while the pool
+//! `Dead` is also reached at once from everywhere when a supervisor says so. When it says that another process is taking over
+//! what the server's process has left, the server is suspect and nothing kills it before a deadline. Silence is counted only while the pool
 //! itself was running: see [`excuse`](Liveness::excuse).
 
 use std::collections::VecDeque;
@@ -68,6 +69,8 @@ pub(crate) struct Liveness {
     /// Unanswered pings, oldest first.
     pings: VecDeque<(Cookie, Time)>,
     instance: Option<Instance>,
+    /// Another process is taking over what its process has left, and may be silent until then.
+    succeeds_until: Time,
 }
 
 /// Which life of the server process speaks.
@@ -95,6 +98,7 @@ impl Liveness {
             ping_at: now,
             pings: VecDeque::new(),
             instance: None,
+            succeeds_until: Time::ZERO,
         }
     }
 
@@ -168,6 +172,9 @@ impl Liveness {
         now: Time,
     ) -> Option<Verdict> {
         let silence = now.since(self.heard_at);
+        if now < self.succeeds_until {
+            return None;
+        }
         let limit = if others_heard {
             ms(config.silence_ms_max).max(suspect_after(config, rtt) + ms(config.heartbeat_suspect_ms))
         } else {
@@ -206,6 +213,7 @@ impl Liveness {
         }
         let forgot = self.instance_changes(instance, sent_at)?;
         self.heard_at = now;
+        self.succeeds_until = Time::ZERO;
         let first = !std::mem::replace(&mut self.ever_heard, true);
         let verdict = self.pong_moves(first, forgot, owes_nothing, config, now);
         Some(Heard { rtt: now.since(sent_at), verdict })
@@ -232,6 +240,9 @@ impl Liveness {
 
     /// The network says that nobody listens there. One such word may be about a packet from before a restart.
     pub(crate) fn refused(&mut self, now: Time) -> Option<Verdict> {
+        if now < self.succeeds_until {
+            return None;
+        }
         match &mut self.state {
             State::Usable { .. } => {
                 self.suspect("refused a packet".into(), 1, now);
@@ -249,8 +260,23 @@ impl Liveness {
         }
     }
 
+    /// Somebody who knows says that its process is gone, and that another one takes over what it has left. Only its silence after
+    /// `until` counts again.
+    pub(crate) fn succeeding(&mut self, why: String, until: Time, now: Time) -> Option<Verdict> {
+        if self.is_dead() {
+            return None;
+        }
+        self.succeeds_until = until;
+        if let State::Usable { .. } = self.state {
+            self.suspect(why, 0, now);
+            return Some(Verdict::Suspected);
+        }
+        None
+    }
+
     /// Somebody who knows says so. `None` when it was dead already.
     pub(crate) fn killed(&mut self, why: String, now: Time) -> Option<Verdict> {
+        self.succeeds_until = Time::ZERO;
         if let State::Dead { since, why: known } = &mut self.state {
             // Pongs to pings from before this moment are from the life that has ended.
             (*since, *known) = (now, why);

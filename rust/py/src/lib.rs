@@ -5,6 +5,7 @@
 mod arguments;
 mod errors;
 mod events;
+mod keeper;
 mod load;
 mod media;
 mod pool;
@@ -18,6 +19,8 @@ mod _core {
 
     #[pymodule_export]
     use super::events::{Anchored, Attempt, Deleted, Moved, Refused, ServerState, ServerView, Stranded};
+    #[pymodule_export]
+    use super::keeper::{Keeper, Line, Succession};
     #[pymodule_export]
     use super::load::{Arrivals, Gap, Load, adopt_calls, set_up_calls};
     #[pymodule_export]

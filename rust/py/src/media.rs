@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use crate::arguments::{address, seconds, span};
 use crate::errors::Raised;
+use crate::keeper::Line;
 
 /// One line for the log, written by a Rust thread.
 #[pyclass(frozen, get_all, module = "mediaha._core")]
@@ -34,7 +35,7 @@ impl MediaServer {
     #[new]
     #[pyo3(signature = (*, listen_ng, interfaces, ports, name="media", workers=1, sessions_max=20000,
                         silence_timeout_s=60.0, held_timeout_s=3600.0, orphan_timeout_s=180.0, coalesce_ms=0.5,
-                        busy_percent_max=90, dscp=46, datapath="auto"))]
+                        busy_percent_max=90, dscp=46, datapath="auto", line=None))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)] // They are named, and converted, in Python.
     fn new(
         py: Python<'_>,
@@ -51,6 +52,7 @@ impl MediaServer {
         busy_percent_max: u32,
         dscp: u8,
         datapath: &str,
+        line: Option<&Line>,
     ) -> PyResult<Self> {
         let interfaces = interfaces.iter().map(|text| interface(py, text)).collect::<PyResult<_>>()?;
         if dscp > 63 {
@@ -69,8 +71,9 @@ impl MediaServer {
             datapath: choice(py, datapath)?,
             ..MediaServerConfig::new(address(py, listen_ng)?, interfaces, ports.0..=ports.1)
         };
+        let line = line.map(|line| line.take(py)).transpose()?;
         let server = py
-            .detach(|| mediaha_net::MediaServer::start(config))
+            .detach(|| mediaha_net::MediaServer::start_on(config, line))
             .map_err(|error| Raised::Start.with(py, error.to_string()))?;
         let (listen_ng, records) = (server.listen_ng(), server.records().clone());
         Ok(Self { running: Mutex::new(Some(Arc::new(server))), listen_ng, records })
@@ -97,6 +100,11 @@ impl MediaServer {
     #[getter]
     fn failure(&self) -> Option<String> {
         self.running().and_then(|server| server.failure().map(str::to_owned))
+    }
+
+    #[getter]
+    fn handed_over(&self) -> bool {
+        self.running().is_some_and(|server| server.is_handed_over())
     }
 
     #[pyo3(signature = (draining=true))]

@@ -134,6 +134,12 @@ impl Pool {
         self.submit(py, Command::Died { server, why })
     }
 
+    fn succeeding(&self, py: Python<'_>, server: String, why: String, within_s: f64) -> PyResult<()> {
+        let within = crate::arguments::span(py, "within_s", within_s)?.as_millis();
+        let command = Command::Succeeding { server, why, within_ms: u64::try_from(within).unwrap_or(u64::MAX) };
+        self.submit(py, command)
+    }
+
     fn servers(&self) -> Vec<ServerView> {
         self.runtime.servers().into_iter().filter(|view| view.listed).map(Into::into).collect()
     }

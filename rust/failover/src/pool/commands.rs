@@ -17,6 +17,9 @@ impl Pool {
             Command::Servers(specs) => self.configure(&specs, now),
             Command::Drain { server, draining } => self.drain(&server, draining, now),
             Command::Died { server, why } => self.died(&server, why, now),
+            Command::Succeeding { server, why, within_ms } => {
+                self.succeeding(&server, why, millis(within_ms), now);
+            }
             Command::Offer { token, call_id, from_tag, to_tag, sdp, servers } => {
                 let offer = Proposal { from: from_tag, to: to_tag, sdp };
                 match self.calls.key(&call_id) {

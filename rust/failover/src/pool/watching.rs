@@ -39,6 +39,13 @@ impl Pool {
         self.act_on(id, verdict, now);
     }
 
+    pub(super) fn succeeding(&mut self, name: &str, why: String, within: Duration, now: Time) {
+        let Some(id) = self.servers.known(name) else { return };
+        let verdict =
+            self.servers.get_mut(id).and_then(|server| server.liveness.succeeding(why, now + within, now));
+        self.act_on(id, verdict, now);
+    }
+
     pub(super) fn unreachable(&mut self, server: ServerId, now: Time) {
         let verdict = self.servers.get_mut(server).and_then(|one| one.liveness.refused(now));
         self.act_on(server, verdict, now);

@@ -150,3 +150,47 @@ fn a_server_that_is_configured_no_longer_is_still_told_what_it_is_told() {
     world.run_ms(50);
     assert_eq!(world.state("a"), ServerState::Usable);
 }
+
+#[test]
+fn a_process_that_another_one_takes_over_from_is_no_dead_server() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.hang("a");
+    world.command(Command::Succeeding { server: "a".into(), why: "signal 9".into(), within_ms: 1_000 });
+    world.run_ms(900);
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Suspect, 0), "its control port is silent");
+    // It answers out of the same memory.
+    world.resume("a");
+    world.run_ms(200);
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Usable, 0));
+    assert_eq!(world.places("c"), ["a"]);
+}
+
+#[test]
+fn a_takeover_that_takes_too_long_is_a_death() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.hang("a");
+    let began = world.now;
+    world.command(Command::Succeeding { server: "a".into(), why: "signal 9".into(), within_ms: 500 });
+    world.run_ms(800);
+    let dead_after = world.said_at("a", ServerState::Dead).unwrap().since(began);
+    assert!(dead_after >= Duration::from_millis(500), "{dead_after:?}");
+    assert!(dead_after <= Duration::from_millis(600), "{dead_after:?}");
+    assert_eq!(world.moves().len(), 1);
+}
+
+#[test]
+fn a_takeover_that_fails_is_a_death_at_once_and_new_calls_do_not_wait_for_it() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.crash("a");
+    world.command(Command::Succeeding { server: "a".into(), why: "signal 9".into(), within_ms: 1_000 });
+    world.run_ms(100);
+    assert!(world.moves().is_empty(), "a refused packet is no death meanwhile");
+    world.talk("d", &["a", "b"]);
+    assert_eq!(world.places("d"), ["b"]);
+    world.command(Command::Died { server: "a".into(), why: "its table is damaged".into() });
+    world.run_ms(2);
+    assert_eq!(world.moves().len(), 1);
+}

@@ -29,6 +29,8 @@ const MESSAGES_MAX: usize = 64;
 const NEWS_MAX: usize = 1024;
 /// Descriptors to ask for: with sockets as the datapath, four for each call of all servers.
 const DESCRIPTORS: u64 = 1 << 18;
+/// Of those that this process may have, the others around us keep so many parts in four.
+const OTHERS_QUARTERS: u64 = 1;
 const BELL: u64 = 0;
 
 /// Names a line for as long as the keeper lives.
@@ -94,7 +96,8 @@ impl Keeper {
     /// # Errors
     /// No descriptor or thread is left.
     pub fn start() -> io::Result<Self> {
-        raise_open_files(DESCRIPTORS)?;
+        let limit = raise_open_files(DESCRIPTORS)?.soft;
+        let room = usize::try_from(limit - limit / 4 * OTHERS_QUARTERS).unwrap_or(usize::MAX);
         let desk = Arc::new(Desk {
             orders: Mutex::default(),
             bell: EventFd::new()?,
@@ -103,7 +106,7 @@ impl Keeper {
             stopping: AtomicBool::new(false),
             lines: Mutex::new(0),
         });
-        let rounds = Rounds::new(Arc::clone(&desk))?;
+        let rounds = Rounds::new(Arc::clone(&desk), room)?;
         let thread = thread::Builder::new().name("keeper".to_owned()).spawn(move || rounds.run())?;
         Ok(Self { desk, thread: Some(thread) })
     }
@@ -196,6 +199,8 @@ struct Rounds {
     lines: HashMap<LineId, End>,
     /// As many as there are servers.
     estates: HashMap<String, Estate>,
+    /// How many descriptors all estates together may have. What there is no room for is not kept: a successor binds the port anew.
+    room: usize,
 }
 
 /// Our end of a line.
@@ -225,11 +230,11 @@ struct Estate {
 }
 
 impl Rounds {
-    fn new(desk: Arc<Desk>) -> io::Result<Self> {
+    fn new(desk: Arc<Desk>, room: usize) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(&desk.bell, BELL, Trigger::Level)?;
         let buffer = vec![0; MESSAGE_MAX].into_boxed_slice();
-        Ok(Self { desk, epoll, buffer, lines: HashMap::new(), estates: HashMap::new() })
+        Ok(Self { desk, epoll, buffer, lines: HashMap::new(), estates: HashMap::new(), room })
     }
 
     fn run(mut self) {
@@ -312,6 +317,7 @@ impl Rounds {
     }
 
     fn take(&mut self, line: LineId, message: Option<Message>, descriptors: Vec<OwnedFd>) {
+        let kept: usize = self.estates.values().map(|estate| estate.descriptors.len()).sum();
         let Some(end) = self.lines.get_mut(&line) else { return };
         let estate = match &end.role {
             Role::Serving(server) => self.estates.get_mut(server).filter(|estate| estate.holder == Some(line)),
@@ -324,7 +330,8 @@ impl Rounds {
             }
             // Those that this process may not have any more are not kept.
             (Some(Message::Keep(keys)), Some(estate)) => {
-                estate.descriptors.extend(keys.into_iter().zip(descriptors));
+                let room = self.room.saturating_sub(kept);
+                estate.descriptors.extend(keys.into_iter().zip(descriptors).take(room));
             }
             (Some(Message::Drop(keys)), Some(estate)) => {
                 for key in keys {

@@ -137,7 +137,9 @@ impl Worker {
             if done {
                 return;
             }
-            thread::sleep(NAP);
+            if self.mailbox.is_empty() {
+                thread::sleep(NAP);
+            }
         }
     }
 
