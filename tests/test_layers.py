@@ -113,7 +113,8 @@ DECIDERS = [
     *(
         path
         for path in sorted((PACKAGE / "nets").glob("*.py"))
-        if path.name not in {"nets.py", "carrier.py", "switchboard.py", "journal.py", "ports.py", "__init__.py"}
+        if path.name
+        not in {"nets.py", "carrier.py", "entrance.py", "switchboard.py", "journal.py", "ports.py", "__init__.py"}
     ),
 ]
 

@@ -167,7 +167,8 @@ async def test_a_user_proves_it_and_calls_and_is_found_behind_its_nat():
         answered, proved = await phone.prove(request)
         assert answered.status == 200
         theirs = await world.callee.rings.receive()
-        assert "P-Asserted-Identity" not in theirs.invite.headers
+        asserted = theirs.invite.headers.get("P-Asserted-Identity")
+        assert asserted == "<sip:anna@desk.test>", "what was proved, whatever the phone says"
         assert "Authorization" not in theirs.invite.headers
         assert "anna@desk.test" in theirs.invite.headers.get("From")
         replayed = await phone.send(proved.with_headers(proved.headers.with_replaced("Call-ID", "replayed")))

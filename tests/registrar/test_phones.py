@@ -1,6 +1,8 @@
 """The registrar as a whole: who may register and call, what is remembered, and what strangers can find out."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mediaha.model.address import Address
 from mediaha.model.user import User
@@ -171,3 +173,20 @@ def test_unregistering_strikes_the_page_out():
     phones.register(prover.again(register("*", cseq=9, more=[("Expires", "0")])), HOME)
     assert not pages
     assert not phones.are_at(HOME)
+
+
+PIECES = st.sampled_from(
+    ['Digest username="anna", realm="example.test"', 'nonce="0"', 'uri="sip:example.test"', "qop=auth", "nc=0000000g",
+     "nc=00000001", 'cnonce="c"', 'response="0"', "algorithm=SHA-256-sess", "algorithm=AKA", "\"", ",", "=", "é"]
+)  # fmt: skip
+ADDRESSES = st.sampled_from(["<sip:anna@example.test>", "<sip:%61nna:x@EXAMPLE.test>", "<tel:1>", "sip:@", "<sips:x>"])
+
+
+@given(st.lists(PIECES, max_size=8), ADDRESSES, ADDRESSES)
+def test_whatever_a_stranger_writes_it_is_asked_again_or_refused(pieces, from_, to):
+    phones = Phones([user()])
+    headers = register(DESK).headers.with_replaced("From", f"{from_};tag=x").with_replaced("To", to)
+    request = Request("REGISTER", "sip:example.test", headers.with_added([("Authorization", ", ".join(pieces))]))
+    assert phones.register(request, HOME).status in {401, 403}
+    assert phones.caller(request, HOME).status in {401, 403}
+    assert not phones.views(always)

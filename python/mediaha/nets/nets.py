@@ -31,8 +31,8 @@ from mediaha.nets.call import Call, Leg
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
+from mediaha.nets.entrance import Entrance
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
-from mediaha.nets.gate import Gate, networks_of
 from mediaha.nets.headers import ABILITIES, session_of
 from mediaha.nets.opening import guard_of, stream_limits_of, timers_of, transaction_limits_of
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, NoPhones, Notice, Phones, Routes
@@ -57,8 +57,6 @@ from mediaha.sip.transaction.events import Cancelled as CancelReceived
 from mediaha.sip.transaction.timers import Timers
 from mediaha.sip.transport.tls import CertificateError
 
-STRANGER_COSTS = 10
-"""What a request that is refused to a stranger counts for, in messages: who tries out secrets is soon not heard."""
 BYE_S_MAX = 4.0
 """How long the ends of calls are waited for when NeTS stops."""
 
@@ -88,7 +86,7 @@ class Nets:
         self._carrier = carrier
         self._trunks = trunks
         self._phones = phones
-        self._gate = Gate(networks_of(spec))
+        self._entrance = Entrance(spec, endpoint, trunks, phones)
         self._registrations = registrations
         self._routing = Routing(routes, trunks, phones, endpoint, carrier.rules.limits)
         self._switchboard = Switchboard(carrier, self._routing.way)
@@ -299,14 +297,11 @@ class Nets:
         request = event.request
         user = None
         if request.to.tag is None:
-            if request.method == "REGISTER" and len(self._phones):
-                self._answer(event, self._phones.register(request, event.flow))
+            asked = self._entrance.ask(event)
+            if isinstance(asked, Answer):
+                self._refuse(event, Refusal(asked.status, asked.reason, asked.headers))
                 return
-            allowed = self._allowed(event)
-            if isinstance(allowed, Answer):
-                self._answer(event, allowed)
-                return
-            user = allowed
+            user = asked
         try:
             refusal = screen(request)
         except Malformed as fault:
@@ -324,28 +319,6 @@ class Nets:
             self._refuse(event, Refusal(403))
         else:
             self._refuse(event, Refusal(481))
-
-    def _allowed(self, event: Incoming) -> User | Answer | None:
-        """Whether somebody may ask for a call at all: the user who has proved it, or None for a known place."""
-        request, flow = event.request, event.flow
-        host = flow.address.host
-        # Whom we call may call us.
-        if self._gate.admits(host) or host in self._trunks.hosts() or self._has_certificate(flow):
-            return None
-        if request.method == "INVITE":
-            return self._phones.caller(request, flow)
-        return None if self._phones.are_at(flow) else Answer(403)
-
-    def _has_certificate(self, flow: Target) -> bool:
-        """Whether it is a trunk's target by its certificate (mutual TLS), wherever it comes from."""
-        names = self._endpoint.certificate_names(flow) if flow.transport == TLS else ()
-        return bool(names) and not self._trunks.names().isdisjoint(name.lower() for name in names)
-
-    def _answer(self, event: Incoming, answer: Answer) -> None:
-        guard = self._endpoint.guard
-        if answer.status == 403 and guard is not None:
-            guard.charge(event.flow.address.host, STRANGER_COSTS, trio.current_time())
-        self._refuse(event, Refusal(answer.status, answer.reason, answer.headers))
 
     def _in_dialog(self, event: Incoming) -> None:
         request = event.request
