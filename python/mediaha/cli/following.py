@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -57,14 +58,20 @@ def _first_line(call: str, begun: TraceBegun) -> str:
 
 
 def _batches(begun: TraceBegun, control: Path | None) -> Iterator[list[TracedMessage]]:
-    """What comes, until the call or the trace is over, or somebody presses Ctrl-C."""
+    """What comes, until the call or the trace is over. After Ctrl-C, what is there then is still shown."""
     quiet_since, dropped = time.monotonic(), 0
+    interrupted: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        if interrupted:
+            raise KeyboardInterrupt  # twice: at once
+        interrupted.append(number)
+
+    signal.signal(signal.SIGINT, interrupt)
     wanted = True
     while wanted:
-        try:
-            time.sleep(ASK_S)
-        except KeyboardInterrupt:
-            wanted = False  # what has come until now is still shown
+        time.sleep(ASK_S)
+        wanted = not interrupted
         try:
             now = msgspec.convert(ask("traced", control, trace=begun.trace), TracedNow)
         except Declined:
