@@ -160,3 +160,17 @@ def test_a_peer_of_rfc_2543_is_matched_without_a_branch():
     bob.receive(old("ACK", to_tag="bob"), ALICE)
     bob.advance(5.1)
     assert bob.idle
+
+
+def test_a_stranger_gets_one_response_for_each_time_that_he_asks_and_nothing_is_kept():
+    """RFC 3261 section 8.2.7: or else the address of another in an INVITE would bring him eleven refusals."""
+    bob, event = called()
+    bob.layer.respond_once(event.transaction, event.request.response(403, to_tag="bob"), bob.now)
+    bob.collect()
+    assert bob.layer.open_servers == 0
+    bob.advance(40)
+    assert bob.sent_at(403) == [0.0]
+    bob.receive(request("ACK", to_tag="bob", branch="one"), ALICE)
+    bob.receive(request("INVITE", branch="one"), ALICE)
+    assert isinstance(bob.requests[-1], Incoming), "it is judged anew"
+    assert len(bob.requests) == 2

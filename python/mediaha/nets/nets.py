@@ -421,7 +421,11 @@ class Nets:
                 call_id=request.call_id,
             )
         response = request.response(refusal.status, refusal.reason, to_tag=self._tag, headers=refusal.headers)
-        self._endpoint.respond(event.transaction, response)
+        if refusal.status < 300:
+            self._endpoint.respond(event.transaction, response)
+        else:
+            # Whoever has not heard it asks again. Nobody is sent more than was sent in his name.
+            self._endpoint.respond_once(event.transaction, response)
 
 
 def _goes_by(leg: Leg, target: Target) -> bool:

@@ -78,6 +78,11 @@ class Endpoint:
         self._layer.respond(transaction, response, trio.current_time())
         self._after_call()
 
+    def respond_once(self, transaction: ServerKey, response: Response) -> None:
+        """Refuse a stranger's request: one response for each time that it comes, and nothing is remembered."""
+        self._layer.respond_once(transaction, response, trio.current_time())
+        self._after_call()
+
     def send(self, request: Request, target: Target | Address, on: OnClientEvent, *, widens: bool = True) -> ClientKey:
         """Start a client transaction. The request has no Via: it is added here.
 

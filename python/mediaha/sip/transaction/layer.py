@@ -101,6 +101,10 @@ class Layer:
         """Answer a request."""
         self._servers.respond(transaction, response, now)
 
+    def respond_once(self, transaction: ServerKey, response: Response, now: float) -> None:
+        """Answer a stranger's request: never again by itself, and nothing is remembered of it."""
+        self._servers.respond_once(transaction, response, now)
+
     def send(
         self, request: Request, target: Target | Address, on: OnClientEvent, now: float, *, widens: bool = True
     ) -> ClientKey:

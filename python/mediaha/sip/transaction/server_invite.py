@@ -144,6 +144,10 @@ class ServerInvite:
             resend_at = inf if timers.reliable else now + timers.t1
             self.state = Completed(datagram, resend_at, timers.t1, now + timers.transaction)
 
+    def forget(self) -> None:
+        """It is answered, and that is all: see `Servers.respond_once`."""
+        self.state = TERMINATED
+
     def acknowledged(self, ack: Request, source: Address, out: Outbox, now: float) -> None:
         """An ACK: of the refusal by its branch, or of the 2xx by its dialog."""
         state = self.state

@@ -101,6 +101,10 @@ class ServerNonInvite:
         else:
             self.state = Completed(now + self._timers.transaction, datagram)
 
+    def forget(self) -> None:
+        """It is answered, and that is all: see `Servers.respond_once`."""
+        self.state = TERMINATED
+
     def wake(self, out: Outbox, now: float) -> None:
         """A timer has come: J, or the client has given up."""
         if not isinstance(self.state, Terminated) and now >= self.state.until:

@@ -101,6 +101,18 @@ class Servers:
             self._awaiting_ack[transaction.dialog] = transaction
         self._settle(transaction)
 
+    def respond_once(self, key: ServerKey, response: Response, now: float) -> None:
+        """The user's answer to somebody who is not worth more, as he may be somebody else (section 8.2.7).
+
+        It is sent once for each time that the request comes, and nothing is remembered: otherwise whoever writes
+        another's address into a request would have us send him the refusal ten times.
+        """
+        transaction = self._table.get(key)
+        self.respond(key, response, now)
+        if transaction is not None:
+            transaction.forget()
+            self._settle(transaction)
+
     def refuse(self, error: MessageError, flow: Target, headers: list[tuple[str, str]] | None = None) -> None:
         """Answer without a transaction (section 8.2.7): one response per request, and nothing is remembered."""
         request = error.request
