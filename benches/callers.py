@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ CALLEE = [
     take("BYE"),
     respond_in_dialog(200, "OK"),
 ]
+CALLEE_HAS_ACK = 3
 BUFFER_BYTES = 2 * 1024 * 1024
 END_S_MAX = 15.0
 """How long calls may go on after the last was placed, before they count as failed."""
@@ -93,6 +95,62 @@ def calls_on_hold(site: Address, calls: int, rate: int, core: int, folder: Path)
     finally:
         process.kill()
         process.wait()
+
+
+REINVITED = [take("INVITE"), respond_in_dialog(200, "OK", "sendrecv"), take("ACK")]
+
+
+class Parties:
+    """Callers and callees of calls that stay, each of which answers one re-INVITE at once; for a ``with`` block."""
+
+    def __init__(self, site: Address, callees: Address, calls: int, rate: int, core: int, folder: Path) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._logs = {name: folder / f"{name}.tsv" for name in ("caller", "callee")}
+        calling = [invite(), *provisional(), expect(200), request("ACK"), *REINVITED, pause(3_600_000)]
+        answering = [*CALLEE[: CALLEE_HAS_ACK + 1], *REINVITED, take("BYE")]
+        to_site = ["-m", str(calls), "-r", str(rate), "-l", str(calls), str(site)]
+        self._start("callee", answering, callees.port, core, folder, [])
+        self._start("caller", calling, free_ports(1)[0], core, folder, to_site)
+
+    def _start(self, name: str, steps: list[Step], port: int, core: int, folder: Path, more: list[str]) -> None:
+        scenario = folder / f"{name}.xml"
+        scenario.write_text(to_xml(steps))
+        command = [*_sipp(scenario, port, core, name), "-trace_shortmsg", "-shortmessage_file", str(self._logs[name])]
+        self._processes.append(subprocess.Popen([*command, *more], **_quietly(folder)))
+
+    def __enter__(self) -> Parties:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def clock(self) -> float:
+        """Now, as the logs write it."""
+        return time.time()
+
+    def acknowledged(self) -> int:
+        """Calls that have been set up: callees that had their ACK."""
+        return len(self._received("callee", "ACK", 0.0))
+
+    def first_reinvite(self, since: float) -> float:
+        """When a party had the first."""
+        return min(self._received("caller", "INVITE", since) + self._received("callee", "INVITE", since))
+
+    def told(self, since: float) -> list[float]:
+        """When parties had the ACK of their answer to a re-INVITE."""
+        return self._received("caller", "ACK", since) + self._received("callee", "ACK", since)
+
+    def _received(self, name: str, method: str, since: float) -> list[float]:
+        log = self._logs[name]
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        rows = (line.split("\t") for line in lines)
+        return [
+            float(row[2])
+            for row in rows
+            if len(row) >= 7 and row[3] == "R" and row[6].startswith(method) and float(row[2]) >= since
+        ]
 
 
 class Callees:
