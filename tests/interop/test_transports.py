@@ -206,6 +206,7 @@ def test_a_call_is_traced_on_both_legs_into_a_capture_that_wireshark_reads(front
                 [*command, "--pcap", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
         )
+        stack.callback(tracing.kill)
         assert tracing.stderr is not None
         assert "waiting for messages that mention it" in tracing.stderr.readline()
         callee = stack.enter_context(front.callee([*RINGS_AND_ANSWERS, *IS_HUNG_UP], tmp_path, "tcp"))

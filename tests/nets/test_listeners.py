@@ -139,3 +139,19 @@ async def test_a_phone_that_forgets_its_transport_is_asked_by_the_one_it_came_by
         theirs.bye()
         await mine.over.wait()
         await world.empties()
+
+
+@needs_openssl
+async def test_explain_says_why_a_target_is_not_trusted(tls, tmp_path):
+    """Its certificate is of somebody whom we do not know: the call goes nowhere, and support can see why."""
+    stranger = Authority(tmp_path).issue(f"IP:{LOOPBACK}")
+    unknown = Tls(stranger.certificate, stranger.key)
+    async with mixed(tls, UDP, TLS) as world, open_endpoint([listener(TLS, unknown)]) as other:
+        domain = replace(world.routes.domain("desk.test"), targets=(f"sip:{other.address};transport=tls",))
+        world.route(OneDomain(domain))
+        mine = world.caller.call(world.front)
+        await mine.refused.wait()
+        assert mine.final.status == 503
+        (event,) = [one for one in world.nets.explain(mine.invite.call_id)["events"] if one["what"] == "unreachable"]
+        assert event["why"].startswith("its certificate is not trusted: ")
+        assert event["target"] == f"{other.address}/tls"

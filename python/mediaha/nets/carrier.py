@@ -228,6 +228,9 @@ class Carrier:
     def _told(self, held: Held, sent: Send, outcome: ClientEvent) -> None:
         """Something came of a request of ours."""
         ref, request = sent.ref, sent.request
+        if isinstance(outcome, Unreachable):
+            facts: dict[str, object] = {"method": request.method, "target": str(sent.target), "why": outcome.why}
+            self._note(held, Note("unreachable", facts))
         if isinstance(outcome, Unreachable) and sent.otherwise:
             self._send(held, replace(sent, target=sent.otherwise[0], otherwise=sent.otherwise[1:]))
             self._go_on()
