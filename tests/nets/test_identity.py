@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from mediaha.nets.identity import ANONYMOUS
-from tests.nets.story import ANSWER, TARGETS, Reply, Story, invite
+from tests.nets.story import ANSWER, TARGETS, Party, Reply, Story, invite, talking
 
 IDENTITY = ("P-Asserted-Identity", '"Ann" <sip:ann@pbx.test>')
 DIVERTED = ("Diversion", "<sip:boss@pbx.test>;reason=no-answer")
@@ -81,3 +81,19 @@ def test_the_dialog_goes_on_under_the_name_that_it_began_with():
     story.acks("caller", tx=1)
     story.moved("b")
     assert story.sent("INVITE", "callee").request.headers.get("From").startswith(ANONYMOUS)
+
+
+@pytest.mark.parametrize(("target", "status"), [(TARGETS[0], 202), (PHONE, 202), (STRANGER, 403)])
+def test_who_may_have_the_caller_transferred(target, status):
+    story, _ = sent(target)
+    story.responds(story.sent("INVITE"), 200, ANSWER)
+    story.anchored("a", 30002)
+    story.acks("caller", tx=1)
+    story.asks(Party.CALLEE, "REFER", headers=[("Refer-To", "<sip:sue@desk.test>")])
+    assert story.the(Reply).status == status
+
+
+def test_a_stranger_who_calls_may_not_have_the_callee_transferred():
+    story = talking(trusted=False)
+    story.asks(Party.CALLER, "REFER", headers=[("Refer-To", "<sip:sue@desk.test>")])
+    assert story.the(Reply).status == 403

@@ -86,6 +86,8 @@ class Leg(Value, frozen=True, kw_only=True):
     """The least session interval that it has told us to ask for (422)."""
     takes_update: bool = False
     """Its Allow has UPDATE."""
+    may_refer: bool = True
+    """It may have the other party transferred, which makes a call from here: whoever is not trusted may not."""
     by_flow: bool = False
     """It has registered: what goes to it goes where it was met, for its own idea of its address may be a NAT's."""
 

@@ -84,17 +84,19 @@ def bridge_for(
 
 def replacing(
     request: Request, tx: int, flow: Target, leg: Leg, replaced: Call, *, id: str, seed: str, placed_at: float,
-    now: float, rules: Rules,
+    now: float, rules: Rules, trunk: str = "", by_flow: bool = False, trusted: bool = True,
 ) -> Decision:  # fmt: skip
     """A caller takes the place of a party of a call; the other one, whose ``leg`` this is, is its callee now.
 
-    Raises Malformed: answer 400.
+    The rest is as in `begin`. Raises Malformed: answer 400.
     """
     tag = name(seed, "caller")
+    caller = Leg(
+        tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk, by_flow=by_flow, may_refer=trusted
+    )  # fmt: skip
     call = Call(
         id=id, seed=seed, placed_at=placed_at, domain=replaced.domain, servers=replaced.servers, targets=(),
-        caller=Leg(tag=tag, dialog=Dialog.from_request(request, tag), met=flow), callee=leg, phase=Answered(now),
-        transfers=replaced.transfers + 1,
+        caller=caller, callee=leg, phase=Answered(now), transfers=replaced.transfers + 1,
     )  # fmt: skip
     turn = Turn(call, now, rules)
     turn.learn(Party.CALLER, request)

@@ -26,7 +26,9 @@ def try_target(turn: Turn, index: int) -> None:
     number = turn.number()
     # What an earlier target was told is of no concern to this one: tag, Call-ID and o= line are new.
     tag = name(call.seed, f"callee {number}")
-    leg = Leg(tag=tag, met=first.target, by_flow=first.is_phone, trunk=first.trunk)
+    # A user is known, whatever his phone says of itself.
+    may_refer = first.trusted or first.is_phone
+    leg = Leg(tag=tag, met=first.target, by_flow=first.is_phone, trunk=first.trunk, may_refer=may_refer)
     turn.call = replace(turn.call, callee=leg)
     body = turn.told(Party.CALLEE, sdp) if sdp else b""
     branches = tuple(

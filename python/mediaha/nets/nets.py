@@ -348,8 +348,13 @@ class Nets:
         def expect(held: Held) -> None:
             self._carrier.tables.expect(held, Party.CALLER, tx, event.transaction, request)
 
+        trunk = self._trunks.trunk_at(event.flow)
+        by_flow = user is not None or self._phones.are_at(event.flow)
+        trusted = user is not None or self._trunks.trusts(event.flow)
         if "Replaces" in request.headers:
-            refusal = self._switchboard.replace(request, tx, event.flow, expect)
+            refusal = self._switchboard.replace(
+                request, tx, event.flow, expect, trunk=trunk, by_flow=by_flow, trusted=trusted
+            )
             if refusal is not None:
                 self._refuse(event, refusal)
             return
@@ -367,9 +372,7 @@ class Nets:
             decision = begin(
                 request, tx, event.flow, id=secrets.token_hex(10), seed=secrets.token_hex(16),
                 placed_at=time.time(), domain=Domain(way.domain, way.servers), targets=way.targets,
-                now=now, rules=self._carrier.rules, trunk=self._trunks.trunk_at(event.flow),
-                by_flow=user is not None or self._phones.are_at(event.flow),
-                trusted=user is not None or self._trunks.trusts(event.flow),
+                now=now, rules=self._carrier.rules, trunk=trunk, by_flow=by_flow, trusted=trusted,
             )  # fmt: skip
         except Malformed as fault:
             self._refuse(event, Refusal(400, str(fault)))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
-from mediaha.nets.call import Answered, Placing, Ringing, Trying
+from mediaha.nets.call import Answered, Leg, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
@@ -62,7 +62,10 @@ class Switchboard:
             Report: self._report,
         }
 
-    def replace(self, request: Request, tx: int, flow: Target, expect: Callable[[Held], None]) -> Refusal | None:
+    def replace(
+        self, request: Request, tx: int, flow: Target, expect: Callable[[Held], None], *, trunk: str, by_flow: bool,
+        trusted: bool,
+    ) -> Refusal | None:  # fmt: skip
         """An INVITE with Replaces (RFC 3891): its sender takes the place of a party of a call, or is refused."""
         try:
             replaces = replaces_untrusted(*request.headers.all("Replaces"))
@@ -84,14 +87,22 @@ class Switchboard:
         try:
             decision = errand.replacing(
                 request, tx, flow, leg, call, id=secrets.token_hex(10), seed=secrets.token_hex(16),
-                placed_at=time.time(), now=now, rules=self._carrier.rules,
+                placed_at=time.time(), now=now, rules=self._carrier.rules, trunk=trunk, by_flow=by_flow,
+                trusted=trusted,
             )  # fmt: skip
         except Malformed as fault:
             return Refusal(400, str(fault))
         self._tables.let_go(held, leg.tag)
         self._carrier.follow(held, Taken(remaining, decision[0].id))
         self._carrier.take(decision, request, now, expect)
+        self._known_by(decision[0].id, leg)
         return None
+
+    def _known_by(self, call_id: str, leg: Leg) -> None:
+        """The call can be asked about by the Call-ID of a leg that has come into it."""
+        held = self._tables.calls.get(call_id)
+        if held is not None and leg.dialog is not None:
+            self._carrier.stories.also(held.story, leg.dialog.call_id)
 
     def _named(self, replaces: Replaces) -> tuple[Held, Party] | None:
         """The call, and the party in it, whose dialog this is."""
@@ -169,6 +180,7 @@ class Switchboard:
         self._tables.let_go(consulted, leg.tag)
         self._carrier.follow(consulted, Taken(target, transfer.call))
         self._carrier.begin(decision, now)
+        self._known_by(transfer.call, leg)
         return None
 
     def _report(self, held: Held, effect: Report) -> None:
@@ -185,7 +197,7 @@ class Switchboard:
             _log.error("a party was handed over to a call that is not there", call_id=held.call.id, to=effect.call)
             return
         self._tables.hand_over(leg.tag, held, other, Party.CALLER)
-        self._carrier.stories.also(other.story, leg.dialog.call_id)
+        self._known_by(effect.call, leg)
         self._carrier.follow(other, Joined(leg))
 
     def _take_back(self, _: Held, effect: TakeBack) -> None:

@@ -36,6 +36,10 @@ def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
     if not answered or not turn.leg(party.other).sdp:
         turn.reply(tx, 500, tag=tag, headers=BUSY)
         return
+    if not turn.leg(party).may_refer:
+        turn.note("transfer refused", by=str(party), why="not trusted")
+        turn.reply(tx, 403, tag=tag)
+        return
     if call.transfer is not None and call.transfer.pending:
         turn.reply(tx, 491, tag=tag)
         return
