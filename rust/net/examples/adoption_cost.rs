@@ -48,8 +48,9 @@ fn set_up(server: SocketAddr, calls: usize) -> std::io::Result<()> {
     for call in 0..calls {
         for (command, to) in [("offer", ""), ("answer", r#","to-tag":"b""#)] {
             let sdp = "v=0\\r\\no=- 1 1 IN IP4 127.0.0.1\\r\\ns=-\\r\\nc=IN IP4 127.0.0.1\\r\\nt=0 0\\r\\nm=audio 4000 RTP/AVP 0\\r\\n";
-            let request =
-                format!(r#"{call}{command} {{"command":"{command}","call-id":"c{call}","from-tag":"a"{to},"sdp":"{sdp}"}}"#);
+            let request = format!(
+                r#"{call}{command} {{"command":"{command}","call-id":"c{call}","from-tag":"a"{to},"sdp":"{sdp}"}}"#
+            );
             socket.send(request.as_bytes())?;
             let length = socket.recv(&mut buffer)?;
             assert!(!buffer[..length].windows(5).any(|word| word == b"error"), "{call}: refused");

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
 
 use mediaha_media::{Controller, Written};
+use mediaha_time::Duration;
 
 use super::courier::Courier;
 use super::line::Line;
@@ -14,6 +16,9 @@ use super::message::{Key, MESSAGE_MAX, Message};
 use super::table::{Shape, Table};
 use crate::sys::ParcelSocket;
 use crate::sys::udp::UdpSocket;
+
+/// How soon it is tried again to send to a keeper that is busy.
+const NAP: Duration = Duration::from_millis(1);
 
 /// What a datapath needs so that its parts outlive it.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub(crate) struct Claim {
     ear: ParcelSocket,
     owner: u64,
     inherited: HashMap<Key, OwnedFd>,
+    /// Something was left, whatever has become of it.
+    inherited_any: bool,
 }
 
 /// A server's former life.
@@ -68,7 +75,18 @@ impl Claim {
         let inherited = line.inherit()?;
         let socket = line.into_socket();
         let ear = ParcelSocket::from(socket.as_fd().try_clone_to_owned()?);
-        Ok(Self { courier: Courier::new(socket), ear, owner: fingerprint(configuration), inherited })
+        let (owner, inherited_any) = (fingerprint(configuration), !inherited.is_empty());
+        Ok(Self { courier: Courier::new(socket), ear, owner, inherited, inherited_any })
+    }
+
+    /// Lets go of what was left, and waits until the keeper has: programs that were left at work would get in the way.
+    fn discard(&mut self) -> io::Result<()> {
+        self.inherited.clear();
+        self.courier.say(Message::Discard);
+        while self.courier.flush()? {
+            thread::sleep(NAP);
+        }
+        Line::over(self.ear.as_fd().try_clone_to_owned()?.into()).hear_complete()
     }
 
     /// The socket of the control port. It is good whatever becomes of the calls, and requests may wait in it.
@@ -110,8 +128,9 @@ impl Claim {
         calls_max: usize,
         streams_max: usize,
     ) -> io::Result<(Estate, Share)> {
-        self.inherited.clear();
-        self.courier.say(Message::Discard);
+        if self.inherited_any {
+            self.discard()?;
+        }
         let table = Table::new(Shape { owner: self.owner, calls_max, streams_max }, instance)?;
         self.courier.keep(Key::Memory, table.descriptor());
         let estate = self.estate(table)?;

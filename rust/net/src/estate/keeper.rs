@@ -338,7 +338,10 @@ impl Rounds {
                     estate.descriptors.remove(&key);
                 }
             }
-            (Some(Message::Discard), Some(estate)) => close_apart(std::mem::take(&mut estate.descriptors)),
+            (Some(Message::Discard), Some(estate)) => {
+                close_apart(std::mem::take(&mut estate.descriptors));
+                end.outgoing.push_back(Message::Complete);
+            }
             (Some(Message::Farewell), Some(estate)) => {
                 close_apart(std::mem::take(&mut estate.descriptors));
                 end.role = Role::Leaving;

@@ -69,6 +69,12 @@ impl Line {
         }
     }
 
+    /// Waits until the keeper says that it has done what it was asked.
+    pub(super) fn hear_complete(&self) -> io::Result<()> {
+        while self.next(Some(PATIENCE))?.0 != Message::Complete {}
+        Ok(())
+    }
+
     pub(super) fn into_socket(self) -> ParcelSocket {
         self.socket
     }

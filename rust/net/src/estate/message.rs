@@ -4,7 +4,7 @@
 //!  keeper ── Assigned, Keep…, Complete ──▶ process      whom it is to be, and what that one has left, if anything
 //!  process ── Ready ──▶ keeper                          a spare: whoever dies next, I am free
 //!  process ── Keep, Drop ──▶ keeper                     what is to outlive it, as that comes and goes
-//!  process ── Discard ──▶ keeper                        what was left is of no use
+//!  process ── Discard ──▶ keeper ── Complete ──▶ process   what was left is of no use, and is gone
 //!  keeper ── HandOver ──▶ process                       stop, so that another one can go on
 //!  process ── Farewell ──▶ keeper                       it ends on purpose: nothing is to be kept
 //! ```

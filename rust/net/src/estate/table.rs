@@ -404,7 +404,10 @@ impl Table {
         if check != block_checksum(&words[..BLOCK_HEAD + length.div_ceil(8)]) {
             return Err(Damage::Block);
         }
-        let mut bytes: Vec<u8> = words[BLOCK_HEAD..].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = Vec::with_capacity(length.next_multiple_of(8));
+        for word in &words[BLOCK_HEAD..][..length.div_ceil(8)] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
         bytes.truncate(length);
         let [g0, g1, g2, g3, i0, i1, c0, c1] = numbers.to_be_bytes();
         let key =
