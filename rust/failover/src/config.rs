@@ -51,6 +51,10 @@ pub struct Config {
     pub straggler_ms: u64,
     /// A server that does not name its instance is asked this often whether it still knows one of its calls.
     pub audit_ms: u64,
+    /// How often a packet is sent through each server's media and back; 0 for never.
+    pub probe_ms: u64,
+    /// One that has not come back by then is missed.
+    pub probe_late_ms: u64,
     /// How many calls the pool holds; further ones are refused as `Busy`.
     pub calls_max: usize,
     /// Sent with each offer and answer.
@@ -83,6 +87,8 @@ impl Default for Config {
             owed_ms_max: 3_600_000,
             straggler_ms: 1_000,
             audit_ms: 1_000,
+            probe_ms: 0,
+            probe_late_ms: 250,
             calls_max: 100_000,
             options: Options {
                 replace_origin: true,

@@ -1,5 +1,7 @@
 //! What crosses the border between the pool and the machine: inputs, outputs, and the names used in them.
 
+use std::net::SocketAddr;
+
 use mediaha_ng::{Reply, Request};
 
 use crate::command::Command;
@@ -29,6 +31,20 @@ pub enum Input {
         /// What.
         reply: Reply,
     },
+    /// The sockets of a server's probe are there, and are reached at these addresses.
+    ProbeOpened {
+        /// Which server.
+        server: ServerId,
+        /// The two parties.
+        ours: [SocketAddr; 2],
+    },
+    /// A packet that was sent through a server has come back.
+    Probed {
+        /// Which server.
+        server: ServerId,
+        /// Which packet.
+        number: u64,
+    },
     /// The network says that nobody listens at a server's address (ICMP port or host unreachable).
     Unreachable {
         /// Which server.
@@ -50,6 +66,22 @@ pub enum Output {
         cookie: Cookie,
         /// What.
         request: Request,
+    },
+    /// Bind two sockets for a server's probe, where it can reach them; say so with [`Input::ProbeOpened`].
+    OpenProbe {
+        /// Which server.
+        server: ServerId,
+    },
+    /// Send a packet with this number from one of these sockets, and say with [`Input::Probed`] when it comes to the other one.
+    Probe {
+        /// Which server's.
+        server: ServerId,
+        /// Which packet.
+        number: u64,
+        /// From which of the two sockets.
+        side: usize,
+        /// Where to.
+        to: SocketAddr,
     },
     /// Tell session control.
     Event(Event),

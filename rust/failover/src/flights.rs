@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Delete(CallId),
     /// A question whether a server still knows a call.
     Audit(CallKey),
+    /// The session of the server's probe.
+    Probe,
 }
 
 /// One of them.

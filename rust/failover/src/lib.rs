@@ -20,6 +20,7 @@ mod flights;
 mod liveness;
 mod order;
 mod pool;
+mod probe;
 mod registry;
 mod rtt;
 mod servers;

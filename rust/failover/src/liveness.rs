@@ -115,6 +115,11 @@ impl Liveness {
         self.ever_heard && !self.is_dead() && now.since(self.heard_at) < ms(config.suspect_ms)
     }
 
+    /// Whether it has ever answered.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.ever_heard
+    }
+
     /// Whether the server tells its instance, so that a lost memory is seen in its pongs.
     pub(crate) fn tells_instance(&self) -> bool {
         self.instance.is_some()

@@ -13,6 +13,7 @@ use crate::event::ServerState;
 use crate::exchange::ServerId;
 use crate::liveness::{Liveness, State};
 use crate::order::Trust;
+use crate::probe::Probe;
 use crate::registry::CallKey;
 use crate::rtt::Rtt;
 
@@ -37,6 +38,7 @@ pub(crate) struct Server {
     /// The calls it is to be told to delete when they have found another server.
     pub(crate) left_by: BTreeSet<CallKey>,
     pub(crate) audit: Audit,
+    pub(crate) probe: Probe,
     announced: Option<ServerState>,
 }
 
@@ -65,6 +67,7 @@ impl Server {
             calls: BTreeSet::new(),
             left_by: BTreeSet::new(),
             audit: Audit::default(),
+            probe: Probe::new(now),
             announced: None,
         }
     }
@@ -83,18 +86,38 @@ impl Server {
 
     /// `None`: not to be asked.
     pub(crate) fn trust(&self) -> Option<Trust> {
-        match self.liveness.state() {
-            _ if !self.listed => None,
-            State::Usable { .. } => Some(Trust::Usable),
-            State::Recovering { .. } => Some(Trust::Recovering),
-            State::Suspect { .. } => Some(Trust::Suspect),
-            State::Dead { .. } => None,
+        let trust = match self.liveness.state() {
+            _ if !self.listed => return None,
+            State::Usable { .. } => Trust::Usable,
+            State::Recovering { .. } => Trust::Recovering,
+            State::Suspect { .. } => Trust::Suspect,
+            State::Dead { .. } => return None,
+        };
+        Some(if self.probe.gray_since().is_some() { Trust::Suspect } else { trust })
+    }
+
+    /// Whether a probe is to go through it.
+    pub(crate) fn is_to_be_probed(&self, config: &Config) -> bool {
+        let there = matches!(self.liveness.state(), State::Usable { .. } | State::Suspect { .. });
+        config.probe_ms > 0 && self.listed && there && self.liveness.was_heard() && !self.is_draining()
+    }
+
+    /// When its probe wants to be looked after.
+    pub(crate) fn probe_at(&self, config: &Config) -> Time {
+        match (self.is_to_be_probed(config), self.probe.is_open()) {
+            (true, _) => self.probe.next_at(),
+            (false, true) => Time::ZERO,
+            (false, false) => Time::FAR,
         }
     }
 
     /// Its state in the words of session control: what, why, since when.
     pub(crate) fn in_words(&self) -> (ServerState, String, Time) {
-        match self.liveness.state() {
+        let state = self.liveness.state();
+        if let (State::Usable { .. } | State::Recovering { .. }, Some(since)) = (state, self.probe.gray_since()) {
+            return (ServerState::Suspect, "answers, and forwards no media".into(), since);
+        }
+        match state {
             State::Suspect { since, why, .. } => (ServerState::Suspect, why.clone(), *since),
             State::Dead { since, why } => (ServerState::Dead, why.clone(), *since),
             State::Usable { .. } | State::Recovering { .. } if self.is_draining() => {
@@ -190,6 +213,7 @@ impl Servers {
     pub(crate) fn excuse(&mut self, span: Duration, config: &Config, now: Time) {
         for server in self.by_id.values_mut() {
             server.liveness.excuse(span, Duration::from_millis(config.suspect_ms), now);
+            server.probe.excuse();
         }
     }
 
@@ -198,9 +222,18 @@ impl Servers {
         self.by_id.iter().any(|(&id, one)| id != server && one.liveness.is_heard(config, now))
     }
 
+    /// Whether a packet came through another server than this one lately.
+    pub(crate) fn others_probed(&self, server: ServerId, config: &Config, now: Time) -> bool {
+        self.by_id.iter().any(|(&id, one)| id != server && one.probe.is_heard(config, now))
+    }
+
     /// When the first of them wants to be looked at.
     pub(crate) fn next_at(&self, config: &Config) -> Option<Time> {
-        self.by_id.values().map(|one| one.liveness.next_at(config, one.rtt.smoothed()).min(one.audit_at())).min()
+        let of_one = |one: &Server| {
+            let watched_at = one.liveness.next_at(config, one.rtt.smoothed());
+            watched_at.min(one.audit_at()).min(one.probe_at(config))
+        };
+        self.by_id.values().map(of_one).min()
     }
 
     /// Ids go round, so that a late answer to a forgotten server does not find a new one.

@@ -38,6 +38,9 @@ pub use value::{Dictionary, Value};
 
 /// The longest datagram that is parsed, in bytes: what fits into one UDP datagram.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// How the call-ids of probes begin: sessions through which a client sends packets to itself, to see whether media is forwarded.
+/// A server counts them among no calls.
+pub const PROBE_CALL_IDS: &str = "mediaha-probe-";
 /// The longest cookie, in bytes. Clients use some twenty.
 pub const COOKIE_BYTES_MAX: usize = 256;
 /// How deep lists and dictionaries may be nested. Real messages reach five.

@@ -10,13 +10,14 @@
 mod commands;
 mod moving;
 mod owing;
+mod probing;
 mod serving;
 mod walking;
 mod watching;
 
 use std::collections::VecDeque;
 
-use mediaha_ng::{Media, Reply, Request};
+use mediaha_ng::{Media, PROBE_CALL_IDS, Reply, Request};
 use mediaha_time::{Duration, Time};
 
 use crate::call::{Proposal, Step};
@@ -45,6 +46,8 @@ pub struct Pool {
     fence: Fence,
     timers: Timers,
     stall: StallGuard,
+    /// Begins the names of the probes' sessions: nobody else's are called like that.
+    probes: String,
     /// Calls that wait to be created anew, and how many are being so.
     queue: VecDeque<CallKey>,
     moving: usize,
@@ -81,6 +84,7 @@ impl Pool {
             fence: Fence::default(),
             timers: Timers::default(),
             stall: StallGuard::default(),
+            probes: format!("{PROBE_CALL_IDS}{seed:016x}"),
             queue: VecDeque::new(),
             moving: 0,
             window,
@@ -97,6 +101,8 @@ impl Pool {
             Input::Command(command) => self.command(command, now),
             Input::Reply { server, cookie, reply } => self.reply(server, cookie, reply, now),
             Input::Unreachable { server } => self.unreachable(server, now),
+            Input::ProbeOpened { server, ours } => self.probe_opened(server, ours, now),
+            Input::Probed { server, number } => self.probed(server, number, now),
             Input::Tick => {}
         }
         if self.stall.is_running(now) {
@@ -155,6 +161,7 @@ impl Pool {
         }
         for server in self.servers.ids() {
             self.look_after(server, now);
+            self.probe(server, now);
         }
     }
 
@@ -173,6 +180,7 @@ impl Pool {
                 Purpose::Audit(_) => self.audit_unanswered(flight.server),
                 // These are given up by the call they belong to, never by their own timer.
                 Purpose::Walk(_) | Purpose::Rebuild(_) | Purpose::Wish(_) => {}
+                Purpose::Probe => self.probe_answered(flight.server, cookie, None, now),
             },
         }
     }
@@ -203,6 +211,7 @@ impl Pool {
             Purpose::Rebuild(key) => self.rebuild_answered(key, cookie, judge(reply), now),
             Purpose::Wish(key) => self.wish_answered(key, cookie, judge(reply), now),
             Purpose::Delete(call_id) => self.delete_answered(server, &call_id, now),
+            Purpose::Probe => self.probe_answered(server, cookie, Some(reply), now),
             Purpose::Audit(key) => self.audit_answered(server, key, &judge(reply), now),
         }
     }
@@ -234,7 +243,7 @@ impl Pool {
         let is_bulk = match purpose {
             Purpose::Rebuild(_) | Purpose::Delete(_) => true,
             Purpose::Walk(_) => self.moving > 0,
-            Purpose::Wish(_) | Purpose::Audit(_) => false,
+            Purpose::Wish(_) | Purpose::Audit(_) | Purpose::Probe => false,
         };
         if is_bulk { measured.max(Duration::from_millis(self.config.move_try_ms_min) / 3) } else { measured }
     }

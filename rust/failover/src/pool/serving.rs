@@ -140,7 +140,7 @@ impl Pool {
     }
 
     /// Stop asking; what a late server makes of an offer is a change of a call it has, nothing new.
-    fn close_wish(&mut self, key: CallKey, outcome: &Outcome, now: Time) {
+    pub(super) fn close_wish(&mut self, key: CallKey, outcome: &Outcome, now: Time) {
         let Some(call_id) = self.calls.entry(key).map(|entry| entry.id.clone()) else { return };
         let Some(wish) = self.wish_mut(key) else { return };
         if let Some((cookie, place)) = wish.asking.take() {
@@ -170,7 +170,7 @@ impl Pool {
     }
 
     /// Whether the call could be somewhere else, on a server that is trusted as much as `least`.
-    fn has_other(&self, key: CallKey, server: ServerId, least: Trust) -> bool {
+    pub(super) fn has_other(&self, key: CallKey, server: ServerId, least: Trust) -> bool {
         let Some(entry) = self.calls.entry(key) else { return false };
         let unasked = Walk::new(Time::ZERO, Time::FAR);
         let (order, blocked) = self.order(entry, &unasked, order::Purpose::MovedCall);

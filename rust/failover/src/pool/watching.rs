@@ -18,6 +18,9 @@ impl Pool {
     pub(super) fn configure(&mut self, specs: &[ServerSpec], now: Time) {
         self.servers.replace(specs, now);
         for server in self.servers.ids() {
+            if self.servers.get(server).is_some_and(|one| !one.listed) {
+                self.end_probe(server, now);
+            }
             self.forget_if_done(server);
             self.announce(server);
             self.rescue_for(server);
@@ -168,6 +171,7 @@ impl Pool {
         let Some(one) = self.servers.get_mut(server) else { return };
         let (calls, name) = (std::mem::take(&mut one.calls), one.name.clone());
         let mut doubtful = BTreeSet::new();
+        self.end_probe(server, now);
         for (cookie, flight) in self.flights.ground(server) {
             match &flight.purpose {
                 Purpose::Walk(key) | Purpose::Rebuild(key) | Purpose::Wish(key) => {
@@ -177,12 +181,13 @@ impl Pool {
                 }
                 Purpose::Delete(call_id) => self.delete_grounded(server, call_id),
                 Purpose::Audit(_) => self.audit_unanswered(server),
+                Purpose::Probe => {}
             }
             match flight.purpose {
                 Purpose::Walk(key) => self.walk_lost(key, server, cookie, why, now),
                 Purpose::Rebuild(key) => self.rebuild_lost(key, server, cookie, why, now),
                 Purpose::Wish(key) if self.wish_lost(key, why, now) => drop(doubtful.insert(key)),
-                Purpose::Wish(_) | Purpose::Delete(_) | Purpose::Audit(_) => {}
+                Purpose::Wish(_) | Purpose::Delete(_) | Purpose::Audit(_) | Purpose::Probe => {}
             }
         }
         // Those with sound first: who hears it ring loses nothing yet.
@@ -219,11 +224,11 @@ impl Pool {
         }
     }
 
-    fn is_answered(&self, key: CallKey) -> bool {
+    pub(super) fn is_answered(&self, key: CallKey) -> bool {
         self.calls.entry(key).is_some_and(|entry| entry.agreement.is_answered())
     }
 
-    fn rescue_for(&mut self, server: ServerId) {
+    pub(super) fn rescue_for(&mut self, server: ServerId) {
         let Some(one) = self.servers.get(server) else { return };
         if one.trust().is_some() {
             let name = one.name.clone();
@@ -231,7 +236,7 @@ impl Pool {
         }
     }
 
-    fn announce(&mut self, server: ServerId) {
+    pub(super) fn announce(&mut self, server: ServerId) {
         let Some(one) = self.servers.get_mut(server) else { return };
         let name = one.name.to_string();
         if let Some((state, why, since)) = one.news() {

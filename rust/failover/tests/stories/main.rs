@@ -2,6 +2,7 @@
 
 mod adopting;
 mod fencing;
+mod gray;
 mod moving;
 mod setup;
 mod watching;

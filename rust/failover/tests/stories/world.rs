@@ -27,6 +27,8 @@ enum Arrival {
     AtServer(&'static str, Cookie, Request),
     AtPool(&'static str, Cookie, Reply),
     Unreachable(&'static str),
+    ThroughServer(&'static str, u64),
+    Back(&'static str, u64),
 }
 
 /// A server: what it knows, and how it behaves.
@@ -44,6 +46,9 @@ pub(crate) struct Server {
     /// It does not tell its instance.
     pub(crate) is_foreign: bool,
     pub(crate) draining: bool,
+    /// It answers, and forwards nothing; or so much later.
+    pub(crate) gray: bool,
+    pub(crate) late: Duration,
     /// It takes calls over with one request, and says so; or only says so.
     pub(crate) adopts: bool,
     pub(crate) adopts_no_more: bool,
@@ -63,10 +68,21 @@ impl World {
         world
     }
 
+    /// The same; a packet goes through each of them every 100 ms.
+    pub(crate) fn probed(names: &[&'static str]) -> Self {
+        let mut world = Self::with(names, Config { probe_ms: 100, ..Config::default() });
+        world.run_ms(500);
+        world
+    }
+
     /// The same, before the first of them has answered.
     pub(crate) fn unheard(names: &[&'static str]) -> Self {
+        Self::with(names, Config::default())
+    }
+
+    fn with(names: &[&'static str], config: Config) -> Self {
         let mut world = Self {
-            pool: Pool::new(Config::default(), 7),
+            pool: Pool::new(config, 7),
             now: Time::from_millis(1_000),
             servers: names.iter().map(|&name| (name, Server::new())).collect(),
             ids: BTreeMap::new(),
@@ -262,6 +278,15 @@ impl World {
         while let Some(output) = self.pool.next_output() {
             match output {
                 Output::Event(event) => self.events.push((self.now, event)),
+                Output::OpenProbe { server } => {
+                    let ours = [4000, 4002].map(|port| SocketAddr::from(([10, 9, 0, 1], port)));
+                    self.input(Input::ProbeOpened { server, ours });
+                }
+                Output::Probe { server, number, .. } => {
+                    if let Some(&name) = self.ids.get(&server) {
+                        self.wire.push_back((self.now + WAY, Arrival::ThroughServer(name, number)));
+                    }
+                }
                 Output::Send { server, cookie, request } => {
                     if let Some(&name) = self.ids.get(&server) {
                         self.wire.push_back((self.now + WAY, Arrival::AtServer(name, cookie, request)));
@@ -277,6 +302,16 @@ impl World {
             Arrival::AtPool(name, cookie, reply) => {
                 let server = self.server(name).id;
                 self.input(Input::Reply { server, cookie, reply });
+            }
+            Arrival::ThroughServer(name, number) => {
+                let way = WAY + self.server(name).late;
+                if self.server(name).forwards() {
+                    self.wire.push_back((self.now + way, Arrival::Back(name, number)));
+                }
+            }
+            Arrival::Back(name, number) => {
+                let server = self.server(name).id;
+                self.input(Input::Probed { server, number });
             }
             Arrival::Unreachable(name) => {
                 let server = self.server(name).id;
@@ -313,6 +348,8 @@ impl Server {
             slow: Duration::ZERO,
             is_foreign: false,
             draining: false,
+            gray: false,
+            late: Duration::ZERO,
             adopts: false,
             adopts_no_more: false,
             life: 1,
@@ -320,6 +357,16 @@ impl Server {
             asked: Vec::new(),
             waiting: Vec::new(),
         }
+    }
+
+    /// A session of the pool's own, and not what it knew before it was restarted.
+    fn forwards(&self) -> bool {
+        self.up && !self.hung && !self.gray && self.calls.keys().any(|call| is_probe(call))
+    }
+
+    /// What it was asked, the probe's session left out.
+    pub(crate) fn asked_for_calls(&self) -> Vec<&str> {
+        self.asked.iter().map(String::as_str).filter(|asked| !asked.contains(mediaha_ng::PROBE_CALL_IDS)).collect()
     }
 
     fn reply(&mut self, name: &str, request: &Request) -> Reply {
@@ -371,6 +418,10 @@ impl Server {
             _ => Reply::error(mediaha_ng::reason::UNKNOWN_CALL),
         }
     }
+}
+
+pub(crate) fn is_probe(call: &str) -> bool {
+    call.starts_with(mediaha_ng::PROBE_CALL_IDS)
 }
 
 fn address(name: &str) -> SocketAddr {

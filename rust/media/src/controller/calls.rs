@@ -11,13 +11,16 @@ use super::call::Call;
 pub(super) struct Calls {
     by_id: BTreeMap<Vec<u8>, Call>,
     deadlines: BTreeSet<(Time, Vec<u8>)>,
+    /// How many of them are probes.
+    probes: usize,
     /// Calls that came, went or were borrowed to be changed, since somebody asked; `None` while nobody will.
     changed: Option<Vec<Vec<u8>>>,
 }
 
 impl Calls {
-    pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+    /// How many there are, probes not counted.
+    pub(super) fn counted(&self) -> usize {
+        self.by_id.len() - self.probes
     }
 
     pub(super) fn find(&self, call_id: &[u8]) -> Option<&Call> {
@@ -38,12 +41,14 @@ impl Calls {
     pub(super) fn insert(&mut self, call_id: &[u8], call: Call) {
         self.deadlines.insert((call.check_at, call_id.to_vec()));
         self.by_id.insert(call_id.to_vec(), call);
+        self.probes += usize::from(is_probe(call_id));
         note(&mut self.changed, call_id);
     }
 
     pub(super) fn remove(&mut self, call_id: &[u8]) -> Option<Call> {
         note(&mut self.changed, call_id);
         let (call_id, call) = self.by_id.remove_entry(call_id)?;
+        self.probes -= usize::from(is_probe(&call_id));
         self.deadlines.remove(&(call.check_at, call_id));
         Some(call)
     }
@@ -82,4 +87,8 @@ fn note(changed: &mut Option<Vec<Vec<u8>>>, call_id: &[u8]) {
     if let Some(changed) = changed {
         changed.push(call_id.to_vec());
     }
+}
+
+fn is_probe(call_id: &[u8]) -> bool {
+    call_id.starts_with(mediaha_ng::PROBE_CALL_IDS.as_bytes())
 }

@@ -123,10 +123,10 @@ impl Controller {
         self.draining
     }
 
-    /// How many calls there are.
+    /// How many calls there are, probes not counted.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.calls.len()
+        self.calls.counted()
     }
 
     /// What this server has done since it started, and is doing now. Looks at every stream.
@@ -137,7 +137,7 @@ impl Controller {
             streams += 1;
             traffic.add(&datapath.counters(stream.id).unwrap_or_default());
         }
-        let sessions = self.calls.len() as u64;
+        let sessions = self.calls.counted() as u64;
         let (draining, load) = (self.draining, datapath.load());
         Statistics { sessions, streams, draining, load, ..self.counted }.carrying(&traffic)
     }

@@ -98,7 +98,7 @@ impl Controller {
 
     /// That this server lives, who it is, and how much it could still take.
     pub(super) fn pong(&self, datapath: &impl Datapath) -> Reply {
-        let sessions = percent(self.calls.len() as u64, self.config.sessions_max as u64);
+        let sessions = percent(self.calls.counted() as u64, self.config.sessions_max as u64);
         let Load { ports_open, ports_max, busy_permille } = datapath.load();
         let ports = percent(u64::from(ports_open), u64::from(ports_max));
         Reply::Pong {
@@ -198,7 +198,7 @@ impl Controller {
     fn admit(&self, load: Load) -> Result<(), Refusal> {
         // A server that drains says so in its pong. Clients that do not look there know this text, and go on to
         // the next server.
-        if self.draining || self.calls.len() >= self.config.sessions_max {
+        if self.draining || self.calls.counted() >= self.config.sessions_max {
             Err(Refusal::Sessions)
         } else if load.busy_permille >= self.config.busy_permille_max {
             Err(Refusal::Load)

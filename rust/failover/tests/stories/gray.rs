@@ -1,0 +1,128 @@
+//! A server that answers and forwards nothing, or too late, is found by the packets that the pool sends through it.
+
+use mediaha_failover::{Command, ServerState};
+use mediaha_time::Duration;
+
+use super::world::{World, is_probe};
+
+fn new_call(world: &mut World, call: &str, list: &[&str]) -> Option<String> {
+    let token = world.offer_of(call, "caller", None, "a1", list);
+    world.run_ms(20);
+    world.anchored(token)
+}
+
+#[test]
+fn its_calls_go_elsewhere_and_new_ones_too_until_it_has_forwarded_for_a_while() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.ring("r", &["a", "b"]);
+    world.server("a").gray = true;
+    world.run_ms(1_000);
+    assert_eq!((world.places("c"), world.places("r")), (vec!["b"], vec!["b"]));
+    assert_eq!(world.moves().len(), 2);
+    assert_eq!(world.state("a"), ServerState::Suspect);
+    assert_eq!(new_call(&mut world, "new", &["a", "b"]).as_deref(), Some("b"));
+    assert_eq!(new_call(&mut world, "only", &["a"]).as_deref(), Some("a"), "last, not out");
+    world.server("a").gray = false;
+    world.run_ms(1_000);
+    assert_eq!(world.state("a"), ServerState::Suspect, "on probation");
+    world.run_ms(2_000);
+    assert_eq!(world.state("a"), ServerState::Usable);
+    assert_eq!(new_call(&mut world, "again", &["a", "b"]).as_deref(), Some("a"));
+    assert_eq!(world.moves().len(), 2, "what was moved stays");
+}
+
+#[test]
+fn one_that_forwards_too_late_is_as_bad() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").late = Duration::from_millis(400);
+    world.run_ms(2_000);
+    assert_eq!(world.places("c"), ["b"]);
+}
+
+#[test]
+fn a_few_lost_packets_are_no_reason() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    for _ in 0..5 {
+        world.server("a").gray = true;
+        world.run_ms(210);
+        world.server("a").gray = false;
+        world.run_ms(300);
+    }
+    assert_eq!((world.places("c"), world.state("a")), (vec!["a"], ServerState::Usable));
+}
+
+#[test]
+fn when_nothing_comes_through_anywhere_the_fault_is_ours_and_no_call_is_moved() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").gray = true;
+    world.server("b").gray = true;
+    world.run_ms(3_000);
+    assert_eq!((world.places("c"), world.moves().len()), (vec!["a"], 0));
+    world.server("b").gray = false;
+    world.run_ms(3_000);
+    assert_eq!(world.places("c"), ["b"], "now it is known to be a's");
+}
+
+#[test]
+fn one_whose_packets_never_came_back_is_left_alone() {
+    let mut world = World::probed(&["b", "x"]);
+    world.server("x").gray = true;
+    world.crash("x");
+    world.command(Command::Died { server: "x".into(), why: "killed".into() });
+    world.start("x");
+    world.run_ms(5_000);
+    assert_eq!(world.state("x"), ServerState::Usable, "nothing is known of this life's media");
+    assert!(world.server("x").calls.is_empty(), "no session is kept that leads nowhere");
+}
+
+#[test]
+fn a_server_that_forgot_the_session_without_a_word_is_asked_for_it_again() {
+    let mut world = World::probed(&["a", "b"]);
+    world.server("a").is_foreign = true;
+    world.talk("c", &["a", "b"]);
+    world.server("a").calls.retain(|call, _| !is_probe(call));
+    world.run_ms(3_000);
+    assert_eq!((world.places("c"), world.state("a")), (vec!["a"], ServerState::Usable));
+    assert!(world.server("a").calls.keys().any(|call| is_probe(call)));
+}
+
+#[test]
+fn a_pool_that_was_stopped_itself_blames_nobody() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    for _ in 0..20 {
+        world.stall_ms(300);
+        world.run_ms(30);
+    }
+    world.run_ms(100);
+    assert_eq!((world.places("c"), world.moves().len()), (vec!["a"], 0));
+}
+
+#[test]
+fn a_server_that_hangs_is_for_the_heartbeat_to_judge() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.hang("a");
+    world.run_ms(1_000);
+    assert_eq!((world.places("c").contains(&"b"), world.state("a")), (true, ServerState::Dead));
+    world.resume("a");
+    world.run_ms(5_000);
+    assert_eq!((world.places("c"), world.state("a")), (vec!["b"], ServerState::Usable));
+    assert!(world.server("a").calls.keys().any(|call| is_probe(call)), "it is probed again");
+}
+
+#[test]
+fn one_that_drains_keeps_no_session_of_ours_and_one_that_is_no_longer_configured_neither() {
+    let mut world = World::probed(&["a", "b"]);
+    world.server("a").draining = true;
+    world.run_ms(200);
+    assert!(world.server("a").calls.is_empty());
+    world.configure(&["a"]);
+    world.run_ms(200);
+    assert!(world.server("b").calls.is_empty());
+    assert_eq!(world.server("b").asked_for_calls(), [""; 0]);
+}
