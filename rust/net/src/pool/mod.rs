@@ -9,6 +9,7 @@
 //! The thread never waits for the one who reads events: what finds no room in the queue waits in the
 //! [`Spill`](spill::Spill), where a call has at most its newest notice.
 mod cookie;
+mod probes;
 mod rounds;
 mod runtime;
 mod spill;

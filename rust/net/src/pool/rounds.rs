@@ -9,6 +9,7 @@ use mediaha_ng::{Datagram, Request, bundle, datagram_untrusted, reply_untrusted}
 use mediaha_time::Time;
 
 use super::cookie;
+use super::probes::Probes;
 use super::runtime::Shared;
 use super::spill::Spill;
 use super::wires::{Signal, Wires};
@@ -27,15 +28,17 @@ pub(super) struct Rounds {
     epoll: Epoll,
     shared: Arc<Shared>,
     wires: Wires,
+    probes: Probes,
     spill: Spill,
     viewed_at: Time,
     illegible: u64,
 }
 
 impl Rounds {
-    pub(super) fn new(pool: Pool, epoll: Epoll, shared: Arc<Shared>) -> Self {
-        let (wires, spill) = (Wires::new(), Spill::default());
-        Self { pool, epoll, shared, wires, spill, viewed_at: Time::ZERO, illegible: 0 }
+    /// `secret` is known to nobody else.
+    pub(super) fn new(pool: Pool, epoll: Epoll, shared: Arc<Shared>, secret: u64) -> Self {
+        let (wires, probes, spill) = (Wires::new(), Probes::new(secret), Spill::default());
+        Self { pool, epoll, shared, wires, probes, spill, viewed_at: Time::ZERO, illegible: 0 }
     }
 
     /// Works until told to end; what was asked for before that is still sent, once.
@@ -57,13 +60,15 @@ impl Rounds {
             for ready in events.iter() {
                 match u16::try_from(ready.token) {
                     Ok(id) => self.hear(ServerId(id)),
-                    Err(_) => self.shared.commands_bell.drain(),
+                    Err(_) if ready.token == BELL => self.shared.commands_bell.drain(),
+                    Err(_) => self.hear_probes(ready.token),
                 }
             }
             self.take_commands();
             self.round();
         }
         self.take_commands();
+        self.pool.handle(Input::Command(Command::Servers(Vec::new())), monotonic());
         self.round();
     }
 
@@ -111,6 +116,20 @@ impl Rounds {
         });
     }
 
+    fn hear_probes(&mut self, token: u64) {
+        for (server, number) in self.probes.hear(token) {
+            self.pool.handle(Input::Probed { server, number }, monotonic());
+        }
+    }
+
+    fn open_probe(&mut self, server: ServerId) {
+        let from = self.wires.from(server);
+        let opened = from.and_then(|from| self.probes.open(server, from, &self.epoll).ok());
+        if let Some(ours) = opened {
+            self.pool.handle(Input::ProbeOpened { server, ours }, monotonic());
+        }
+    }
+
     fn carry_out(&mut self) {
         while let Some(output) = self.pool.next_output() {
             match output {
@@ -122,6 +141,8 @@ impl Rounds {
                         self.wires.push(server, datagram);
                     }
                 }
+                Output::OpenProbe { server } => self.open_probe(server),
+                Output::Probe { server, number, side, to } => self.probes.send(server, number, side, to),
                 Output::Event(event) => {
                     if matches!(event, Event::ServerState { .. }) {
                         self.viewed_at = Time::ZERO;
@@ -151,6 +172,7 @@ impl Rounds {
     fn view(&mut self, now: Time) {
         let servers = self.pool.servers();
         self.wires.connect(&servers, &self.epoll);
+        self.probes.retain(|id| servers.iter().any(|server| server.id == id));
         self.shared.show(servers, self.wires.dropped(), self.illegible);
         self.viewed_at = now;
     }

@@ -13,7 +13,7 @@ use mediaha_failover::{Command, Config, Event, Pool, ServerSpec, ServerView};
 use mediaha_time::Time;
 
 use super::rounds::{BELL, Rounds};
-use crate::sys::{Epoll, EventFd, Trigger, monotonic, seed};
+use crate::sys::{Epoll, EventFd, Trigger, monotonic, random_bytes, seed};
 
 /// How many events are taken at once; the rest stays readable.
 const EVENTS_PER_TAKE_MAX: usize = 1024;
@@ -100,7 +100,8 @@ impl PoolRuntime {
         let seed = config.seed.map_or_else(seed, Ok)?;
         // The queue has room for at least one, and is empty.
         let _ = shared.commands.push(Command::Servers(config.servers));
-        let rounds = Rounds::new(Pool::new(config.decisions, seed), epoll, Arc::clone(&shared));
+        let secret = u64::from_ne_bytes(random_bytes()?);
+        let rounds = Rounds::new(Pool::new(config.decisions, seed), epoll, Arc::clone(&shared), secret);
         let end = Ended(Arc::clone(&shared));
         let thread = thread::Builder::new().name("pool".into()).spawn(move || {
             let _end = end;

@@ -105,6 +105,12 @@ impl Wires {
         unreachable
     }
 
+    /// The address of this host from which a server is reached.
+    pub(super) fn from(&self, server: ServerId) -> Option<IpAddr> {
+        let socket = self.by_server.get(&server)?.socket.as_ref()?;
+        socket.local_address().ok().map(|local| local.ip())
+    }
+
     /// Reads what has arrived from a server.
     pub(super) fn receive(&mut self, server: ServerId, mut each: impl FnMut(Signal<'_>)) {
         let Some(socket) = self.by_server.get(&server).and_then(|wire| wire.socket.as_ref()) else { return };
