@@ -339,6 +339,9 @@ class ServerView:
     def calls(self) -> int: ...
     @property
     def rtt_ms(self) -> float | None: ...
+    @property
+    def forwards(self) -> bool | None:
+        """Whether packets come through its media; None while nobody knows."""
 
 @final
 class Pool:
@@ -355,6 +358,7 @@ class Pool:
         heartbeat_ms: int = 50,
         silence_ms_max: int = 150,
         hold_down_ms: int = 2000,
+        probe_ms: int = 0,
         in_flight_max: int = 64,
         commands_max: int = 16384,
         seed: int | None = None,
@@ -362,8 +366,9 @@ class Pool:
         """Watch ``servers``, pairs of a name and an ng address. Raises StartError, BadArgument.
 
         ``in_flight_max`` is how many calls are being moved at the same time: few, and the first of a thousand is
-        ready within milliseconds; many, and a server with a long round trip is kept busy. ``seed`` decides the
-        cookies; None takes one from the system.
+        ready within milliseconds; many, and a server with a long round trip is kept busy. ``probe_ms`` is how often
+        a packet is sent through a session of the pool's own on each server, and expected back; 0 for never. ``seed``
+        decides the cookies; None takes one from the system.
         """
 
     def fileno(self) -> int:

@@ -55,6 +55,16 @@ class Namespace:
         """Plug it in again."""
         _ip("-n", self._name, "link", "set", "far", "up")
 
+    def swallow(self, first: int, last: int) -> None:
+        """Drop what comes to these UDP ports, without a word to anybody."""
+        chain = "add table inet gray; add chain inet gray in { type filter hook input priority 0; }"
+        rule = f"add rule inet gray in udp dport {first}-{last} drop"
+        subprocess.run([*self.inside, "nft", f"{chain}; {rule}"], check=True)
+
+    def swallow_no_more(self) -> None:
+        """Let everything through again."""
+        subprocess.run([*self.inside, "nft", "delete table inet gray"], check=True)
+
     def __enter__(self) -> Namespace:
         return self
 

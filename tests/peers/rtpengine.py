@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from mediaha.model.address import Address
@@ -22,17 +23,27 @@ def missing() -> str | None:
 class Rtpengine:
     """One running rtpengine."""
 
-    def __init__(self, name: str, folder: Path, ports: tuple[int, int] = (28000, 29998)) -> None:
-        self.spec = MediaServerSpec(name, "here", Address("127.0.0.1", free_udp_port()), ports=ports, managed=False)
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        ports: tuple[int, int] = (28000, 29998),
+        *,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+    ) -> None:
+        """``inside`` stands before the command line: ``ip netns exec NAME``."""
+        self.spec = MediaServerSpec(name, "here", Address(host, free_udp_port()), ports=ports, managed=False)
         self._log_path = folder / f"{name}.log"
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [
+                    *inside,
                     "rtpengine",
                     "--foreground",
                     "--log-stderr",
                     "--table=-1",
-                    "--interface=127.0.0.1",
+                    f"--interface={host}",
                     f"--listen-ng={self.spec.ng}",
                     f"--port-min={ports[0]}",
                     f"--port-max={ports[1]}",

@@ -234,6 +234,7 @@ async def open_pool(servers: Sequence[MediaServerSpec], timings: Timings) -> Asy
         heartbeat_ms=timings.heartbeat_ms,
         silence_ms_max=timings.silence_ms_max,
         hold_down_ms=timings.hold_down_ms,
+        probe_ms=timings.probe_ms,
     )
     pool = MediaPool(core)
     failure: BaseException | None = None

@@ -49,7 +49,7 @@ def notice(event: _core.Moved | _core.Stranded | _core.ServerState) -> Moved | S
 def view(seen: _core.ServerView) -> ServerView:
     """A server as it is now."""
     condition = ServerCondition(seen.state)
-    return ServerView(seen.name, seen.address, condition, seen.why, seen.since, seen.calls, seen.rtt_ms)
+    return ServerView(seen.name, seen.address, condition, seen.why, seen.since, seen.calls, seen.rtt_ms, seen.forwards)
 
 
 def story(attempts: Iterable[_core.Attempt]) -> tuple[Attempt, ...]:

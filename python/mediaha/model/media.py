@@ -79,6 +79,8 @@ class ServerView(Value, frozen=True):
     since: float
     calls: int
     rtt_ms: float | None
+    forwards: bool | None = None
+    """Whether the packets that the pool sends through it come back; None while none has."""
 
 
 class Fault(StrEnum):

@@ -20,6 +20,8 @@ class Timings:
     heartbeat_ms: int = 50
     silence_ms_max: int = 150
     hold_down_ms: int = 2000
+    probe_ms: int = 200
+    """How often a packet goes through each media server and back; 0: never."""
     ring_s_max: float = 180.0
     drain_s_max: float = 30.0
     session_s: int = 1800

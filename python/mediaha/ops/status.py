@@ -38,6 +38,8 @@ class ServerStatus(msgspec.Struct, kw_only=True):
     """Calls on it by its own count, whoever placed them."""
     streams: int | None = None
     rtt_ms: float | None = None
+    forwards: bool | None = None
+    """Whether packets come through its media; None while nobody knows."""
     datapath: str | None = None
     """What forwards its packets, by its own word."""
     datapath_reason: str | None = None
@@ -188,6 +190,7 @@ def server_status(
         # The first is ours, the others are what rtpengine counts its streams by.
         streams=_count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
         rtt_ms=view.rtt_ms if view is not None else None,
+        forwards=view.forwards if view is not None else None,
         datapath=_word(statistics, "datapath"),
         datapath_reason=_word(statistics, "datapathreason"),
         pid=process.pid if isinstance(process, Starting | Running) else None,

@@ -187,6 +187,7 @@ def _timings(reading: Reading) -> Timings:
         heartbeat_ms=table.heartbeat_ms,
         silence_ms_max=table.silence_ms_max,
         hold_down_ms=table.hold_down_ms,
+        probe_ms=table.probe_ms,
         ring_s_max=table.ring_s_max,
         drain_s_max=table.drain_s_max,
         session_s=table.session_s,

@@ -111,6 +111,7 @@ class TimingsTable(msgspec.Struct, kw_only=True, frozen=True):
     heartbeat_ms: Annotated[int, Meta(ge=5, le=60_000)] = 50
     silence_ms_max: Annotated[int, Meta(ge=10, le=600_000)] = 150
     hold_down_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 2000
+    probe_ms: Annotated[int, Meta(ge=0, le=60_000)] = 200
     ring_s_max: Seconds = 180.0
     drain_s_max: Annotated[float, Meta(ge=0, le=24 * 3600)] = 30.0
     session_s: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] = 1800

@@ -74,7 +74,7 @@ impl Default for Config {
             recovery_pongs: 5,
             try_ms_min: 20,
             try_ms_max: 500,
-            hedge_ms_min: 5,
+            hedge_ms_min: 20,
             hedge_ms_max: 50,
             move_try_ms_min: 200,
             move_step_ms_max: 500,

@@ -134,6 +134,8 @@ pub struct ServerView {
     pub owed: usize,
     /// The smoothed round-trip time, once measured.
     pub rtt: Option<Duration>,
+    /// Whether packets come through its media; `None` while nobody knows.
+    pub forwards: Option<bool>,
     /// False for a server that is configured no longer and only keeps its last calls.
     pub listed: bool,
 }

@@ -115,6 +115,11 @@ impl Probe {
         self.gray_since
     }
 
+    /// Whether it forwards; `None` while nothing has come through.
+    pub(crate) fn forwards(&self) -> Option<bool> {
+        self.heard_at.map(|_| self.gray_since.is_none())
+    }
+
     /// Whether a packet came through lately: then our own side works.
     pub(crate) fn is_heard(&self, config: &Config, now: Time) -> bool {
         let lately = interval(config) * 2 + late(config);
@@ -156,18 +161,16 @@ impl Probe {
             Session::Sounding { far, next_at, .. } if now >= *next_at => {
                 let hurried = doubted && !is_gray;
                 *next_at = now + if hurried { interval(config) / 4 } else { interval(config) };
-                self.number += 1;
-                let side = usize::from(self.number % 2 == 1);
-                Some(Todo::Send { number: self.number, side, to: far[side] })
+                // Those on their way are judged first.
+                (self.sent.len() < SENT_MAX).then(|| {
+                    self.number += 1;
+                    self.sent.push_back((self.number, now));
+                    let side = usize::from(self.number % 2 == 1);
+                    Todo::Send { number: self.number, side, to: far[side] }
+                })
             }
             _ => None,
         };
-        if let Some(Todo::Send { number, .. }) = todo {
-            if self.sent.len() == SENT_MAX {
-                self.sent.pop_front();
-            }
-            self.sent.push_back((number, now));
-        }
         (todo, verdict)
     }
 

@@ -81,6 +81,7 @@ pub(crate) struct ServerView {
     since: f64,
     calls: usize,
     rtt_ms: Option<f64>,
+    forwards: Option<bool>,
 }
 
 /// The event as the Python value that stands for it.
@@ -124,6 +125,7 @@ impl From<failover::ServerView> for ServerView {
             since: seconds(view.since),
             calls: view.calls,
             rtt_ms: view.rtt.map(millis),
+            forwards: view.forwards,
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, servers, heartbeat_ms=50, silence_ms_max=150, hold_down_ms=2000, in_flight_max=64,
+    #[pyo3(signature = (*, servers, heartbeat_ms=50, silence_ms_max=150, hold_down_ms=2000, probe_ms=0, in_flight_max=64,
                         commands_max=16384, seed=None))]
     #[allow(clippy::too_many_arguments)] // They are named in Python.
     fn new(
@@ -32,6 +32,7 @@ impl Pool {
         heartbeat_ms: u32,
         silence_ms_max: u32,
         hold_down_ms: u32,
+        probe_ms: u32,
         in_flight_max: usize,
         commands_max: usize,
         seed: Option<u64>,
@@ -41,7 +42,10 @@ impl Pool {
             return Err(Raised::BadArgument.with(py, text));
         }
         let config = PoolConfig {
-            decisions: decisions(heartbeat_ms, silence_ms_max, hold_down_ms, in_flight_max),
+            decisions: Config {
+                probe_ms: probe_ms.into(),
+                ..decisions(heartbeat_ms, silence_ms_max, hold_down_ms, in_flight_max)
+            },
             servers: server_specs(py, servers)?,
             commands_max,
             events_max: EVENTS_MAX,

@@ -139,6 +139,7 @@ impl Pool {
                 calls: server.calls.len(),
                 owed: self.fence.owed(id),
                 rtt: server.rtt.smoothed(),
+                forwards: server.probe.forwards(),
                 listed: server.listed,
             }
         };

@@ -41,6 +41,16 @@ fn one_that_forwards_too_late_is_as_bad() {
     assert_eq!(world.places("c"), ["b"]);
 }
 
+/// Found with a real server: of packets that followed one another quickly, those that were missed were forgotten uncounted.
+#[test]
+fn many_packets_on_their_way_are_all_counted() {
+    let mut world = World::probed_every(20, &["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").gray = true;
+    world.run_ms(1_000);
+    assert_eq!(world.places("c"), ["b"]);
+}
+
 #[test]
 fn a_few_lost_packets_are_no_reason() {
     let mut world = World::probed(&["a", "b"]);

@@ -40,7 +40,7 @@ fn a_black_hole_first_in_the_list_costs_a_hedge_and_then_nothing() {
     let token = world.offer_of("c", "caller", None, "a1", &["a", "b"]);
     world.run_ms(400);
     assert_eq!(world.anchored(token).as_deref(), Some("b"));
-    assert!(took(&world, token, asked_at) <= Duration::from_millis(10), "{:?}", took(&world, token, asked_at));
+    assert!(took(&world, token, asked_at) <= Duration::from_millis(22), "{:?}", took(&world, token, asked_at));
     let asked_at = world.now;
     let token = world.offer_of("d", "caller", None, "a1", &["a", "b"]);
     world.run_ms(20);

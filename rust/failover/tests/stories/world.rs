@@ -70,7 +70,11 @@ impl World {
 
     /// The same; a packet goes through each of them every 100 ms.
     pub(crate) fn probed(names: &[&'static str]) -> Self {
-        let mut world = Self::with(names, Config { probe_ms: 100, ..Config::default() });
+        Self::probed_every(100, names)
+    }
+
+    pub(crate) fn probed_every(probe_ms: u64, names: &[&'static str]) -> Self {
+        let mut world = Self::with(names, Config { probe_ms, ..Config::default() });
         world.run_ms(500);
         world
     }
