@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mediaha_time::{Duration, Time};
 
 use crate::call::{Call, Phase};
+use crate::effect::Effect;
 use crate::nets::Complaint;
 use crate::server::Server;
 use crate::world::{EXIT, World};
@@ -14,6 +15,9 @@ use crate::world::{EXIT, World};
 const FIT_FOR: Duration = Duration::from_millis(1_500);
 /// A server without trouble for so long must not be called dead.
 const FIT_TO_LIVE: Duration = Duration::from_millis(700);
+
+/// The calls of a server that forwards nothing have left it by then, if another one of their lists was fit all the while.
+pub(crate) const LEFT_WITHIN: Duration = Duration::from_millis(2_200);
 
 /// A call whose server is dead is elsewhere after this time, if another server of its list was fit all the while:
 /// there is time for one that takes the offer and then falls silent.
@@ -44,6 +48,50 @@ impl World {
         let server = self.servers.iter().find(|server| server.name == name);
         if then > Time::ZERO && server.is_some_and(|server| server.effects.is_fit_since(then)) {
             self.violate(format!("{name} is called dead ({why}), and nothing was wrong with it"));
+        }
+    }
+
+    /// Nobody is called gray whose packets came through.
+    pub(crate) fn judge_grayness(&mut self, name: &str, why: &str) {
+        let then = self.now - FIT_TO_LIVE;
+        let server = self.servers.iter().find(|server| server.name == name);
+        if why.contains("forwards no media") && server.is_some_and(|server| server.effects.is_fit_since(then)) {
+            self.violate(format!("{name} is called gray, and nothing was wrong with it"));
+        }
+    }
+
+    /// Whether packets have come through this server, and nothing speaks against it.
+    pub(crate) fn is_probed_through(&self, server: usize) -> bool {
+        let then = self.now - FIT_FOR;
+        let server = &self.servers[server];
+        server.effects.is_fit_since(then)
+            && server.loss_permille == 0
+            && server.has_room()
+            && !self.was_stopped_since(then)
+    }
+
+    /// A server has forwarded nothing since then, and had these calls.
+    pub(crate) fn check_left(&mut self, server: usize, since: Time, calls: &[(usize, u32)]) {
+        let then = since - FIT_FOR;
+        let gray = &self.servers[server];
+        if !gray.effects.is_only(&Effect::Gray) || self.was_stopped_since(then) {
+            return;
+        }
+        let name = gray.name.clone();
+        for &(number, placed) in calls {
+            let call = &self.nets.calls[number];
+            let is_there = call.placed == placed && call.server.as_deref() == Some(&name);
+            let talks = matches!(call.phase, Phase::Talking | Phase::Ringing);
+            let fit = self.listed(call).find(|one| {
+                one.name != name && one.has_room() && one.loss_permille == 0 && one.effects.is_fit_since(then)
+            });
+            if let Some(fit) = fit.filter(|_| is_there && talks).map(|one| one.name.clone()) {
+                let id = String::from_utf8_lossy(&self.nets.calls[number].id).into_owned();
+                self.violate(format!(
+                    "{id} is still on {name}, which forwards nothing, although {fit} could take it"
+                ));
+                return;
+            }
         }
     }
 
@@ -105,7 +153,7 @@ impl World {
         let now = self.now;
         for number in 0..self.servers.len() {
             let server = &mut self.servers[number];
-            if server.is_up() && !server.is_empty() {
+            if server.is_up() && !server.is_empty(now) {
                 let (name, calls) = (server.name.clone(), server.calls(now));
                 let calls: Vec<_> = calls.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect();
                 self.violate(format!("{name} leaks {calls:?}"));

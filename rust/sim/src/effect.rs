@@ -37,6 +37,8 @@ pub(crate) enum Effect {
     Draining,
     /// It is not in the configuration.
     Unlisted,
+    /// It answers, and forwards no media.
+    Gray,
 }
 
 /// The effects that are at work on one server.
@@ -86,6 +88,11 @@ impl Effects {
             Effect::Failing { reason } => Some(*reason),
             _ => None,
         })
+    }
+
+    /// Whether this is all that is wrong.
+    pub(crate) fn is_only(&self, effect: &Effect) -> bool {
+        self.active.iter().all(|(_, active)| active == effect)
     }
 
     /// Whether nothing has been wrong since `then`.

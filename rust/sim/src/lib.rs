@@ -31,10 +31,19 @@ pub struct Outcome {
     pub story: String,
 }
 
+/// Which worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The pool watches the servers' control ports.
+    Plain,
+    /// It sends packets through them as well, and some forward none for a while.
+    Probed,
+}
+
 /// Let the world of this seed happen.
 #[must_use]
-pub fn run(seed: u64, told: bool) -> Outcome {
-    let mut world = World::new(seed, told);
+pub fn run(seed: u64, kind: Kind, told: bool) -> Outcome {
+    let mut world = World::new(seed, kind, told);
     world.run();
     Outcome { seed, violations: world.violations, story: world.story.to_string() }
 }

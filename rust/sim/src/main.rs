@@ -1,4 +1,4 @@
-//! `mediaha-sim --seeds N [--seed S]`: so many worlds, from seed S on, on all cores. Exit status 1 if one of them saw
+//! `mediaha-sim --seeds N [--seed S]`: so many worlds of each kind, from seed S on, on all cores. Exit status 1 if one of them saw
 //! what must not happen; the first such seeds are told.
 #![forbid(unsafe_code)]
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mediaha_sim::{Outcome, run};
+use mediaha_sim::{Kind, Outcome, run};
 
 /// So many failing seeds are named, and this many told.
 const NAMED_MAX: usize = 20;
@@ -21,14 +21,14 @@ fn main() -> ExitCode {
         }
     };
     let failed = run_all(first, count);
-    for (number, outcome) in failed.iter().take(NAMED_MAX).enumerate() {
+    for (number, (kind, outcome)) in failed.iter().take(NAMED_MAX).enumerate() {
         if number < TOLD_MAX {
-            println!("{}", run(outcome.seed, true).story);
+            println!("{}", run(outcome.seed, *kind, true).story);
         }
         let what: Vec<&str> = outcome.violations.iter().map(|violation| violation.0.as_str()).collect();
-        println!("seed {}: {}", outcome.seed, what.join("; "));
+        println!("seed {} {kind:?}: {}", outcome.seed, what.join("; "));
     }
-    println!("{count} worlds, {} in which something happened that must not", failed.len());
+    println!("{count} worlds of each kind, {} in which something happened that must not", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -50,7 +50,7 @@ fn arguments() -> Result<(u64, u64), String> {
 }
 
 /// Run the seeds on all cores; the failed ones in order.
-fn run_all(first: u64, count: u64) -> Vec<Outcome> {
+fn run_all(first: u64, count: u64) -> Vec<(Kind, Outcome)> {
     let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let work = || {
         loop {
@@ -58,9 +58,11 @@ fn run_all(first: u64, count: u64) -> Vec<Outcome> {
             if number >= count {
                 return;
             }
-            let outcome = run(first.wrapping_add(number), false);
-            if !outcome.violations.is_empty() {
-                failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(outcome);
+            for kind in [Kind::Plain, Kind::Probed] {
+                let outcome = run(first.wrapping_add(number), kind, false);
+                if !outcome.violations.is_empty() {
+                    failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, outcome));
+                }
             }
         }
     };
@@ -71,6 +73,6 @@ fn run_all(first: u64, count: u64) -> Vec<Outcome> {
         }
     });
     let mut failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    failed.sort_by_key(|outcome| outcome.seed);
+    failed.sort_by_key(|(_, outcome)| outcome.seed);
     failed
 }

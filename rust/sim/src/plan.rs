@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) calls: Vec<(Vec<String>, Time)>,
     /// What goes wrong.
     pub(crate) faults: Vec<Fault>,
+    /// Packets are sent through the servers, and some forward none for a while.
+    pub(crate) probed: bool,
 }
 
 /// Something that goes wrong.
@@ -58,15 +60,18 @@ pub(crate) enum What {
 
 impl Plan {
     /// The world of this seed.
-    pub(crate) fn new(chance: &mut Chance) -> Self {
+    pub(crate) fn new(chance: &mut Chance, probed: bool) -> Self {
         let count = 1 + chance.index(4);
         let servers: Vec<Server> = (1..=4).take(count).map(|number| server(number, chance)).collect();
         let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
         let is_crowded = chance.happens(15);
         let calls = if is_crowded { 150 } else { 1 + chance.index(16) };
         let calls = (0..calls).map(|_| (list(&names, chance), begin(is_crowded, chance))).collect();
-        let faults = faults(count, chance);
-        Self { servers, calls, faults }
+        let mut faults = faults(count, chance);
+        if probed {
+            faults.extend((0..chance.index(4)).map(|_| gray(count, chance)));
+        }
+        Self { servers, calls, faults, probed }
     }
 }
 
@@ -141,6 +146,14 @@ fn trouble(at: Time, servers: usize, chance: &mut Chance) -> What {
     let until = at + Duration::from_millis(chance.within(20..=2_500));
     let told_after = chance.happens(500).then(|| Duration::from_millis(chance.within(0..=30)));
     What::Server { server, effect, until: until.min(HEALED_AT), told_after }
+}
+
+/// Long enough to be found out, most of the time.
+fn gray(servers: usize, chance: &mut Chance) -> Fault {
+    let at = Time::from_millis(chance.within(1_500..=3_500));
+    let until = (at + Duration::from_millis(chance.within(200..=3_000))).min(HEALED_AT);
+    let (server, effect) = (chance.index(servers), Effect::Gray);
+    Fault { at, what: What::Server { server, effect, until, told_after: None } }
 }
 
 const REASONS: [&str; 3] = [mediaha_ng::reason::LOAD_LIMIT, mediaha_ng::reason::NO_PORTS, "Internal error"];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mediaha_media::testing::TableDatapath;
-use mediaha_media::{Controller, ControllerConfig, Interface, StreamPlan};
+use mediaha_media::{Controller, ControllerConfig, Interface, StreamPlan, Verdict};
 use mediaha_ng::bundle::{self, Bundle};
 use mediaha_ng::{Datagram, Reply, Request, datagram_untrusted, reply_untrusted, request_untrusted};
 use mediaha_time::Time;
@@ -105,19 +105,36 @@ impl Server {
         self.answer(&datagram, now)
     }
 
-    /// The calls it has.
+    /// A packet of a probe has come to one of its media ports; where it sends it on to.
+    pub(crate) fn forward(
+        &mut self,
+        at: SocketAddr,
+        number: u64,
+        source: SocketAddr,
+        now: Time,
+    ) -> Option<SocketAddr> {
+        if !self.is_running() || self.effects.has(&Effect::Gray) {
+            return None;
+        }
+        let [.., high, low] = number.to_be_bytes();
+        let packet = [0x80, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+        match self.datapath.packet(at, &packet, source, now)? {
+            Verdict::Forward { to, .. } => Some(to),
+            Verdict::Drop(_) => None,
+        }
+    }
+
+    /// The calls it has, probes left out.
     pub(crate) fn calls(&mut self, now: Time) -> BTreeSet<Vec<u8>> {
+        self.sessions(now).into_iter().filter(|id| !is_probe(id)).collect()
+    }
+
+    fn sessions(&mut self, now: Time) -> Vec<Vec<u8>> {
         let asked = Datagram::asking(b"sim".to_vec(), &Request::List { limit: 100_000 });
         let reply = self.controller.handle(&asked.to_bytes(), self.address, &mut self.datapath, now);
         let body = reply.and_then(|bytes| datagram_untrusted(&bytes).ok()).map(|datagram| datagram.body);
-        let Some(mediaha_ng::Value::List(ids)) = body.as_ref().and_then(|body| body.get("calls")) else {
-            return BTreeSet::new();
-        };
-        let text = |value: &mediaha_ng::Value| match value {
-            mediaha_ng::Value::Text(id) => Some(id.clone()),
-            _ => None,
-        };
-        ids.iter().filter_map(text).collect()
+        let ids = body.as_ref().and_then(|body| body.get("calls")).and_then(mediaha_ng::Value::list);
+        ids.unwrap_or_default().iter().filter_map(mediaha_ng::Value::text).map(<[u8]>::to_vec).collect()
     }
 
     /// Whether it may have lost its memory without anybody being able to see it: a foreign server that forgot a call,
@@ -136,9 +153,11 @@ impl Server {
         self.sessions_max >= ROOMY
     }
 
-    /// Whether nothing is left in it: no call, no stream, no port.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.controller.sessions() == 0 && self.datapath.is_empty()
+    /// Whether nothing is left in it: no call, no stream, no port, but for those of a probe.
+    pub(crate) fn is_empty(&mut self, now: Time) -> bool {
+        let (sessions, streams) = (self.sessions(now), self.datapath.plans().count());
+        let only_probes = sessions.len() <= 1 && sessions.iter().all(|id| is_probe(id));
+        only_probes && streams == sessions.len() && self.datapath.open_ports().count() == 2 * streams
     }
 
     /// What it answers to a datagram: of a bundle, to each request by itself.
@@ -198,4 +217,8 @@ fn without_instance(bytes: Vec<u8>) -> Vec<u8> {
         }
         _ => bytes,
     }
+}
+
+fn is_probe(call_id: &[u8]) -> bool {
+    call_id.starts_with(mediaha_ng::PROBE_CALL_IDS.as_bytes())
 }

@@ -2,14 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::net::SocketAddr;
 
 use mediaha_failover::{Command, Config, Cookie, Event, Input, Output, Pool, ServerId, ServerSpec, ServerState};
 use mediaha_ng::bundle::{self, Bundle};
 use mediaha_ng::{Datagram, Request, datagram_untrusted, reply_untrusted};
 use mediaha_time::{Duration, Time};
 
+use crate::Kind;
 use crate::chance::Chance;
-use crate::checks::MOVED_WITHIN;
+use crate::checks::{LEFT_WITHIN, MOVED_WITHIN};
 use crate::effect::Effect;
 use crate::nets::{Act, Nets, Violation};
 use crate::plan::{EMPTY_AT, HEALED_AT, Plan, SETTLED_AT, What};
@@ -17,6 +19,8 @@ use crate::server::Server;
 use crate::story::Story;
 use crate::telling::{answered, asked, heard, told};
 
+/// How often a packet goes through each server of a probed world.
+const PROBE_MS: u64 = 100;
 /// Some six adoptions.
 const BUNDLE_BYTES_MAX: usize = 4_096;
 /// What a supervisor says of a process that was killed.
@@ -57,6 +61,10 @@ enum Happens {
     AtServer(usize, Vec<u8>),
     AtPool(usize, Vec<u8>),
     Unreachable(usize),
+    ThroughServer(usize, u64, usize, SocketAddr),
+    Probed(usize, u64),
+    /// A server that has forwarded nothing since then should be rid of these calls.
+    StillGray(usize, Time, Vec<(usize, u32)>),
     Tick,
     Resume,
     Act(usize, Act),
@@ -73,15 +81,16 @@ enum Happens {
 impl World {
     /// The world of this seed; its story is kept when `told`.
     #[must_use]
-    pub fn new(seed: u64, told: bool) -> Self {
+    pub fn new(seed: u64, kind: Kind, told: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let Plan { servers, calls, faults } = Plan::new(&mut chance);
+        let Plan { servers, calls, faults, probed } = Plan::new(&mut chance, kind == Kind::Probed);
+        let probe_ms = if probed { PROBE_MS } else { 0 };
         let (lists, begins): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let mut world = Self {
             now: Time::ZERO,
             queue: BinaryHeap::new(),
             happened: 0,
-            pool: Pool::new(Config::default(), seed),
+            pool: Pool::new(Config { probe_ms, ..Config::default() }, seed),
             tick_at: None,
             stalled: None,
             last_stall: Time::ZERO,
@@ -124,6 +133,9 @@ impl World {
             Happens::AtServer(server, datagram) => self.at_server(server, datagram),
             Happens::AtPool(server, datagram) => self.at_pool(server, &datagram),
             Happens::Unreachable(server) => self.pool_input(Input::Unreachable { server: self.id(server) }),
+            Happens::ThroughServer(server, number, side, to) => self.through_server(server, number, side, to),
+            Happens::Probed(server, number) => self.pool_input(Input::Probed { server: self.id(server), number }),
+            Happens::StillGray(server, since, calls) => self.check_left(server, since, &calls),
             Happens::Tick if self.tick_at == Some(self.now) => {
                 self.tick_at = None;
                 self.pool_input(Input::Tick);
@@ -176,6 +188,10 @@ impl World {
                     .tell(now, || format!("m{} {effect:?} until {} ms", server + 1, until.as_nanos() / 1_000_000));
                 self.happened += 1;
                 let id = self.happened;
+                if effect == Effect::Gray && until >= now + LEFT_WITHIN && self.is_probed_through(server) {
+                    let calls = self.nets.calls_on(&self.servers[server].name);
+                    self.arrange(now + LEFT_WITHIN, Happens::StillGray(server, now, calls));
+                }
                 self.servers[server].effects.begin(id, effect.clone());
                 match effect {
                     Effect::Down => {
@@ -275,6 +291,8 @@ impl World {
                         _ => self.send_to_server(server, &datagram),
                     }
                 }
+                Output::OpenProbe { server } => self.open_probe(server),
+                Output::Probe { server, number, side, to } => self.probe(server, number, side, to),
                 Output::Event(event) => self.hear(&event),
             }
         }
@@ -290,6 +308,9 @@ impl World {
 
     fn hear(&mut self, event: &Event) {
         self.story.tell(self.now, || heard(event));
+        if let Event::ServerState { server, state: ServerState::Suspect, why, .. } = event {
+            self.judge_grayness(server, why);
+        }
         if let Event::ServerState { server, state: ServerState::Dead, why, .. } = event {
             self.judge_death(server, why);
             for (call, placed) in self.nets.calls_on(server) {
@@ -302,6 +323,31 @@ impl World {
     fn tell_asked(&mut self, id: ServerId, cookie: Cookie, request: &Request) {
         let Some(server) = self.index(id).filter(|_| *request != Request::Ping) else { return };
         self.story.tell(self.now, || format!("  pool → m{} {:x} {}", server + 1, cookie.0, asked(request)));
+    }
+
+    /// The sockets of a probe: 10.2.0.1 and 10.2.0.2.
+    fn open_probe(&mut self, server: ServerId) {
+        self.pool_input(Input::ProbeOpened { server, ours: [ours(0), ours(1)] });
+    }
+
+    fn probe(&mut self, id: ServerId, number: u64, side: usize, to: SocketAddr) {
+        let Some(server) = self.index(id) else { return };
+        if !self.servers[server].effects.has(&Effect::DeafServer) {
+            for at in self.ways(server) {
+                self.arrange(at, Happens::ThroughServer(server, number, side, to));
+            }
+        }
+    }
+
+    fn through_server(&mut self, server: usize, number: u64, side: usize, at: SocketAddr) {
+        let is_up = self.servers[server].is_up();
+        let to = self.servers[server].forward(at, number, ours(side), self.now);
+        if !is_up || self.servers[server].effects.has(&Effect::DumbServer) || to != Some(ours(1 - side)) {
+            return;
+        }
+        for at in self.ways(server) {
+            self.arrange(at, Happens::Probed(server, number));
+        }
     }
 
     /// Adoptions that are asked for at the same time travel together, and are lost together.
@@ -432,6 +478,11 @@ impl Ord for Happening {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.at, self.number).cmp(&(other.at, other.number))
     }
+}
+
+fn ours(side: usize) -> SocketAddr {
+    let last = if side == 0 { 1 } else { 2 };
+    SocketAddr::from(([10, 2, 0, last], 4_000))
 }
 
 fn text(cookie: Cookie) -> Vec<u8> {

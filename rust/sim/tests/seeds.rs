@@ -1,12 +1,12 @@
 //! A few worlds on every run of the tests; `make sim SEEDS=10000` is for many.
 
-use mediaha_sim::run;
+use mediaha_sim::{Kind, run};
 
 #[test]
 fn nothing_happens_that_must_not() {
-    for seed in 0..150 {
-        let outcome = run(seed, false);
-        assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
+    for (seed, kind) in (0..100).flat_map(|seed| [(seed, Kind::Plain), (seed, Kind::Probed)]) {
+        let outcome = run(seed, kind, false);
+        assert!(outcome.violations.is_empty(), "seed {seed} {kind:?}: {:?}", outcome.violations);
     }
 }
 
@@ -17,7 +17,7 @@ fn seeds_that_found_bugs_find_none() {
         26, 132, 357, 377, 412, 1174, 1553, 5888, 6652, 14_841, 27_386, 40_774, 43_163, 32_994, 1_037_102,
         1_056_524,
     ] {
-        let outcome = run(seed, false);
+        let outcome = run(seed, Kind::Plain, false);
         assert!(outcome.violations.is_empty(), "seed {seed}: {:?}", outcome.violations);
     }
 }
@@ -25,6 +25,6 @@ fn seeds_that_found_bugs_find_none() {
 #[test]
 fn the_same_seed_happens_in_the_same_way() {
     for seed in [3, 412] {
-        assert_eq!(run(seed, true).story, run(seed, true).story);
+        assert_eq!(run(seed, Kind::Probed, true).story, run(seed, Kind::Probed, true).story);
     }
 }
