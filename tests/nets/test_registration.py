@@ -98,7 +98,7 @@ def test_a_carrier_that_knows_us_goes_on_to_while_it_does_not_answer():
     carrier.refuses(500)
     carrier.refuses(500, "broken")
     assert carrier.state.bound.target == FIRST
-    assert carrier.state.why == "broken"
+    assert carrier.state.why == f"{SECOND}: broken"
     while carrier.state.bound is not None:
         carrier.due()
         assert carrier.now < 1200

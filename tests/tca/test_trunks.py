@@ -4,7 +4,7 @@ import pytest
 
 from mediaha.model.trunk import Credentials
 from mediaha.sip.auth.digest import HashedSecret
-from mediaha.tca import SiteMistakes, site_from_text
+from mediaha.tca import SiteMistakes, load_site, secret_warnings, site_from_text
 from tests.tca.test_site_file import RIGHT
 
 HASHED = HashedSecret.of("nets", "carrier.test", "sesame")
@@ -54,3 +54,24 @@ def test_what_does_not_make_sense_is_said(keys, said):
     with pytest.raises(SiteMistakes) as caught:
         site_from_text(trunk(**keys))
     assert any(said in line for line in caught.value.lines()), caught.value.lines()
+
+
+def test_a_secret_that_is_not_there_or_not_secret_is_warned_of(tmp_path):
+    file, secret = tmp_path / "site.toml", tmp_path / "carrier.secret"
+    file.write_text(trunk(username="nets", secret_file="carrier.secret"))
+
+    def said():
+        site, _ = load_site(file)
+        return [(warning.text, warning.line) for warning in secret_warnings(file, site, "alpha")]
+
+    line = file.read_text().splitlines().index('secret_file = "carrier.secret"') + 1
+    assert said() == [(f"trunk 'carrier': {secret} cannot be read: no such file or directory", line)]
+    secret.write_text("")
+    secret.chmod(0o600)
+    assert said() == [(f"trunk 'carrier': {secret} is empty", line)]
+    secret.write_text("sesame")
+    assert said() == []
+    secret.chmod(0o644)
+    assert said() == [(f"trunk 'carrier': everybody on this machine can read {secret}", line)]
+    site, _ = load_site(file)
+    assert secret_warnings(file, site, "elsewhere") == ()

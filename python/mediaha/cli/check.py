@@ -15,7 +15,7 @@ def check_config(site: Path, /, *, host: str | None = None) -> int:
 
     Nothing is started. The exit status is 0 when the file can be used (warnings are no obstacle), 1 when not.
 
-    The certificate files of the NeTS on this host are looked into, too.
+    The files of certificates and secrets that the NeTS on this host needs are looked into, too.
 
     Example: mediaha check-config site.toml
 
@@ -24,7 +24,7 @@ def check_config(site: Path, /, *, host: str | None = None) -> int:
     site
         The file to check. Its keys are described in docs/site.md.
     host
-        Whose certificate files are looked into. Default: the host whose name is this machine's, or the only one.
+        Whose files are looked into. Default: the host whose name is this machine's, or the only one.
     """
     from mediaha.tca import SiteMistakes, load_site  # noqa: PLC0415 - keeps --help quick
     from mediaha.tca.mistakes import placed  # noqa: PLC0415
@@ -49,7 +49,7 @@ def check_config(site: Path, /, *, host: str | None = None) -> int:
 def _certificates(file: Path, site: Site, named: str | None) -> tuple[Mistake, ...]:
     """Warnings about the files of one host. Raises SiteMistakes, BadOption."""
     from mediaha.cli import plan  # noqa: PLC0415
-    from mediaha.tca import SiteMistakes, certificate_mistakes  # noqa: PLC0415
+    from mediaha.tca import SiteMistakes, certificate_mistakes, secret_warnings  # noqa: PLC0415
 
     try:
         host = plan.host_of(site, named)
@@ -57,7 +57,7 @@ def _certificates(file: Path, site: Site, named: str | None) -> tuple[Mistake, .
         if named is not None:
             raise
         return ()  # it is none of the hosts that has the files
-    mistakes = certificate_mistakes(file, site, host)
+    mistakes = (*certificate_mistakes(file, site, host), *secret_warnings(file, site, host))
     if any(not mistake.warning for mistake in mistakes):
         raise SiteMistakes(str(file), mistakes)
     return mistakes

@@ -19,7 +19,7 @@ from mediaha.ops.levels import LogFormat, LogLevel
 from mediaha.ops.logs import log_to, stderr_format
 from mediaha.ops.relay import say
 from mediaha.ops.sockets import path_to_serve
-from mediaha.tca import SiteMistakes, certificate_mistakes, load_site
+from mediaha.tca import SiteMistakes, certificate_mistakes, load_site, secret_warnings
 from mediaha.tca.mistakes import placed
 
 
@@ -50,7 +50,7 @@ def run_host_of(file: Path, named: str | None, logs: Logs, *, control: Path | No
     for warning in warnings:
         complain(placed(str(file), warning))
     host = plan.host_of(site, named)
-    mistakes = certificate_mistakes(file, site, host)
+    mistakes = (*certificate_mistakes(file, site, host), *secret_warnings(file, site, host))
     if any(not mistake.warning for mistake in mistakes):
         raise SiteMistakes(str(file), mistakes)
     for mistake in mistakes:

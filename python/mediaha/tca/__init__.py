@@ -7,6 +7,15 @@
 from mediaha.tca.certificates import certificate_mistakes
 from mediaha.tca.loading import load_site, site_from_text
 from mediaha.tca.mistakes import Mistake, SiteMistakes
+from mediaha.tca.secrets import secret_warnings
 from mediaha.tca.standalone import standalone_site
 
-__all__ = ["Mistake", "SiteMistakes", "certificate_mistakes", "load_site", "site_from_text", "standalone_site"]
+__all__ = [
+    "Mistake",
+    "SiteMistakes",
+    "certificate_mistakes",
+    "load_site",
+    "secret_warnings",
+    "site_from_text",
+    "standalone_site",
+]

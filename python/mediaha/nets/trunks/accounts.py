@@ -36,7 +36,7 @@ class Accounts:
             try:
                 found[trunk.name] = _account(trunk.credentials)
             except OSError as error:
-                why = error.strerror or str(error)
+                why = f"{error.strerror}: {error.filename}" if error.filename else str(error)
                 _log.error("no secret: the carrier's questions stay unanswered", trunk=trunk.name, why=why)
         self._answerers = {
             key: answerer for key, answerer in self._answerers.items() if found.get(key[0]) == answerer.account

@@ -17,6 +17,8 @@ from mediaha.sip.target import Target
 
 PAUSE_S_MIN, PAUSE_S_MAX = 4.0, 300.0
 """After a round that failed; doubled each time, and spread, so that a carrier that is back is not overrun."""
+UNKNOWN_S = 1.0
+"""While no target is known: a name is being looked up."""
 REFRESH_AFTER = 0.75
 """Of the time that was granted: the rest is for when the first attempts to refresh fail."""
 EXPIRES_S_MAX = 24 * 3600
@@ -86,7 +88,7 @@ def look(one: Registration, targets: tuple[Target, ...], try_s: float, now: floa
     if one.due_at > now:
         return one, None
     if not targets:
-        return _pause(one, "no target is known", now, chance), None
+        return replace(one, due_at=now + UNKNOWN_S, why="no target is known"), None
     return _ask(one, targets, try_s, now)
 
 
@@ -121,6 +123,7 @@ def failed(
     """The target has not taken it; ``status`` if it has said so."""
     if one.asking is None or number != one.number:
         return one, None
+    why = f"{one.asking.target}: {why}"
     if one.asking.left and status not in NOT_WANTED:
         return _ask(replace(one, why=why), one.asking.left, try_s, now)
     if status in NOT_WANTED:

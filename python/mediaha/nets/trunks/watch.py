@@ -124,6 +124,7 @@ class Trunks:
 
     def places(self, trunk: str) -> tuple[Target, ...]:
         """The targets of a trunk as they would be tried now."""
+        self._read_site()
         now = time.monotonic()
         ordered = in_order(self._listed(trunk), lambda destination: decide.rank(self._health(destination), now))
         return tuple(destination.target for destination in ordered)
