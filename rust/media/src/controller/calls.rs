@@ -89,6 +89,7 @@ fn note(changed: &mut Option<Vec<Vec<u8>>>, call_id: &[u8]) {
     }
 }
 
-fn is_probe(call_id: &[u8]) -> bool {
+/// Whether this is no call, but a session through which a client sends packets to itself.
+pub(super) fn is_probe(call_id: &[u8]) -> bool {
     call_id.starts_with(mediaha_ng::PROBE_CALL_IDS.as_bytes())
 }

@@ -28,7 +28,7 @@ use mediaha_ng::{
 };
 use mediaha_time::Time;
 
-use self::calls::Calls;
+use self::calls::{Calls, is_probe};
 pub use self::config::ControllerConfig;
 pub use self::expiry::{Expired, ExpiryReason};
 pub use self::statistics::Statistics;
@@ -129,13 +129,15 @@ impl Controller {
         self.calls.counted()
     }
 
-    /// What this server has done since it started, and is doing now. Looks at every stream.
+    /// What this server has done since it started, and is doing now; of probes only what has ended. Looks at every stream.
     #[must_use]
     pub fn statistics(&self, datapath: &impl Datapath) -> Statistics {
         let (mut streams, mut traffic) = (0, self.ledger.ended);
-        for stream in self.calls.iter().flat_map(|(_, call)| call.relayed()) {
-            streams += 1;
-            traffic.add(&datapath.counters(stream.id).unwrap_or_default());
+        for (_, call) in self.calls.iter().filter(|(call_id, _)| !is_probe(call_id)) {
+            for stream in call.relayed() {
+                streams += 1;
+                traffic.add(&datapath.counters(stream.id).unwrap_or_default());
+            }
         }
         let sessions = self.calls.counted() as u64;
         let (draining, load) = (self.draining, datapath.load());

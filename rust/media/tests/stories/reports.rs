@@ -1,7 +1,7 @@
 //! What a server tells about itself and its calls.
 
-use crate::world::{CALLEE, CALLER, STRANGER, World, at};
-use mediaha_ng::{Delete, Dictionary, Reply, Request};
+use crate::world::{CALLEE, CALLER, STRANGER, World, at, media, sdp};
+use mediaha_ng::{Delete, Dictionary, Media, Reply, Request};
 
 fn body(reply: &Reply) -> Dictionary {
     reply.to_dictionary()
@@ -95,4 +95,17 @@ fn an_unknown_call_and_an_unknown_command_are_said_to_be_so() {
     assert_eq!(world.query(), Reply::error("Unknown call-id"));
     let reply = world.ask(&Request::Unsupported(b"dance".to_vec()));
     assert_eq!(reply, Reply::error("Unrecognized command"));
+}
+
+#[test]
+fn a_probe_is_counted_among_no_calls_and_takes_no_call_its_place() {
+    let mut world = World::with(30_000..=30_999, |config| config.sessions_max = 1);
+    let probe = Media { call_id: b"mediaha-probe-1".to_vec(), ..media("a", Some("b"), &sdp(CALLER)) };
+    assert!(matches!(world.ask(&Request::Offer(probe)), Reply::Sdp(_)));
+    let counted = world.controller.statistics(&world.datapath);
+    assert_eq!((counted.sessions, counted.streams, world.controller.sessions()), (0, 0, 0));
+    world.call();
+    assert_eq!(world.controller.sessions(), 1);
+    world.ask(&Request::Delete(Delete { call_id: b"mediaha-probe-1".to_vec(), ..Delete::default() }));
+    assert_eq!(world.controller.sessions(), 1);
 }
