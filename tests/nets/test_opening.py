@@ -34,6 +34,12 @@ def test_loopback_and_those_who_are_named_are_trusted_and_zero_means_no_limit():
     assert guard_of(SipSettings(messages_per_s=0)) is None
 
 
+def test_who_may_call_may_send_what_that_takes_but_everybody_is_nobody():
+    guard = guard_of(SipSettings(messages_per_s=1, messages_burst=1), ["192.0.2.0/24", "0.0.0.0/0"])
+    assert all(guard.admits("192.0.2.99", 0.0) for _ in range(100))
+    assert not all(guard.admits("198.51.100.1", 0.0) for _ in range(100))
+
+
 async def test_a_silent_target_is_given_up_after_timer_b():
     sip = SipSettings(t1_ms=20, timer_b_s=0.3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

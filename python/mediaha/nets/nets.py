@@ -33,6 +33,7 @@ from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
 from mediaha.nets.entrance import Entrance
 from mediaha.nets.events import Acked, Cancelled, Received, Stop
+from mediaha.nets.gate import networks_of
 from mediaha.nets.headers import ABILITIES, session_of
 from mediaha.nets.opening import guard_of, stream_limits_of, timers_of, transaction_limits_of
 from mediaha.nets.ports import Checkpoint, Media, NoCheckpoint, NoPhones, Notice, Phones, Routes
@@ -467,7 +468,7 @@ async def serve_nets(
             timers=timers or timers_of(sip),
             limits=transaction_limits_of(sip),
             stream_limits=stream_limits_of(sip),
-            guard=guard_of(sip),
+            guard=guard_of(sip, networks_of(spec)),
         ) as endpoint,
         trio.open_nursery() as nursery,
     ):

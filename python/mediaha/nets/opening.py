@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import ip_network
+
 from mediaha.model.sip import SipSettings
+from mediaha.nets.gate import Gate
 from mediaha.sip.rate import RateLimit, RateLimits
 from mediaha.sip.transaction.servers import Limits as TransactionLimits
 from mediaha.sip.transaction.timers import Timers
@@ -43,8 +47,12 @@ def stream_limits_of(sip: SipSettings) -> StreamLimits:
     )
 
 
-def guard_of(sip: SipSettings) -> RateLimit | None:
-    """Who is turned away; None: nobody."""
+def guard_of(sip: SipSettings, callers: Iterable[str] = ()) -> RateLimit | None:
+    """Who is turned away; None: nobody.
+
+    ``callers`` are the networks from which calls are taken: who may call may send as much as that takes. Only
+    everybody is not trusted for being let in.
+    """
     if sip.messages_per_s <= 0:
         return None
     limits = RateLimits(
@@ -54,9 +62,5 @@ def guard_of(sip: SipSettings) -> RateLimit | None:
         shared_burst=sip.strangers_burst,
         sources_max=sip.sources_max,
     )
-    return RateLimit(limits, trusted=always_trusted(sip))
-
-
-def always_trusted(sip: SipSettings) -> tuple[str, ...]:
-    """Who may send what they like, whatever the trunks are."""
-    return (*LOOPBACK, *sip.trusted)
+    known = Gate(network for network in callers if ip_network(network).prefixlen > 0)
+    return RateLimit(limits, trusted=(*LOOPBACK, *sip.trusted), vouched=known.admits)

@@ -8,7 +8,7 @@ were there before go on undisturbed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
@@ -33,10 +33,25 @@ class RateLimits:
 class RateLimit:
     """Decides whether a message is taken. ``now`` is seconds of a clock that never goes back."""
 
-    __slots__ = ("_always", "_limits", "_paid_at", "_shared_paid_at", "_swept_at", "_trusted", "turned_away")
+    __slots__ = (
+        "_always",
+        "_limits",
+        "_paid_at",
+        "_shared_paid_at",
+        "_swept_at",
+        "_trusted",
+        "_vouched",
+        "turned_away",
+    )
 
-    def __init__(self, limits: RateLimits | None = None, trusted: Iterable[str] = ()) -> None:
-        """``trusted`` are addresses that may send whatever they like, for good."""
+    def __init__(
+        self,
+        limits: RateLimits | None = None,
+        trusted: Iterable[str] = (),
+        vouched: Callable[[str], bool] = lambda host: False,
+    ) -> None:
+        """``trusted`` are addresses that may send whatever they like, for good; and whom ``vouched`` says yes to."""
+        self._vouched = vouched
         self._limits = limits or RateLimits()
         self._always = self._trusted = frozenset(trusted)
         self._paid_at: dict[str, float] = {}
@@ -54,7 +69,7 @@ class RateLimit:
 
     def admits(self, host: str, now: float) -> bool:
         """Whether a message from there is taken; it is counted as used if so."""
-        if host in self._trusted:
+        if host in self._trusted or self._vouched(host):
             return True
         limits = self._limits
         source = _source(host)
@@ -70,7 +85,7 @@ class RateLimit:
 
     def charge(self, host: str, messages: int, now: float) -> None:
         """Count something against a source as if it had sent that many: a wrong password, a call to nowhere."""
-        if host in self._trusted:
+        if host in self._trusted or self._vouched(host):
             return
         source = _source(host)
         paid_at = self._paid_at.get(source)
