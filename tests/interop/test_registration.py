@@ -8,7 +8,7 @@ from tests.interop.conftest import needs
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.peers.kamailio import HEAD, Kamailio
 from tests.peers.ports import free_udp_port
-from tests.peers.sipp import Sipp, ack_failure, expect, invite, pause, provisional, request
+from tests.peers.sipp import Sipp, ack_failure, expect, invite, pause, provisional, request, respond, take
 from tests.peers.sitefile import CALM, SiteFile, ours
 
 pytestmark = [pytest.mark.interop, needs("sipp", "sip-tester"), needs("kamailio", "kamailio")]
@@ -133,3 +133,30 @@ def test_calls_come_while_we_are_registered_and_no_more_once_we_drain(site, tmp_
         assert site.stop() == 0
         call(tmp_path, ports[1], "after", status=404)
     assert "sesame" not in site.log()
+
+
+def test_a_carrier_that_wants_us_for_longer_is_given_that_and_told_when_we_go(tmp_path, ports):
+    """SIPp as the registrar: 423 at first; then what it asked for; and a farewell."""
+    registrar = [
+        *[take("REGISTER", pattern="Expires: 60"), respond(423, "Interval Too Brief", headers="Min-Expires: 120\n")],
+        *[take("REGISTER", pattern="Expires: 120"), respond(200, "OK", headers="Expires: 120\n")],
+        *[take("REGISTER", pattern="Expires: 0"), respond(200, "OK")],
+    ]
+    trunk = {
+        "targets": [f"127.0.0.1:{ports[0]}"],
+        "check_s": 0,
+        "register": "sip:office@carrier.test",
+        "register_s": 60,
+    }
+    file = SiteFile(
+        tmp_path, ours("one"), timings=CALM, trunks={"carrier": trunk}, lists={"carrier": ["one"], "*": ["one"]}
+    )
+    with Sipp(registrar, tmp_path, "registrar", port=ports[0]) as carrier, file.serve() as site:
+        site.ready()
+        site.wait_until(lambda _: registered(site), "registered")
+        (one,) = site.status()["nets"][0]["registrations"]
+        assert 60 < one["expires_s"] <= 120
+        assert one["why"] == ""
+        site.process.terminate()
+        carrier.wait()
+        assert site.process.wait(20) == 0

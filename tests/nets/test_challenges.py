@@ -7,6 +7,7 @@ import os
 import pytest
 import trio
 
+from mediaha.model.site import Domain
 from mediaha.model.trunk import Credentials, TrunkState
 from mediaha.sip.auth.digest import HashedSecret
 from mediaha.sip.auth.nonces import Nonces
@@ -140,3 +141,23 @@ async def test_a_hash_is_as_good_as_the_secret(tmp_path):
         site = site_of(world, tmp_path, credentials=Credentials("nets", REALM, sha256=SECRET.sha256), check_s=0.2)
         await until(lambda: len(door.let_in) >= 2)
         assert site.states()[0] is TrunkState.UP
+
+
+async def test_a_carrier_that_called_us_is_answered_too_when_it_asks_who_hangs_up(tmp_path):
+    async with open_world() as world:
+        door = Doorman(world.callee)
+        site = site_of(world, tmp_path, check_s=0)
+        site.domain = lambda name: Domain(name, ("a", "b"), (world.second.endpoint.address,))
+        mine = world.callee.call(world.nets.address)
+        theirs = await world.second.rings.receive()
+        await mine.answered.wait()
+        await theirs.acked.wait()
+        before = mine.port
+        world.pool.crash("a")
+        with trio.fail_after(10):
+            await mine.until_port(lambda port: port != before)
+        theirs.bye()
+        await mine.over.wait()
+        await world.empties()
+        assert [method for method, _ in door.asked] == ["INVITE"], "the moved media; the BYE shows who we are at once"
+        assert [method for method, _ in door.let_in] == ["INVITE", "BYE"]
