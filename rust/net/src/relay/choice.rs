@@ -9,11 +9,12 @@ use mediaha_time::{Duration, Time};
 use serde_json::json;
 
 use super::ephemeral::Ephemeral;
-use super::kernel::{FastPath, Lanes};
+use super::kernel::{self, FastPath, Lanes};
 use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapath, TallySnapshot, Unsteerable};
 use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
+use crate::sys::netlink::packet_filter_in_use;
 
 /// How long a process that is known to have died may take to let go of its flows.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -80,6 +81,16 @@ pub enum RelayError {
     Resources(io::Error),
 }
 
+impl fmt::Display for RelayError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsteerable(error) => error.fmt(formatter),
+            Self::NoLanes(error) => error.fmt(formatter),
+            Self::Resources(error) => error.fmt(formatter),
+        }
+    }
+}
+
 impl Relay {
     /// Starts what is asked for, or the best that can be had; says why it is that one.
     ///
@@ -92,7 +103,10 @@ impl Relay {
         failure: &Failure,
     ) -> Result<(Self, String), RelayError> {
         match choice {
-            DatapathChoice::Kernel => in_front(config, records, failure),
+            DatapathChoice::Kernel => {
+                let (relay, why) = in_front(config, records, failure)?;
+                Ok((relay, format!("asked for; {why}")))
+            }
             DatapathChoice::Auto | DatapathChoice::Sockets | DatapathChoice::Steered => {
                 Self::in_user_space(choice, config, None, records, failure)
             }
@@ -107,6 +121,9 @@ impl Relay {
         records: &Records,
         failure: &Failure,
     ) -> Result<(Self, String), RelayError> {
+        if lanes.is_none() {
+            kernel::clear_the_way(&config.distinct_addresses(), &config.ports);
+        }
         let steered = || SteeredDatapath::start(config, lanes, records.clone(), failure.clone());
         let sockets = |why: String| {
             let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
@@ -150,6 +167,7 @@ impl Relay {
         failure: &Failure,
     ) -> Result<Self, RelayError> {
         if choice != DatapathChoice::Kernel {
+            kernel::clear_the_way(&config.distinct_addresses(), &config.ports);
             return Self::take_over_in_user_space(steered, config, None, share, records, failure);
         }
         let fast = FastPath::start(config, FAREWELL, records.clone()).map_err(RelayError::NoLanes)?;
@@ -354,8 +372,12 @@ fn in_front(config: &RelayConfig, records: &Records, failure: &Failure) -> Resul
     let fast = FastPath::start(config, Duration::ZERO, records.clone()).map_err(RelayError::NoLanes)?;
     let lanes = Some(fast.lanes());
     let (under, why) = Relay::in_user_space(DatapathChoice::Kernel, config, lanes.as_ref(), records, failure)?;
-    let why = format!("asked for; what is not plain goes by {} ({why})", under.name());
-    let datapath = KernelDatapath::start(fast, under).map_err(|(error, _)| RelayError::NoLanes(error))?;
+    let why = format!("what is not plain goes by {} ({why})", under.name());
+    let datapath = KernelDatapath::start(fast, under).map_err(RelayError::NoLanes)?;
+    if packet_filter_in_use() {
+        let why = "what the kernel forwards does not pass the packet filter (nftables, iptables) of this host";
+        records.push(Record::now(Level::Warning, "packet_filter_passed_by", json!({ "why": why })));
+    }
     Ok((Relay::Kernel(Box::new(datapath)), why))
 }
 

@@ -103,15 +103,10 @@ impl Beginner<'_> {
     }
 
     fn adopt(&self, steered: bool, legacy: &Legacy, share: Share) -> Result<(About, Relay, Controller), String> {
-        let text = |error: RelayError| match error {
-            RelayError::Unsteerable(error) => error.to_string(),
-            RelayError::NoLanes(error) => error.to_string(),
-            RelayError::Resources(error) => error.to_string(),
-        };
         let relay = relay_config(self.config).map_err(|error| error.to_string())?;
         let choice = self.config.datapath;
         let taken = Relay::take_over(choice, steered, &relay, share, self.records, self.failure);
-        let mut datapath = taken.map_err(text)?;
+        let mut datapath = taken.map_err(|error| error.to_string())?;
         let about = self.about(&datapath, "as it was in the process before".to_owned());
         let config = self.controller_config(&about, legacy.instance.clone());
         let adopted = Controller::adopt(config, &legacy.written, &mut datapath, monotonic());

@@ -1,6 +1,7 @@
 //! What the kernel says about routes and interfaces (`rtnetlink(7)`).
 
 use std::ffi::CStr;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -12,6 +13,10 @@ const ROUTE_REQUEST: u16 = 26;
 const LINK_REQUEST: u16 = 18;
 const ERROR: u16 = 2;
 const REQUEST: u16 = 1;
+const DUMP: u16 = 0x300;
+/// `NFT_MSG_GETTABLE` and its answer.
+const TABLES_REQUEST: u16 = 10 << 8 | 1;
+const TABLES_ANSWER: u16 = 10 << 8;
 /// Attributes of routes and of interfaces.
 const DESTINATION: u16 = 1;
 const SOURCE: u16 = 2;
@@ -60,7 +65,7 @@ impl Netlink {
     /// # Errors
     /// The kernel's: no descriptor is left, or such sockets are forbidden.
     pub fn new() -> io::Result<Self> {
-        Self::bound(0)
+        Self::bound(libc::NETLINK_ROUTE, 0)
     }
 
     /// Hears of whatever changes routes, addresses and interfaces.
@@ -68,13 +73,13 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn listening() -> io::Result<Self> {
-        Self::bound(NOTICES)
+        Self::bound(libc::NETLINK_ROUTE, NOTICES)
     }
 
-    fn bound(groups: u32) -> io::Result<Self> {
+    fn bound(protocol: libc::c_int, groups: u32) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: there are no pointers.
-        let fd = checked(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+        let fd = checked(unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) })?;
         // SAFETY: the kernel just made this descriptor, and nothing else knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         // SAFETY: a structure of numbers may be all zeroes.
@@ -144,11 +149,16 @@ impl Netlink {
 
     /// The body of the answer. The kernel has it ready when it has taken the question.
     fn ask(&self, kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
+        self.ask_with(kind, REQUEST, body).map(|(_, answer)| answer)
+    }
+
+    /// The same, with flags; gives the answer's type, too.
+    fn ask_with(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         let length = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(0);
         let mut question = Vec::with_capacity(HEADER_BYTES + body.len());
         question.extend(length.to_ne_bytes());
         question.extend(kind.to_ne_bytes());
-        question.extend(REQUEST.to_ne_bytes());
+        question.extend(flags.to_ne_bytes());
         question.extend([0; 8]);
         question.extend(body);
         // SAFETY: pointer and length describe `question`, which outlives the call.
@@ -163,7 +173,7 @@ impl Netlink {
             let code = body.first_chunk().map_or(-libc::EIO, |code| i32::from_ne_bytes(*code));
             return Err(io::Error::from_raw_os_error(-code));
         }
-        Ok(body.to_vec())
+        Ok((kind, body.to_vec()))
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -171,6 +181,17 @@ impl Netlink {
         let length = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         checked_count(length)
     }
+}
+
+/// Whether packets pass rules in this network namespace: tables of nftables, or of iptables in its old form.
+#[must_use]
+pub fn packet_filter_in_use() -> bool {
+    // Of any family. A kernel that does not know nftables has no tables of them.
+    let tables = Netlink::bound(libc::NETLINK_NETFILTER, 0)
+        .and_then(|netlink| netlink.ask_with(TABLES_REQUEST, REQUEST | DUMP, &[0; 4]));
+    let old = ["/proc/self/net/ip_tables_names", "/proc/self/net/ip6_tables_names"];
+    let named = |list| fs::read_to_string(list).is_ok_and(|names| !names.trim().is_empty());
+    tables.is_ok_and(|(kind, _)| kind == TABLES_ANSWER) || old.into_iter().any(named)
 }
 
 /// The numbers of the interfaces that have one of these addresses.

@@ -73,7 +73,6 @@ impl FastPath {
         let lanes = Arc::new(lanes);
         let mut fast = Self { addresses, pins, lanes, program, notices, records, unclaimed, claim_until };
         fast.attach().map_err(|(_, error)| NoLanes::refused("a program at an interface")(error))?;
-        fast.pins.succeed();
         Ok(fast)
     }
 
@@ -151,17 +150,17 @@ impl<U: Datapath> KernelDatapath<U> {
     ///
     /// # Errors
     /// It did not arrive.
-    pub(in crate::relay) fn start(fast: FastPath, mut under: U) -> Result<Self, (NoLanes, U)> {
+    pub(in crate::relay) fn start(mut fast: FastPath, mut under: U) -> Result<Self, NoLanes> {
         for &address in &fast.addresses {
-            if let Err(error) = rehearse(address, &mut under, &fast.lanes) {
-                return Err((error, under));
-            }
+            rehearse(address, &mut under, &fast.lanes)?;
         }
+        fast.pins.succeed();
         Ok(Self { under, fast, streams: HashMap::new() })
     }
 
     /// Goes on with the flows that a former life of the server has left, once their ports are opened again.
-    pub(in crate::relay) fn take_over(fast: FastPath, under: U) -> Self {
+    pub(in crate::relay) fn take_over(mut fast: FastPath, under: U) -> Self {
+        fast.pins.succeed();
         Self { under, fast, streams: HashMap::new() }
     }
 
@@ -211,7 +210,9 @@ impl<U: Datapath> Datapath for KernelDatapath<U> {
         let mut passed_over = Vec::new();
         let opened = loop {
             match self.under.open(interface) {
-                Ok(ports) if self.fast.unclaimed.contains(&ports.rtp) => passed_over.push(ports),
+                Ok(ports) if [ports.rtp, ports.rtcp].iter().any(|port| self.fast.unclaimed.contains(port)) => {
+                    passed_over.push(ports);
+                }
                 opened => break opened,
             }
         };

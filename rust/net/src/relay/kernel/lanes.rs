@@ -104,6 +104,11 @@ impl Lanes {
         (place < self.ports.len()).then(|| self.lane(address * self.ports.len() + place))
     }
 
+    /// Whether the kernel forwards what comes to this port.
+    pub(super) fn is_open(&self, port: SocketAddr) -> bool {
+        self.at(port).is_some_and(|lane| lane.gate().state() == State::Open)
+    }
+
     /// The ports whose lanes the kernel forwards on.
     pub(super) fn open(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let ports = self.addresses.iter().flat_map(|&address| self.ports.clone().map(move |port| (address, port)));

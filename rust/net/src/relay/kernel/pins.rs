@@ -72,7 +72,7 @@ impl Pins {
         let base = base()?;
         let place = Place { namespace: network_namespace()?, ports: ports.clone(), addresses: addresses.to_vec() };
         let stem = place.stem(name);
-        sweep(&base, &stem, &place, monotonic());
+        sweep(&base, Some(&stem), &place, monotonic());
         let give_up_at = monotonic() + patience;
         let mut number = 0;
         while number < NAMESAKES_MAX {
@@ -156,6 +156,15 @@ impl Pins {
     }
 }
 
+/// Removes what dead servers have left at these ports: nobody is going to take it over.
+pub(in crate::relay) fn clear_the_way(addresses: &[IpAddr], ports: &RangeInclusive<u16>) {
+    let Ok(namespace) = network_namespace() else { return };
+    let place = Place { namespace, ports: ports.clone(), addresses: addresses.to_vec() };
+    for base in [Path::new(USUAL).join("mediaha"), OWN.into()] {
+        sweep(&base, None, &place, monotonic());
+    }
+}
+
 /// A folder of ours in a file system of the right type.
 fn base() -> io::Result<PathBuf> {
     let usual = Path::new(USUAL);
@@ -223,7 +232,7 @@ impl Place {
 
 /// Removes the folders of servers that are dead, if their lease is over, or if they are in the way of ours, which begins with
 /// `stem`.
-fn sweep(base: &Path, stem: &str, place: &Place, now: Time) {
+fn sweep(base: &Path, stem: Option<&str>, place: &Place, now: Time) {
     for folder in files(base) {
         let Ok(map) = SharedMap::pinned(&folder.join("lanes"), PAGE) else { continue };
         let Ok(Some(_lock)) = FolderLock::take(&folder) else { continue };
@@ -231,7 +240,8 @@ fn sweep(base: &Path, stem: &str, place: &Place, now: Time) {
             words.as_slice()[LEASE_AT.unsigned_abs() as usize / 8].load(Relaxed) <= now.as_nanos()
         });
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let in_the_way = !name.starts_with(stem) && Place::of(&name).is_some_and(|other| other.overlaps(place));
+        let taken_over = stem.is_some_and(|stem| name.starts_with(stem));
+        let in_the_way = !taken_over && Place::of(&name).is_some_and(|other| other.overlaps(place));
         if over || in_the_way {
             remove(&folder);
         }

@@ -51,6 +51,12 @@ pub(super) enum Family {
 /// The program for sockets of this family. `ports` is the table of [`super::lookup`]; `namespace` the cookie of ours.
 pub(super) fn guard(family: Family, addresses: &[IpAddr], ports: RawFd, namespace: u64) -> Vec<u64> {
     let mut code = Assembly::new();
+    // The kernel takes no program with instructions that are never reached.
+    if family == Family::Ipv4 && addresses.iter().all(IpAddr::is_ipv6) {
+        code.set(R0, PASS);
+        code.exit();
+        return code.finish();
+    }
     code.copy(R6, R1);
     code.load_word(R1, R6, context::PROTOCOL);
     code.unless_equal(R1, libc::IPPROTO_UDP, Label::Pass);
