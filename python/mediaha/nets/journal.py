@@ -50,8 +50,9 @@ class Journal:
             self._write(len(self._waiting))
 
     def _write(self, lines: int) -> None:
+        log = _log.bind()  # once for all of them: to find a logger costs more than a line that is not wanted
         for _ in range(min(lines, len(self._waiting))):
             call_id, ms, note = self._waiting.popleft()
-            write = _log.warning if note.what in _WARNINGS else _log.info
+            write = log.warning if note.what in _WARNINGS else log.info
             facts = {"attempts": [f"{one.server}: {one.outcome}" for one in note.story]} if note.story else {}
             write(note.what, call_id=call_id, ms=ms, **note.facts, **facts)

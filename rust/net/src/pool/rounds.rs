@@ -20,6 +20,9 @@ pub(super) const BELL: u64 = u64::MAX;
 const EVENTS_PER_WAIT: usize = 64;
 /// No more are taken in one round, so that a flood of commands does not delay the watching.
 const COMMANDS_PER_ROUND_MAX: usize = 1024;
+/// While the thread is woken more often than this it looks only this often, so that one round serves many calls. Half
+/// of it is what a busy pool adds to an offer; one that has little to do adds nothing.
+const NAP: Duration = Duration::from_micros(500);
 /// How old the list that `servers()` shows may be while the pool is awake.
 const VIEW_AGE_MAX: Duration = Duration::from_millis(20);
 
@@ -48,7 +51,9 @@ impl Rounds {
         let mut events = Events::new(EVENTS_PER_WAIT);
         self.take_commands();
         self.round();
+        let mut woken_at = monotonic();
         while !self.shared.ending.load(Ordering::Acquire) {
+            std::thread::sleep(NAP.saturating_sub(monotonic().since(woken_at)));
             let due = self.pool.wake_at();
             let timeout = due.map(|due| due.since(monotonic()));
             // A command that nobody rings for is seen here, or its sender sees when this thread would wake.
@@ -56,6 +61,7 @@ impl Rounds {
             if self.epoll.wait(&mut events, timeout).is_err() {
                 return;
             }
+            woken_at = monotonic();
             // Replies come first: after a stall of this thread they prove that the servers were there all along.
             for ready in events.iter() {
                 match u16::try_from(ready.token) {
