@@ -13,6 +13,7 @@ import pytest
 from tests.interop.conftest import needs
 from tests.interop.test_calls import CALLS, HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.peers.baresip import Baresip
+from tests.peers.linphone import Linphone
 from tests.peers.ports import free_udp_port
 from tests.peers.sipp import (
     Sipp,
@@ -111,6 +112,7 @@ def secret(name="anna", password="sesame"):
     return ("-au", name, "-ap", password, "-auth_uri", "example.test")
 
 
+REFUSED = '"method":"INVITE","status":480'
 AUTHORIZED = "[authentication]\n"
 CONTACT = "Contact: <sip:anna@[local_ip]:[local_port]>\n"
 
@@ -203,6 +205,25 @@ def test_a_registered_baresip_phone_is_reached_from_a_sipp_trunk(town, site, tmp
         site.settled()
         phone.command("quit")
         site.wait_until(lambda status: not contacts(status), "it has taken its contact away")
+
+
+@needs("linphonec", "linphone-cli")
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_a_linphone_registers_with_sha_256_is_reached_and_calls(town, site, tmp_path, transport):
+    registrar = f"sip:127.0.0.1:{town.port if transport != 'tls' else town.tls_port};transport={transport}"
+    authorities, before = town.authority.certificate, site.log().count(REFUSED)
+    with Linphone(tmp_path, "bo", "example.test", "open", registrar, transport, authorities) as phone:
+        assert registered(site, "bo")["source"].endswith(f"/{transport}")
+        with Sipp(
+            [*CALLS, pause(300), *HANGS_UP], tmp_path, "trunk", remote=site.address, service="bo", host=TRUNK
+        ) as trunk:
+            trunk.wait()
+        site.wait_until(lambda _: "to LinphoneCallEnd" in phone.log(), "it knows that the call is over")
+        phone.command("call sip:anna@example.test")
+        site.wait_until(lambda _: site.log().count(REFUSED) > before, "anna has no phone")
+        phone.command("unregister")
+        site.wait_until(lambda status: not contacts(status, "bo"), "it has taken its contact away")
+        assert "algorithm=SHA-256, username" in phone.log()
 
 
 def test_two_phones_of_a_user_ring_and_who_answers_first_has_the_call(town, site, tmp_path):
