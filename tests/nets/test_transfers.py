@@ -519,3 +519,15 @@ async def test_whom_the_referrer_has_left_hears_how_the_target_is_called():
         await hear_one_another(theirs, sues, server="b")
         theirs.bye()
         await settled(world)
+
+
+async def test_a_telephone_number_is_one_of_the_calls_own_domain():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        await mine.ask("REFER", **to("tel:+4930123"))
+        bobs = await world.bob.rings.receive()
+        assert bobs.invite.request_uri.user == "+4930123"
+        await mine.over.wait()
+        await hear_one_another(theirs, bobs)
+        bobs.bye()
+        await settled(world)
