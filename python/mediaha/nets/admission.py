@@ -20,8 +20,8 @@ from mediaha.sip.fields import split_commas
 from mediaha.sip.message import Request
 from mediaha.sip.sdp import is_sdp
 
-SPIRAL_MAX = 8
-"""So often a call that is still being set up may come back to us on its way."""
+SPIRAL_MAX = 32
+"""So many calls of one session may be set up at once: a call manager may ring a whole group through us."""
 TAKES_CALLS = frozenset({ServerCondition.USABLE, ServerCondition.SUSPECT})
 """A suspect server is asked last, but it is asked."""
 ACCEPT: Pairs = (("Accept", "application/sdp"),)
