@@ -345,6 +345,23 @@ async def test_somebody_takes_the_place_of_a_party_without_an_offer():
         await settled(world)
 
 
+async def test_a_place_is_not_taken_without_an_offer_while_the_session_is_being_changed():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.bob.reinvite_with = ["nothing"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mine.ask, "INVITE", phone_sdp(4000, "sendonly", 2))
+            await until(lambda: theirs.reinvites)
+            headers = (("Replaces", instead_of(mine)),)
+            sues = world.sue.call(world.nets.address, host="sue.test", headers=headers, offer=False)
+            await sues.refused.wait()
+            assert sues.final.status == 500
+            assert sues.final.headers.get("Retry-After")
+            assert not theirs.over.is_set()
+            theirs.bye()
+            await mine.over.wait()
+
+
 @pytest.mark.parametrize(
     ("replaces", "status"),
     [

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
-from mediaha.nets.call import Answered, Leg, Placing, Ringing, Trying
+from mediaha.nets.call import Answered, Idle, Leg, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
@@ -84,6 +84,8 @@ class Switchboard:
             return NOT_NOW
         now, remaining = time.monotonic(), party.other
         leg = errand.travelling(call.leg(remaining), now, self._carrier.rules)
+        if not request.body and not isinstance(leg.exchange, Idle):
+            return NOT_NOW  # it would have to be asked for an offer while it is asked for something else
         try:
             decision = errand.replacing(
                 request, tx, flow, leg, call, id=secrets.token_hex(10), seed=secrets.token_hex(16),
