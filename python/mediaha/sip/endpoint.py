@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from math import inf
 
 import structlog
@@ -31,6 +32,8 @@ REQUESTS_MAX = 1024
 """Requests that may wait for the user before new ones are refused."""
 HANDSHAKE_MESSAGES = 4
 """What a TLS handshake costs us, in messages."""
+TOKEN_BYTES = 8
+TOKENS_AT_ONCE = 256
 TIMER_SLACK_S = 0.005
 """Timers that come this close together share one wake-up."""
 
@@ -300,7 +303,7 @@ async def open_endpoint(
             transport = open_transport(listener, stream_limits)
             opened.callback(transport.close)
             transports.append(transport)
-        layer = Layer([transport.place for transport in transports], _token, timers, limits)
+        layer = Layer([transport.place for transport in transports], partial(next, _tokens()), timers, limits)
         endpoint = Endpoint(transports, layer, limits, guard)
         async with trio.open_nursery() as nursery:
             await nursery.start(endpoint.run)
@@ -326,5 +329,9 @@ async def serve_endpoint(
         await trio.sleep_forever()
 
 
-def _token() -> str:
-    return secrets.token_hex(8)
+def _tokens() -> Iterator[str]:
+    """Unguessable ones, for ever. Chance is fetched for many at once, since each time is a system call."""
+    while True:
+        chance = secrets.token_hex(TOKEN_BYTES * TOKENS_AT_ONCE)
+        for at in range(0, len(chance), 2 * TOKEN_BYTES):
+            yield chance[at : at + 2 * TOKEN_BYTES]
