@@ -12,6 +12,7 @@ FAR = "198.18.77.2"
 NEAR_V6 = "fd00:7777::1"
 """The same for IPv6 (RFC 4193)."""
 FAR_V6 = "fd00:7777::2"
+HAS_IPV6 = os.path.exists("/proc/net/if_inet6")
 
 
 def missing() -> str | None:
@@ -41,9 +42,10 @@ class Namespace:
         _ip("link", "add", self._near, "type", "veth", "peer", "name", "far", "netns", self._name)
         _ip("address", "add", f"{NEAR}/30", "dev", self._near)
         _ip("link", "set", self._near, "up")
-        _ip("address", "add", f"{NEAR_V6}/126", "dev", self._near, "nodad")
+        if HAS_IPV6:
+            _ip("address", "add", f"{NEAR_V6}/126", "dev", self._near, "nodad")
+            _ip("-n", self._name, "address", "add", f"{FAR_V6}/126", "dev", "far", "nodad")
         _ip("-n", self._name, "address", "add", f"{FAR}/30", "dev", "far")
-        _ip("-n", self._name, "address", "add", f"{FAR_V6}/126", "dev", "far", "nodad")
         _ip("-n", self._name, "link", "set", "lo", "up")
         self.mend()
 
