@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.interop.conftest import needs
@@ -160,3 +162,16 @@ def test_a_carrier_that_wants_us_for_longer_is_given_that_and_told_when_we_go(tm
         site.process.terminate()
         carrier.wait()
         assert site.process.wait(20) == 0
+
+
+def test_a_secret_that_is_put_right_is_used_after_a_reload_without_waiting(site, tmp_path, ports, registrar):
+    with registrar(0, "first"):
+        site.wait_until(lambda _: registered(site), "registered")
+    (tmp_path / "secret").write_text("wrong")
+    site.process.send_signal(signal.SIGHUP)
+    site.wait_until(lambda _: '"event":"the site file was read again"' in site.log(), "read again")
+    with registrar(0, "again"):
+        site.wait_until(lambda status: "answered 401" in status["nets"][0]["registrations"][0]["why"], "refused", 40)
+        (tmp_path / "secret").write_text("sesame")
+        site.process.send_signal(signal.SIGHUP)
+        site.wait_until(lambda _: registered(site), "registered again, minutes before it would be tried anew")
