@@ -57,7 +57,7 @@ class Doorman:
 
 def site_of(world, tmp_path, **options):
     """Routes by a trunk with an account; the secret is in a file."""
-    (tmp_path / "secret").write_text("sesame\n")
+    (tmp_path / "secret").write_text("sesame\r\nand a note\n")
     credentials = options.pop("credentials", Credentials("nets", secret_file=tmp_path / "secret"))
     site = Site(world, credentials=credentials, check_s=options.pop("check_s", 1000), **options)
     world.route(site)

@@ -77,8 +77,8 @@ def _secret(credentials: Credentials) -> str:
         if len(content) > SECRET_BYTES_MAX:
             raise OSError(f"{credentials.secret_file} is larger than {SECRET_BYTES_MAX} bytes, so it is no secret")
         # Editors end a file with a line end, which belongs to nobody's secret.
-        text = content.decode("utf-8", "replace").rstrip("\r\n")
-        said = f"{credentials.secret_file} is empty"
+        text = content.decode("utf-8", "replace").partition("\n")[0].rstrip("\r")
+        said = f"{credentials.secret_file} has no secret in its first line"
     else:
         text = os.environ.get(credentials.secret_env or "", "")
         said = f"the environment has no {credentials.secret_env}"
