@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
@@ -203,13 +204,13 @@ def test_a_refer_that_belongs_to_no_call(town):
 @pytest.fixture
 def phones(file, site, tmp_path):
     """Ann, Bob and Sue with real phones; Ann's calls go through NeTS whomever they are for."""
-    found = [
-        Baresip(name, tmp_path, answers=name != "ann", port=file.targets[f"{name}.test"], proxy=site.address)
-        for name in ("ann", "bob", "sue")
-    ]
-    yield found
-    for phone in found:
-        phone.close()
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                Baresip(name, tmp_path, answers=name != "ann", port=file.targets[f"{name}.test"], proxy=site.address)
+            )
+            for name in ("ann", "bob", "sue")
+        ]
 
 
 def connect(ann, other):

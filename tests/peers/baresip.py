@@ -82,7 +82,12 @@ class Baresip:
             stderr=subprocess.STDOUT,
             env={**os.environ, "HOME": str(self.folder)},
         )
-        self._control = self._connect(control)
+        try:
+            self._control = self._connect(control)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
         self._received = b""
         self._events: list[dict[str, object]] = []
 
