@@ -51,6 +51,8 @@ impl Exchange<'_> {
         for stream in dialogue.streams.iter().skip(sections.len()).flatten() {
             board.end(stream);
         }
+        // Most calls have one stream: room for as many as there would be by itself is half of what a call takes.
+        dialogue.streams.reserve_exact(sections.len().saturating_sub(dialogue.streams.len()));
         dialogue.streams.resize_with(sections.len(), || None);
         dialogue.answered |= self.act == Act::Answer;
         let placed = sections.iter().zip(opened).zip(&mut dialogue.streams);
