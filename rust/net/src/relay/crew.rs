@@ -33,7 +33,12 @@ pub(super) struct Crew<C> {
     busy_permille: u32,
     /// Bells are rung by [`Self::ring`] only.
     gathers: bool,
+    /// How many commands were given.
+    told: u32,
 }
+
+/// Those who are told things are woken at the latest when so many commands were given.
+const RING_EVERY: u32 = 256;
 
 /// Who forwards a stream, and where it is counted.
 #[derive(Clone, Debug)]
@@ -60,7 +65,7 @@ impl<C: Send + 'static> Crew<C> {
     pub(super) fn new(failure: Failure) -> Self {
         let (workers, streams) = (Vec::new(), HashMap::new());
         let (lives, gathers) = (None, false);
-        Self { workers, streams, lives, failure, sampled: monotonic(), busy_permille: 0, gathers }
+        Self { workers, streams, lives, failure, sampled: monotonic(), busy_permille: 0, gathers, told: 0 }
     }
 
     /// Streams are counted here from now on.
@@ -146,7 +151,9 @@ impl<C: Send + 'static> Crew<C> {
             self.failure.report(format!("relay worker {worker} takes no commands"));
         }
         employed.unrung = true;
-        if !self.gathers {
+        self.told = self.told.wrapping_add(1);
+        // Where many are told at once, as at an adoption, the first must not wait for the last.
+        if !self.gathers || self.told.is_multiple_of(RING_EVERY) {
             self.ring();
         }
     }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
 use crate::relay::{Relay, RelayConfig, RelayError};
 use crate::sys::udp::{Options, UdpSocket};
-use crate::sys::{monotonic, raise_open_files, random_bytes, realtime, seed};
+use crate::sys::{monotonic, raise_open_files, random_bytes, realtime, seed, thread_worked};
 
 /// Descriptors that are not ports: sockets, bells, files of the process around it.
 const DESCRIPTORS_BESIDE_PORTS: u64 = 64;
@@ -89,14 +89,16 @@ impl Beginner<'_> {
 
     /// `None` if nothing was left.
     fn succeed(&self, claim: &mut Claim) -> Option<Result<(About, Relay, Controller, Estate), String>> {
-        let (began, steered) = (monotonic(), claim.steered());
+        let (began, worked, steered) = (monotonic(), thread_worked(), claim.steered());
         let adopted = match claim.open()? {
             Ok((estate, legacy, share)) => self.adopt(steered, &legacy, share).map(|parts| (parts, estate)),
             Err(why) => Err(why),
         };
         Some(adopted.map(|((about, datapath, controller), estate)| {
             let took_ms = monotonic().since(began).as_secs_f64() * 1e3;
-            let facts = json!({ "sessions": controller.sessions(), "took_ms": (took_ms * 1e3).round() / 1e3 });
+            let cpu_ms = thread_worked().saturating_sub(worked).as_secs_f64() * 1e3;
+            let [took_ms, cpu_ms] = [took_ms, cpu_ms].map(|ms| (ms * 1e3).round() / 1e3);
+            let facts = json!({ "sessions": controller.sessions(), "took_ms": took_ms, "cpu_ms": cpu_ms });
             self.records.push(Record::now(Level::Info, "estate_adopted", facts));
             (about, datapath, controller, estate)
         }))
@@ -109,8 +111,10 @@ impl Beginner<'_> {
         let mut datapath = taken.map_err(|error| error.to_string())?;
         let about = self.about(&datapath, "as it was in the process before".to_owned());
         let config = self.controller_config(&about, legacy.instance.clone());
+        datapath.gather();
         let adopted = Controller::adopt(config, &legacy.written, &mut datapath, monotonic());
         let mut controller = adopted.map_err(|error: Unadoptable| error.to_string())?;
+        datapath.ring();
         datapath.let_go_of_the_rest();
         controller.note_changes();
         Ok((about, datapath, controller))

@@ -17,9 +17,15 @@ pub fn realtime() -> Duration {
     read(libc::CLOCK_REALTIME)
 }
 
+/// For how long the calling thread has had a processor, on `CLOCK_THREAD_CPUTIME_ID`.
+#[must_use]
+pub fn thread_worked() -> Duration {
+    read(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 fn read(clock: libc::clockid_t) -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a valid, exclusively borrowed timespec; both clocks exist on every Linux, so the call cannot fail.
+    // SAFETY: `now` is a valid, exclusively borrowed timespec; these clocks exist on every Linux, so the call cannot fail.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
     span(now)
 }

@@ -22,7 +22,7 @@ mod thread;
 pub mod transit;
 pub mod udp;
 
-pub use clock::{monotonic, realtime};
+pub use clock::{monotonic, realtime, thread_worked};
 pub use epoll::{Epoll, Events, Ready, Trigger};
 pub use event_fd::EventFd;
 pub use folder::{FolderLock, is_bpf, mount_bpf, network_namespace};
