@@ -14,8 +14,8 @@ from tests.peers.sitefile import QUICK, SiteFile, ours
 
 PATIENT = {**QUICK, "silence_ms_max": 20000, "takeover_ms_max": 20000}
 """However busy the machine is, nobody is thought dead."""
-FIRST_BLOCK = 512
-"""Where the records of a table of calls begin, in bytes."""
+FIRST_BLOCK = BLOCK = 512
+"""Where the records of a table of calls begin, and how long each of their blocks is, in bytes."""
 
 
 @pytest.fixture
@@ -38,8 +38,10 @@ def damage(pid):
     """Change some bytes of a media server's table of calls, under it."""
     table = next(fd for fd in Path(f"/proc/{pid}/fd").iterdir() if "memfd:mediaha-estate" in str(fd.readlink()))
     with table.open("r+b") as memory:
-        memory.seek(FIRST_BLOCK + 40)
-        memory.write(b"damage")
+        # Every other block may be free, and what is in it of no account.
+        for block in range(8):
+            memory.seek(FIRST_BLOCK + block * BLOCK + 40)
+            memory.write(b"damage")
 
 
 async def followed(town, name, pid):
