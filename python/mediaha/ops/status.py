@@ -186,7 +186,7 @@ def server_status(
         since=now.iso(for_s),
         for_s=round(for_s, 3),
         calls=view.calls if view is not None else None,
-        sessions=_count(statistics, "sessionstotal"),
+        sessions=_sessions(statistics, view),
         # The first is ours, the others are what rtpengine counts its streams by.
         streams=_count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
         rtt_ms=view.rtt_ms if view is not None else None,
@@ -196,6 +196,14 @@ def server_status(
         pid=process.pid if isinstance(process, Starting | Running) else None,
         process=_process_word(process),
     )
+
+
+def _sessions(statistics: Statistics | None, view: ServerView | None) -> int | None:
+    """Calls by its own count. Ours leaves probes out; of a foreign one's count our own probe is taken off."""
+    counted = _count(statistics, "sessionstotal")
+    is_foreign = _word(statistics, "datapath") is None
+    probed = view is not None and view.forwards is not None
+    return max(0, counted - 1) if counted is not None and is_foreign and probed else counted
 
 
 def nets_status(
