@@ -184,8 +184,8 @@ class Node:
         """
         ours, nets = self._assigned()
         check_ports([*self._nets_ports(nets), *self._media_ports(ours)])
-        async with trio.open_nursery() as nursery, AsyncExitStack() as pools:
-            heritage = pools.enter_context(self._heritage()) if ours else None
+        async with AsyncExitStack() as kept, trio.open_nursery() as nursery, AsyncExitStack() as pools:
+            heritage = kept.enter_context(self._heritage()) if ours else None
             self._supervisor = Supervisor(nursery, self._media_command, self._died, heritage)
             self._shutdown = Shutdown(nursery.cancel_scope, self._drain_calls)
             nursery.start_soon(self._shutdown.run)
