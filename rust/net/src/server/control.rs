@@ -153,8 +153,9 @@ impl Control {
         let sessions = controller.sessions();
         drop(datapath);
         estate.leave();
-        records.push(Record::now(Level::Info, "handed_over", json!({ "sessions": sessions })));
+        // In this order: the record wakes whoever then asks.
         orders.0.handed_over();
+        records.push(Record::now(Level::Info, "handed_over", json!({ "sessions": sessions })));
     }
 
     fn answer(&mut self) {
