@@ -131,6 +131,7 @@ class Trunks:
 
     def is_better(self, trunk: str, one: Target, other: Target) -> bool:
         """Whether the other target of a trunk is down, or is none any more, while the one is there."""
+        self._read_site()
         known = {target: health for line in self._lines.get(trunk, ()) for target, health in line.health.items()}
         down = other not in known or isinstance(known[other].state, Down)
         return down and one in known and not isinstance(known[one].state, Down)
@@ -149,6 +150,7 @@ class Trunks:
         return all(line.trunk.trusted for line in exact or lines)
 
     def _lines_at(self, flow: Target) -> list[_Line]:
+        self._read_site()
         host = flow.address.host
         lines = (line for lines in self._lines.values() for line in lines)
         return [line for line in lines if any(one.address.host == host for one in line.found)]
