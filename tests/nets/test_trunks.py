@@ -11,7 +11,7 @@ from mediaha.model.address import Address
 from mediaha.model.site import Domain
 from mediaha.model.trunk import Trunk, TrunkState, WhenDown
 from mediaha.nets.destination import Destination, plain
-from mediaha.nets.trunks import health, watch
+from mediaha.nets.trunks import health, lines, watch
 from mediaha.nets.trunks.health import Down, Suspect, Up
 from mediaha.nets.trunks.order import in_order
 from mediaha.sip.message import Response
@@ -307,7 +307,7 @@ async def test_a_call_that_was_set_up_by_the_trunk_ends_as_any_other():
 
 async def test_a_name_that_the_dns_tells_nobody_any_more_still_leads_where_it_led(nursery, monkeypatch):
     """What was said is too old to be believed, and nobody answers: it is still the best that there is."""
-    monkeypatch.setattr(watch, "RESOLVE_S", 0.1)
+    monkeypatch.setattr(lines, "RESOLVE_S", 0.1)
     monkeypatch.setattr(watch, "RESOLVE_AGAIN_S", 0.1)
     monkeypatch.setattr(cache, "TTL_S_MIN", 0.05)
     monkeypatch.setattr(cache, "RETRY_S", 0.1)
