@@ -102,6 +102,17 @@ SIP_DOERS = {
     "transport/tls.py",
 }
 
+NETS_DOERS = {
+    "nets.py",
+    "reception.py",
+    "carrier.py",
+    "entrance.py",
+    "switchboard.py",
+    "journal.py",
+    "ports.py",
+    "__init__.py",
+}
+
 DECIDERS = [
     *sorted((PACKAGE / "model").glob("*.py")),
     *(
@@ -110,12 +121,7 @@ DECIDERS = [
         if str(path.relative_to(PACKAGE / "sip")) not in SIP_DOERS
     ),
     *(path for path in sorted((PACKAGE / "registrar").glob("*.py")) if path.name not in {"phones.py", "__init__.py"}),
-    *(
-        path
-        for path in sorted((PACKAGE / "nets").glob("*.py"))
-        if path.name
-        not in {"nets.py", "carrier.py", "entrance.py", "switchboard.py", "journal.py", "ports.py", "__init__.py"}
-    ),
+    *(path for path in sorted((PACKAGE / "nets").glob("*.py")) if path.name not in NETS_DOERS),
 ]
 
 

@@ -1,7 +1,8 @@
 """Session control (NeTS): a SIP back-to-back user agent whose calls survive their media servers.
 
 ``serve_nets`` runs one. ``decide`` says what happens to a call and why, without clock, socket or chance; ``call`` is
-the call, one value; ``nets`` carries out what was decided. What NeTS needs from others is in ``ports``.
+the call, one value; ``reception`` takes what comes in, ``carrier`` carries out what was decided. What NeTS needs from
+others is in ``ports``.
 """
 
 from mediaha.nets.call import Call
