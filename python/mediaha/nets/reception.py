@@ -152,34 +152,31 @@ class Reception:
             headers = request.headers.without("P-Asserted-Identity", "P-Preferred-Identity")
             identity = ("P-Asserted-Identity", f"<sip:{user.address}>")
             request = request.with_headers(Headers((*headers, identity)))
-        refusal = self._screened(request)
+        refusal = self._screened(request) or self._begin(event, request, known=user is not None)
         if refusal is not None:
             self._refuse(event, refusal)
-            return
+
+    def _begin(self, event: Incoming, request: Request, *, known: bool) -> Refusal | None:
+        """Take a call, or say why not. ``known``: whoever calls has proved who he is."""
         tx = next(self._tx)
 
         def expect(held: Held) -> None:
             self._carrier.tables.expect(held, Party.CALLER, tx, event.transaction, request)
 
         trunk = self._trunks.trunk_at(event.flow)
-        by_flow = user is not None or self._phones.are_at(event.flow)
-        trusted = user is not None or self._trunks.trusts(event.flow)
+        by_flow = known or self._phones.are_at(event.flow)
+        trusted = known or self._trunks.trusts(event.flow)
         if "Replaces" in request.headers:
-            refusal = self._switchboard.replace(
+            return self._switchboard.replace(
                 request, tx, event.flow, expect, trunk=trunk, by_flow=by_flow, trusted=trusted
             )
-            if refusal is not None:
-                self._refuse(event, refusal)
-            return
         uri = request.request_uri
         way = self._routing.way(uri.user or "", uri.host)
         if isinstance(way, Refusal):
-            self._refuse(event, way)
-            return
+            return way
         of_session = self._carrier.tables.by_session(session_of(request))
         if goes_in_circles(request, way.domain, (held.call for held in of_session)):
-            self._refuse(event, Refusal(482))
-            return
+            return Refusal(482)
         now = time.monotonic()
         try:
             decision = begin(
@@ -188,9 +185,9 @@ class Reception:
                 now=now, rules=self._carrier.rules, trunk=trunk, by_flow=by_flow, trusted=trusted,
             )  # fmt: skip
         except Malformed as fault:
-            self._refuse(event, Refusal(400, str(fault)))
-            return
+            return Refusal(400, str(fault))
         self._carrier.take(decision, request, now, expect)
+        return None
 
     def _screened(self, request: Request) -> Refusal | None:
         """Why a call cannot be taken, wherever it goes."""
