@@ -17,7 +17,7 @@ from mediaha.model.site import Domain, MediaServerSpec
 from mediaha.ops.process import Running
 
 if TYPE_CHECKING:
-    from mediaha.node import Node
+    from mediaha.node.host import Node
 
 
 def print_first_screen(node: Node, control: Path, control_given: bool, drain_s: float) -> None:

@@ -1,34 +1,24 @@
-"""Run what ``mediaha serve`` was asked to run, with logs set up and the first screen shown when it is ready."""
+"""Run the host of a site, with logs set up and the first screen shown when it is ready."""
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
 
 from mediaha.cli import plan
-from mediaha.cli.complaints import FAILED, complain, sentences_of
+from mediaha.cli.complaints import complain
 from mediaha.cli.firstscreen import print_first_screen
-from mediaha.model.site import MediaServerSpec, Site
-from mediaha.node import Node, NodeOptions, run_media, run_spare
-from mediaha.ops.levels import LogFormat, LogLevel
+from mediaha.cli.options import Logs, drain_s_of
+from mediaha.model.site import Site
+from mediaha.node.host import Node, NodeOptions
 from mediaha.ops.logs import log_to, stderr_format
-from mediaha.ops.relay import say
 from mediaha.ops.sockets import path_to_serve
 from mediaha.tca import SiteMistakes, certificate_mistakes, load_site, secret_warnings
 from mediaha.tca.mistakes import placed
-
-
-@dataclass(frozen=True, slots=True)
-class Logs:
-    """How logs are written; no format means what suits standard error."""
-
-    form: LogFormat | None
-    level: LogLevel
 
 
 def run_standalone(site: Site, logs: Logs, *, control: Path | None, drain_s: float | None) -> int:
@@ -68,60 +58,6 @@ def run_host_of(file: Path, named: str | None, logs: Logs, *, control: Path | No
     )
 
 
-def run_one_media_server(
-    spec: MediaServerSpec, logs: Logs, *, drain_s: float | None, supervised: bool, line: int | None
-) -> int:
-    """One media server in this process. Under a supervisor, standard output carries the one line it waits for."""
-    seconds = spec_drain(drain_s)
-
-    def ready() -> None:
-        if supervised:
-            _say_ready(spec)
-        else:
-            interfaces = ", ".join(spec.interfaces)
-            print(
-                f"media server {spec.name}: ng on {spec.ng}/udp, RTP on {interfaces}, {spec.ports[0]}-{spec.ports[1]}"
-            )
-            print("Ctrl-C ends it when its calls have ended; twice, at once.", flush=True)
-
-    async def main() -> None:
-        await run_media(spec, drain_s=seconds, supervised=supervised, line=line, ready=ready)
-
-    return _run_media(main, logs, supervised=supervised)
-
-
-def run_spare_media_server(logs: Logs, *, drain_s: float | None, line: int) -> int:
-    """A process that becomes a media server when one has lost its own."""
-    seconds = spec_drain(drain_s)
-
-    async def main() -> None:
-        await run_spare(drain_s=seconds, line=line, ready=_say_ready)
-
-    return _run_media(main, logs, supervised=True)
-
-
-def _say_ready(spec: MediaServerSpec) -> None:
-    say({"ready": {"name": spec.name, "ng": str(spec.ng)}})
-
-
-def _run_media(main: Callable[[], Awaitable[None]], logs: Logs, *, supervised: bool) -> int:
-    with log_to(sys.stderr.fileno(), logs.form or stderr_format(), logs.level):
-        try:
-            trio.run(main)
-        except Exception as error:
-            sentences = sentences_of(error)
-            if not supervised or sentences is None:
-                raise
-            say({"failed": "\n".join(sentences)})
-            return FAILED
-    return 0
-
-
-def spec_drain(drain_s: float | None, default: float = 30.0) -> float:
-    """The option if it was given."""
-    return default if drain_s is None else max(0.0, drain_s)
-
-
 def _run_node(
     site: Site,
     host: str,
@@ -133,7 +69,7 @@ def _run_node(
     reload: Callable[[], Site] | None,
 ) -> int:
     socket_path = control or path_to_serve()
-    seconds = spec_drain(drain_s, site.timings.drain_s_max)
+    seconds = drain_s_of(drain_s, site.timings.drain_s_max)
     with log_to(sys.stderr.fileno(), logs.form or stderr_format(), logs.level) as sink:
         options = NodeOptions(
             host=host,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from mediaha.cli.options import Logs
 from mediaha.model.errors import MediahaError
 from mediaha.model.site import Datapath
 from mediaha.ops.levels import LogFormat, LogLevel
@@ -125,8 +126,8 @@ def serve(
     log_level
         The least important lines to write.
     """
-    # The heavy parts are imported here so that --help does not wait for them.
-    from mediaha.cli import plan, running  # noqa: PLC0415
+    # The heavy parts are imported where they are used: --help waits for none, and a media server for none of a site's.
+    from mediaha.cli import plan  # noqa: PLC0415
 
     alone = {"--listen": listen, "--target": target, "--caller": caller, "--ng-port": ng_port, "--media": media}
     one = {
@@ -142,10 +143,12 @@ def serve(
         "--dscp": dscp,
         "--datapath": datapath,
     }
-    logs = running.Logs(log_format, log_level)
-    if role == "media" and spare and line is not None:
-        return running.run_spare_media_server(logs, drain_s=drain_seconds, line=line)
+    logs = Logs(log_format, log_level)
     if role == "media":
+        from mediaha.cli import mediaserver  # noqa: PLC0415
+
+        if spare and line is not None:
+            return mediaserver.run_as_spare(logs, drain_s=drain_seconds, line=line)
         _refuse("--role media", {**alone, "--host": host, "SITE": site})
         spec = plan.media_server(
             name=name,
@@ -161,8 +164,10 @@ def serve(
             dscp=dscp,
             datapath=datapath,
         )
-        return running.run_one_media_server(spec, logs, drain_s=drain_seconds, supervised=supervised, line=line)
+        return mediaserver.run_alone(spec, logs, drain_s=drain_seconds, supervised=supervised, line=line)
     _refuse("the role all; add --role media", one)
+    from mediaha.cli import running  # noqa: PLC0415
+
     if site is not None:
         _refuse("a site file, which says it itself", {**alone, "--ports": ports})
         return running.run_host_of(site, host, logs, control=control, drain_s=drain_seconds)

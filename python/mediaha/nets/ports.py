@@ -1,6 +1,6 @@
 """What NeTS needs from the rest of the site, as Protocols: media, routes, phones, a place to write calls down.
 
-``mediaha.failover.MediaPool`` is a Media, ``mediaha.model.site.Site`` is a Routes; ``node.py`` wires them.
+``mediaha.failover.MediaPool`` is a Media, ``mediaha.model.site.Site`` is a Routes; ``mediaha.node`` wires them.
 """
 
 from __future__ import annotations

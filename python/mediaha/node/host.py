@@ -1,4 +1,4 @@
-"""One host of a site, running: the only place where the parts of mediaha are wired together.
+"""One host of a site, running.
 
 A host has the media servers that the site assigns to it, as processes of their own, and its NeTS instances, each
 with a failover pool of its own, in this process. The control socket answers for all of them.
@@ -19,30 +19,25 @@ import structlog
 import trio
 
 from mediaha.model.errors import MediahaError
-from mediaha.model.listener import UDP, ListenerView
-from mediaha.model.media import ServerChanged, ServerCondition, ServerView
+from mediaha.model.listener import UDP
+from mediaha.model.media import ServerCondition
 from mediaha.model.sip import SipSettings
-from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site
-from mediaha.model.trunk import RegistrationView, TargetView, Trunk
-from mediaha.model.user import ContactView
+from mediaha.model.site import MediaServerSpec, NetsSpec, Site
+from mediaha.node.session import CurrentRoutes, Session
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
 from mediaha.ops.files import room_for
 from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
 from mediaha.ops.process import Running, State
-from mediaha.ops.relay import end_with_supervisor, run_relay
 from mediaha.ops.shutdown import Shutdown, heed_signals
 from mediaha.ops.spares import Heritage
 from mediaha.ops.supervisor import Supervisor, media_command, spare_command
 from mediaha.ops.verbs import verbs
-from mediaha.sip.trace import Traced
 from mediaha.tca.mistakes import SiteMistakes
 
 if TYPE_CHECKING:
     from mediaha.failover import MediaPool
-    from mediaha.media import Line
     from mediaha.nets import Nets
-    from mediaha.ops.phonebook import Phonebook
 
 HOUSEKEEPING_S = 1.0
 
@@ -66,97 +61,6 @@ class NodeOptions:
     log_lines_dropped: Callable[[], int] = lambda: 0
     change_listen_by: str = "listen in its [[nets]] table"
     change_ng_by: str = "ng in its [[media]] table"
-
-
-class CurrentRoutes:
-    """The domains of the site as it is now; a reload replaces the site under the calls that come later."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-
-    @property
-    def trunks(self) -> Sequence[Trunk]:
-        """The trunks by which calls leave."""
-        return self.site.trunks
-
-    @property
-    def domains(self) -> Sequence[Domain]:
-        """All domains."""
-        return self.site.domains
-
-    def domain(self, name: str) -> Domain | None:
-        """Which domain a callee belongs to."""
-        return self.site.domain(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A NeTS instance and the pool that finds media for it."""
-
-    spec: NetsSpec
-    running: Nets
-    pool: MediaPool
-    book: Phonebook
-
-    def calls(self) -> int:
-        """How many calls it has."""
-        return len(self.running.calls())
-
-    def transactions(self) -> int:
-        """SIP transactions that are not forgotten yet."""
-        return self.running.transactions()
-
-    def taking_calls(self) -> bool:
-        """Whether a call that came now would be taken."""
-        return bool(self.running.status()["taking_calls"])
-
-    def explain(self, call_id: str) -> object | None:
-        """The story of a call by NeTS's own name for it or the Call-ID of either leg."""
-        return self.running.explain(call_id)
-
-    def listeners(self) -> tuple[ListenerView, ...]:
-        """Where it listens, and how much that is used."""
-        return self.running.listeners()
-
-    def turned_away(self) -> int:
-        """Messages that were dropped unread since the start."""
-        return self.running.turned_away()
-
-    def trace(self, name: str, wanted: str, seconds: float) -> bool:
-        """Keep the messages of a call from now on."""
-        return self.running.trace(name, wanted, seconds)
-
-    def traced(self, name: str) -> tuple[tuple[Traced, ...], int] | None:
-        """The messages since this was asked last."""
-        return self.running.traced(name)
-
-    def untrace(self, name: str) -> None:
-        """Keep no more messages for this trace."""
-        self.running.untrace(name)
-
-    def under_way(self, name: str) -> bool:
-        """Whether a call of this name is there."""
-        return self.running.under_way(name)
-
-    def contacts(self) -> tuple[ContactView, ...]:
-        """Where the users' phones are."""
-        return self.book.phones.views(self.running.is_open)
-
-    def targets(self) -> tuple[TargetView, ...]:
-        """The targets of the trunks, as it sees them."""
-        return self.running.targets()
-
-    def registrations(self) -> tuple[RegistrationView, ...]:
-        """Where it has registered with carriers."""
-        return self.running.registrations()
-
-    def servers(self) -> tuple[ServerView, ...]:
-        """The media servers as the pool sees them."""
-        return self.pool.servers()
-
-    def changes(self) -> tuple[ServerChanged, ...]:
-        """How they changed lately."""
-        return self.pool.changes()
 
 
 class Node:
@@ -399,56 +303,3 @@ class Node:
     def stop(self, why: str) -> None:
         """Stop politely; asked a second time, at once."""
         self._shutdown.ask(why)
-
-
-async def run_media(
-    spec: MediaServerSpec, *, drain_s: float, supervised: bool, line: int | None, ready: Callable[[], None]
-) -> None:
-    """Run one media server in this process; ``ready`` is called when calls can come.
-
-    ``line`` is the descriptor of a line to the supervisor's keeper. Raises MediahaError, with a sentence for the
-    person, when it cannot be started.
-    """
-    from mediaha.media import line_on  # noqa: PLC0415 - a host without a media server of its own needs it not
-
-    kept = None if line is None else line_on(line)
-    await _relay(spec, kept, drain_s=drain_s, supervised=supervised, ready=lambda _spec: ready())
-
-
-async def run_spare(*, drain_s: float, line: int, ready: Callable[[MediaServerSpec], None]) -> None:
-    """Wait until a media server of the supervisor's has lost its process, and be that server from there on.
-
-    ``ready`` is called when calls can come. Raises MediahaError, with a sentence for the person.
-    """
-    from mediaha.media import assigned, line_on  # noqa: PLC0415
-
-    kept = line_on(line)
-    spec = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(end_with_supervisor, nursery.cancel_scope)
-        spec = await assigned(kept)
-        nursery.cancel_scope.cancel()
-    if spec is not None:
-        await _relay(spec, kept, drain_s=drain_s, supervised=True, ready=ready)
-
-
-async def _relay(
-    spec: MediaServerSpec,
-    line: Line | None,
-    *,
-    drain_s: float,
-    supervised: bool,
-    ready: Callable[[MediaServerSpec], None],
-) -> None:
-    from mediaha.media import RunningMedia, serve_media  # noqa: PLC0415
-
-    async def start(nursery: trio.Nursery) -> RunningMedia:
-        async def serve(task_status: trio.TaskStatus[RunningMedia]) -> None:
-            await serve_media(spec, line=line, task_status=task_status)
-            nursery.cancel_scope.cancel()  # another process has taken over
-
-        running: RunningMedia = await nursery.start(serve)
-        return running
-
-    kept = line is not None
-    await run_relay(spec, start, drain_s=drain_s, supervised=supervised, kept=kept, ready=lambda: ready(spec))
