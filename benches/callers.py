@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,31 +125,29 @@ class Parties:
             process.kill()
             process.wait()
 
-    def clock(self) -> float:
-        """Now, as the logs write it."""
-        return time.time()
+    def acknowledged(self) -> list[str]:
+        """Call-IDs of the calls that have been set up: their callees had an ACK."""
+        return list(self._received("callee", "ACK", 0.0))
 
-    def acknowledged(self) -> int:
-        """Calls that have been set up: callees that had their ACK."""
-        return len(self._received("callee", "ACK", 0.0))
-
-    def first_reinvite(self, since: float) -> float:
-        """When a party had the first."""
-        return min(self._received("caller", "INVITE", since) + self._received("callee", "INVITE", since))
+    def reinvited(self, since: float) -> list[float]:
+        """When each party had the re-INVITE that has come since (Unix time); a repeated one counts once."""
+        return self._by_both("INVITE", since)
 
     def told(self, since: float) -> list[float]:
-        """When parties had the ACK of their answer to a re-INVITE."""
-        return self._received("caller", "ACK", since) + self._received("callee", "ACK", since)
+        """When each party had the ACK of its answer to that."""
+        return self._by_both("ACK", since)
 
-    def _received(self, name: str, method: str, since: float) -> list[float]:
+    def _by_both(self, method: str, since: float) -> list[float]:
+        return [at for name in self._logs for at in self._received(name, method, since).values()]
+
+    def _received(self, name: str, method: str, since: float) -> dict[str, float]:
         log = self._logs[name]
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        rows = (line.split("\t") for line in lines)
-        return [
-            float(row[2])
-            for row in rows
-            if len(row) >= 7 and row[3] == "R" and row[6].startswith(method) and float(row[2]) >= since
-        ]
+        first: dict[str, float] = {}
+        for row in (line.split("\t") for line in lines):
+            if len(row) >= 7 and row[3] == "R" and row[6].startswith(method) and float(row[2]) >= since:
+                first.setdefault(row[4], float(row[2]))
+        return first
 
 
 class Callees:

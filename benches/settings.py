@@ -46,8 +46,8 @@ class Settings:
     proxy_rates: tuple[int, ...] = (200, 500)
     """Of Kamailio, which holds more than its load can place here."""
     nets_step_s: float = 5.0
-    told_calls: int = 1200
-    """Calls placed before their media server is killed."""
+    told_calls: int = 1000
+    """Calls of the media server whose loss all parties are told of."""
     idle_calls: int = 900
     """So many have room on one media server of a standalone site."""
     moving_calls: tuple[int, ...] = (200, 1000)

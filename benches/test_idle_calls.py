@@ -15,6 +15,7 @@ from benches import machine
 from benches.callers import Callees, calls_on_hold
 from benches.findings import Row
 from benches.settings import SETTINGS
+from mediaha.drill.plot import Bars, bars
 from mediaha.drill.site import own_site
 
 pytestmark = [
@@ -47,7 +48,7 @@ def measured(findings):
         name = f"memory of an idle call in NeTS, {each.calls} calls"
         rows.append(Row(name, each.idle_kib, "KiB", goal=f"<= {GOAL_KIB}"))
         rows.append(Row("the same just after their set-up", each.set_up_kib, "KiB"))
-    findings.save("idle-calls", rows, {"memory": [asdict(each) for each in found]}, None)
+    findings.save("idle-calls", rows, {"memory": [asdict(each) for each in found]}, found and picture(found))
 
 
 def test_memory_of_an_idle_call(cores, tmp_path, measured, benchmark):
@@ -55,6 +56,16 @@ def test_memory_of_an_idle_call(cores, tmp_path, measured, benchmark):
     memory = benchmark.pedantic(trio.run, args=(fill, cores, tmp_path), rounds=1, iterations=1)
     benchmark.extra_info.update(asdict(memory))
     measured.append(memory)
+
+
+def picture(found):
+    """What stays of a call when its transactions are gone."""
+    groups = [f"{each.calls} calls" for each in found]
+    series = [
+        Bars("just set up", [each.set_up_kib for each in found]),
+        Bars("idle", [each.idle_kib for each in found]),
+    ]
+    return bars("Memory of a call in NeTS", "", "KiB", groups, series)
 
 
 async def fill(cores, folder):

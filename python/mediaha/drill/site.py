@@ -67,8 +67,11 @@ class SiteUnderDrill:
 
 
 @asynccontextmanager
-async def own_site(servers: int) -> AsyncIterator[SiteUnderDrill]:
-    """A standalone site as a process of its own, on free ports of loopback; stopped at the end of the block."""
+async def own_site(servers: int, ports: tuple[int, int] | None = None) -> AsyncIterator[SiteUnderDrill]:
+    """A standalone site as a process of its own, on free ports of loopback; stopped at the end of the block.
+
+    ``ports`` are for RTP, the first and the last; by default those of every standalone site.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mediaha-drill-")))
         control = folder / "control.sock"
@@ -77,6 +80,7 @@ async def own_site(servers: int) -> AsyncIterator[SiteUnderDrill]:
         command = [sys.executable, "-m", "mediaha", "serve", "--listen", str(nets), "--target", str(callees)]
         command += ["--media", str(servers), "--ng-port", str(ng[0].port), "--control", str(control)]
         command += ["--log-format", "json", "--log-level", "warning"]
+        command += [] if ports is None else ["--ports", f"{ports[0]}-{ports[1]}"]
         process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             await _ready(process, control, trio.Path(folder / "site.log"))
