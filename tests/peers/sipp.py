@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, is_listening
 
 SDP = """\
 v=0
@@ -286,6 +287,14 @@ def checked(steps: Iterable[Step | list[Step]]) -> list[Step | list[Step]]:
     return [Step('<recv request="OPTIONS" optional="true" next="1"/>'), *steps, asked, answer, ended]
 
 
+def until_listening(process: subprocess.Popen[bytes], port: int, transport: str = "udp") -> None:
+    """Wait until the SIPp that is called can be: a call that came before would find a closed port."""
+    deadline = time.monotonic() + 20
+    while not is_listening(port, transport) and process.poll() is None:
+        assert time.monotonic() < deadline, f"SIPp does not listen at {port}"
+        time.sleep(0.005)
+
+
 class Sipp:
     """One running SIPp. Give it time with ``wait``; it raises with SIPp's own words when a call failed."""
 
@@ -324,6 +333,8 @@ class Sipp:
         self._process = subprocess.Popen(
             command, stdout=self._output, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "TERM": "dumb"}
         )
+        if remote is None:
+            until_listening(self._process, self.port, "tcp" if tcp else "udp")
 
     def wait(self, timeout: float = 40) -> None:
         """Wait until all calls are over; every one must have gone as the scenario says."""
