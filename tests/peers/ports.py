@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
-_BLOCKS = list(range(20000, 28000, 16))
-# Test runs side by side on one machine look for their ports in different places.
-random.Random().shuffle(_BLOCKS)
-_CANDIDATES = (port for block in _BLOCKS for port in range(block, block + 16))
+BLOCK = 16
+_held: list[socket.socket] = []
+
+
+def _claimed() -> Iterator[int]:
+    """The ports of blocks that are ours until this process ends: runs side by side on one machine share none."""
+    blocks = list(range(20000, 28000, BLOCK))
+    random.Random().shuffle(blocks)
+    for first in blocks:
+        # A name in the abstract namespace is known in one network namespace, as ports are, and gone with its holder.
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0mediaha-tests-{first}")
+        except OSError:
+            claim.close()
+            continue
+        _held.append(claim)
+        yield from range(first, first + BLOCK)
+
+
+_CANDIDATES = _claimed()
 
 
 def free_udp_port() -> int:
