@@ -12,17 +12,22 @@
 //!
 //! Up means: as if this program were not there. All that it knows is in memory that the workers write, see [`super::lane`].
 
+mod counting;
+mod family;
+mod rewriting;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::RawFd;
 
 use super::lane::{self, at};
-use super::lanes::{HEADER_BYTES, LEASE_AT, RATES_AT};
+use super::lanes::{HEADER_BYTES, LEASE_AT};
 use crate::relay::assembly::{
     Assembly, If, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Register, Sum, Value, Width,
 };
 use Value::{In, Of};
 use Width::{Byte, Double, Half, Word};
+use family::{ETHERNET, Family};
 
 /// `struct __sk_buff`, what a program is told of a packet: where in it is what.
 mod context {
@@ -49,21 +54,8 @@ mod call {
 /// The next program of the interface, and then the kernel, as if this one were not there (`TCX_NEXT`).
 const UP: i32 = -1;
 const DROP: i32 = 2;
-/// The sum to be changed is over the pseudo-header, too (RFC 768).
-const PSEUDO_HEADER: i32 = 0x10;
-/// No checksum stays no checksum, and zero becomes its other form.
-const ZERO_IS_NONE: i32 = 0x20;
-
 const LOOPBACK: i32 = 1;
-const ETHERNET: i16 = 14;
 const UDP_BYTES: i32 = 8;
-const HOPS: i32 = 64;
-/// Up to this length an IPv4 packet forbids routers to cut it, and needs no identification (RFC 6864 §4.1).
-const UNCUT_IPV4_BYTES: i32 = 576;
-/// RFC 3550 A.1.
-const DROPOUT_MAX: i32 = 3_000;
-const MISORDER_MAX: i32 = 100;
-
 /// Where things are on the stack.
 mod stack {
     pub(super) const NOW: i16 = -8;
@@ -108,58 +100,6 @@ enum Label {
     Short,
     Marked,
     Out(Family),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Ipv4,
-    Ipv6,
-}
-
-/// Where in a packet is what, from its Ethernet header on.
-impl Family {
-    const fn ip_bytes(self) -> i16 {
-        match self {
-            Self::Ipv4 => 20,
-            Self::Ipv6 => 40,
-        }
-    }
-
-    const fn source(self) -> i16 {
-        match self {
-            Self::Ipv4 => ETHERNET + 12,
-            Self::Ipv6 => ETHERNET + 8,
-        }
-    }
-
-    const fn words(self) -> i16 {
-        match self {
-            Self::Ipv4 => 1,
-            Self::Ipv6 => 4,
-        }
-    }
-
-    const fn destination(self) -> i16 {
-        self.source() + 4 * self.words()
-    }
-
-    const fn udp(self) -> i16 {
-        ETHERNET + self.ip_bytes()
-    }
-
-    const fn payload(self) -> i16 {
-        self.udp() + 8
-    }
-
-    /// Of the shortest packet that is looked at: one of RTCP.
-    const fn shortest(self) -> i16 {
-        self.payload() + 8
-    }
-
-    /// With the fixed header of RTP.
-    const fn with_rtp(self) -> i16 {
-        self.payload() + 12
-    }
 }
 
 /// The program for these addresses. `lanes` is the map of [`super::lanes`]: for each address one lane a port.
@@ -393,216 +333,6 @@ impl Program<'_> {
         code.label(Label::Reached(family));
     }
 
-    fn count(&mut self, family: Family) {
-        let code = &mut self.code;
-        code.load(Double, R3, R10, stack::NOW);
-        code.store(Double, R7, at::LAST_SEEN, R3);
-        code.load(Double, R2, R10, stack::OCTETS);
-        code.set(R1, 1);
-        code.load(Double, R4, R10, stack::IS_RTCP);
-        code.jump_if(If::NotEqual, R4, Of(0), Label::CountRtcp(family));
-        // Before anything is counted: this much must be there.
-        code.load(Word, R4, R6, context::DATA_END);
-        code.copy(R5, R8);
-        code.sum(Sum::Add, R5, Of(family.with_rtp().into()));
-        code.jump_if(If::Above, R5, In(R4), Label::Up);
-        code.add_atomically(R7, at::PACKETS, R1);
-        code.add_atomically(R7, at::OCTETS, R2);
-        self.rate(family);
-        self.follow(family);
-        self.jitter(family);
-        let code = &mut self.code;
-        code.jump(Label::Counted(family));
-        code.label(Label::CountRtcp(family));
-        code.add_atomically(R7, at::RTCP_PACKETS, R1);
-        code.add_atomically(R7, at::RTCP_OCTETS, R2);
-        code.label(Label::Counted(family));
-    }
-
-    /// Leaves in R5 how fast the packet's clock runs.
-    fn rate(&mut self, family: Family) {
-        let code = &mut self.code;
-        code.load(Byte, R1, R8, family.payload() + 1);
-        code.mask(R1, 0x7f);
-        code.load(Word, R2, R7, at::NOTED);
-        for number in 0..i16::try_from(mediaha_media::Clocks::NOTED_MAX).unwrap_or(0) {
-            code.jump_if(If::Equal, R2, Of(number.into()), Label::Unlisted(family));
-            code.load(Byte, R3, R7, at::TYPES + number);
-            code.jump_if(If::NotEqual, R3, In(R1), Label::Listed(family, number));
-            code.load(Word, R5, R7, at::RATES + 4 * number);
-            code.jump(Label::Rated(family));
-            code.label(Label::Listed(family, number));
-        }
-        code.label(Label::Unlisted(family));
-        code.sum(Sum::ShiftLeft, R1, Of(2));
-        code.map_value(R5, self.lanes);
-        code.sum(Sum::Add, R5, In(R1));
-        code.load(Word, R5, R5, RATES_AT);
-        code.label(Label::Rated(family));
-    }
-
-    /// RFC 3550 A.1 and A.3, as [`mediaha_media::Sequence`] has them. R1 holds the number, R2 the timestamp, R3 the SSRC, R5 the
-    /// rate.
-    fn follow(&mut self, family: Family) {
-        let code = &mut self.code;
-        code.load(Half, R1, R8, family.payload() + 2);
-        code.swap_to_host_16(R1);
-        code.load(Word, R2, R8, family.payload() + 4);
-        code.swap_to_host_32(R2);
-        code.load(Word, R3, R8, family.payload() + 8);
-        code.swap_to_host_32(R3);
-        code.load(Word, R4, R7, at::RUNNING);
-        code.jump_if(If::Equal, R4, Of(0), Label::Begin(family));
-        code.load(Word, R0, R7, at::SSRC);
-        code.jump_if(If::Equal, R0, In(R3), Label::SameSource(family));
-        add_to(code, at::SSRC_CHANGES, Of(1));
-        code.jump(Label::Begin(family));
-
-        code.label(Label::SameSource(family));
-        code.load(Half, R0, R7, at::HIGHEST);
-        code.copy(R9, R1);
-        code.sum(Sum::Subtract, R9, In(R0));
-        code.mask(R9, 0xffff);
-        code.jump_if(If::Above, R9, Of(DROPOUT_MAX - 1), Label::Strayed(family));
-        code.store(Half, R7, at::HIGHEST, R1);
-        add_to(code, at::EXPECTED, In(R9));
-        code.jump(Label::Numbered(family));
-        code.label(Label::Strayed(family));
-        // A late one.
-        code.jump_if(If::Above, R9, Of(0xffff - MISORDER_MAX), Label::Numbered(family));
-        // From nowhere: two in a row are a restart.
-        code.load(Half, R0, R7, at::RESTART);
-        code.copy(R9, R4);
-        code.mask(R9, lane::STRAYED.cast_signed());
-        code.sum(Sum::Add, R1, Of(1));
-        code.mask(R1, 0xffff);
-        code.store(Half, R7, at::RESTART, R1);
-        code.sum(Sum::Subtract, R1, Of(1));
-        code.mask(R1, 0xffff);
-        code.set(R4, (lane::RUNS | lane::STRAYED).cast_signed());
-        code.store(Word, R7, at::RUNNING, R4);
-        code.jump_if(If::Equal, R9, Of(0), Label::Jitter(family));
-        code.jump_if(If::NotEqual, R0, In(R1), Label::Jitter(family));
-
-        code.label(Label::Begin(family));
-        code.store(Word, R7, at::SSRC, R3);
-        code.store(Half, R7, at::HIGHEST, R1);
-        code.store(Word, R7, at::TIMESTAMP, R2);
-        code.store(Word, R7, at::HERTZ, R5);
-        code.load(Double, R0, R10, stack::NOW);
-        code.store(Double, R7, at::ARRIVED, R0);
-        code.set(R0, 0);
-        code.store(Double, R7, at::JITTER, R0);
-        code.set(R0, lane::RUNS.cast_signed());
-        code.store(Word, R7, at::RUNNING, R0);
-        // Duplicates of one run do not hide what another one loses.
-        code.load(Double, R0, R7, at::RECEIVED);
-        code.load(Double, R1, R7, at::EXPECTED);
-        code.jump_if(If::Above, R1, In(R0), Label::NoFewer(family));
-        code.copy(R1, R0);
-        code.label(Label::NoFewer(family));
-        code.sum(Sum::Add, R1, Of(1));
-        code.store(Double, R7, at::EXPECTED, R1);
-        code.sum(Sum::Add, R0, Of(1));
-        code.store(Double, R7, at::RECEIVED, R0);
-        code.jump(Label::Counted(family));
-
-        code.label(Label::Numbered(family));
-        code.set(R4, lane::RUNS.cast_signed());
-        code.store(Word, R7, at::RUNNING, R4);
-        add_to(code, at::RECEIVED, Of(1));
-        code.label(Label::Jitter(family));
-    }
-
-    /// RFC 3550 A.8, in nanoseconds. R2 holds the timestamp, R5 the rate.
-    fn jitter(&mut self, family: Family) {
-        let code = &mut self.code;
-        code.load(Double, R4, R10, stack::NOW);
-        code.load(Word, R0, R7, at::HERTZ);
-        code.load(Word, R1, R7, at::TIMESTAMP);
-        code.load(Double, R3, R7, at::ARRIVED);
-        code.store(Word, R7, at::HERTZ, R5);
-        code.store(Word, R7, at::TIMESTAMP, R2);
-        code.store(Double, R7, at::ARRIVED, R4);
-        // Timestamps of different clocks cannot be subtracted.
-        code.jump_if(If::NotEqual, R0, In(R5), Label::Counted(family));
-        code.jump_if(If::Equal, R5, Of(0), Label::Counted(family));
-        // R4: how long it took; R2: how long it was meant to take.
-        code.sum(Sum::Subtract, R4, In(R3));
-        code.sum(Sum::Subtract, R2, In(R1));
-        code.sum(Sum::ShiftLeft, R2, Of(32));
-        code.copy(R1, R2);
-        code.sum(Sum::ShiftRightSigned, R2, Of(32));
-        code.sum(Sum::ShiftRight, R1, Of(63));
-        code.jump_if(If::NotEqual, R1, Of(0), Label::Backwards(family));
-        code.sum(Sum::Multiply, R2, Of(1_000_000_000));
-        code.sum(Sum::Divide, R2, In(R5));
-        code.jump(Label::Meant(family));
-        code.label(Label::Backwards(family));
-        code.set(R1, 0);
-        code.sum(Sum::Subtract, R1, In(R2));
-        code.sum(Sum::Multiply, R1, Of(1_000_000_000));
-        code.sum(Sum::Divide, R1, In(R5));
-        code.sum(Sum::Add, R4, In(R1));
-        code.set(R2, 0);
-        code.label(Label::Meant(family));
-        code.jump_if(If::Above, R2, In(R4), Label::Early(family));
-        code.sum(Sum::Subtract, R4, In(R2));
-        code.copy(R2, R4);
-        code.jump(Label::Deviated(family));
-        code.label(Label::Early(family));
-        code.sum(Sum::Subtract, R2, In(R4));
-        code.label(Label::Deviated(family));
-        code.load(Double, R1, R7, at::JITTER);
-        code.sum(Sum::Add, R2, In(R1));
-        code.sum(Sum::Add, R1, Of(8));
-        code.sum(Sum::ShiftRight, R1, Of(4));
-        code.sum(Sum::Subtract, R2, In(R1));
-        code.store(Double, R7, at::JITTER, R2);
-    }
-
-    fn rewrite(&mut self, family: Family) {
-        let code = &mut self.code;
-        match family {
-            Family::Ipv4 => rewrite_ipv4(code, self.traffic_class),
-            Family::Ipv6 => {
-                code.set(R1, network_order_32(0x6000_0000 | u32::from(self.traffic_class) << 20));
-                code.store(Word, R8, ETHERNET, R1);
-                code.set(R1, HOPS);
-                code.store(Byte, R8, ETHERNET + 7, R1);
-            }
-        }
-        for word in 0..family.words() {
-            way(code, Word, R1, at::FROM + 4 * word);
-            code.store(Word, R8, family.source() + 4 * word, R1);
-            way(code, Word, R1, at::TO + 4 * word);
-            code.store(Word, R8, family.destination() + 4 * word, R1);
-        }
-        if family == Family::Ipv4 {
-            sum_ipv4(code);
-        }
-        for half in [0, 2] {
-            way(code, Half, R1, at::PORTS + half);
-            code.store(Half, R8, family.udp() + half, R1);
-        }
-        for (sum, flags) in [(at::SUM_ADDRESSES, PSEUDO_HEADER | ZERO_IS_NONE), (at::SUM_PORTS, ZERO_IS_NONE)] {
-            code.copy(R1, R6);
-            code.set(R2, (family.udp() + 6).into());
-            code.set(R3, 0);
-            way(code, Word, R4, sum);
-            code.set(R5, flags);
-            code.call(call::REPLACE_CHECKSUM);
-            code.jump_if(If::NotEqual, R0, Of(0), Label::Dropped);
-        }
-        if family == Family::Ipv6 {
-            // The interface may have summed up the whole packet. That sum is what it was: the checksum makes up for the addresses.
-            // The kernel took them out of it as if there were a second checksum, that of IPv4's header.
-            code.copy(R1, R6);
-            way(code, Word, R2, at::SUM_ADDRESSES);
-            code.call(call::UPDATE_SUM);
-        }
-    }
-
     fn send(&mut self, family: Family) {
         let code = &mut self.code;
         way(code, Word, R1, at::INTERFACE);
@@ -663,64 +393,7 @@ fn way(code: &mut Assembly<Label>, width: Width, target: Register, offset: i16) 
     code.load(width, target, R10, stack::WAY + offset - at::FROM);
 }
 
-/// Adds to a number that only one CPU at a time writes, as all packets of a flow come to one; R0 is lost.
-fn add_to(code: &mut Assembly<Label>, offset: i16, value: Value) {
-    code.load(Double, R0, R7, offset);
-    code.sum(Sum::Add, R0, value);
-    code.store(Double, R7, offset, R0);
-}
-
-/// All but addresses and checksum.
-fn rewrite_ipv4(code: &mut Assembly<Label>, traffic_class: u8) {
-    code.set(R1, traffic_class.into());
-    code.store(Byte, R8, ETHERNET + 1, R1);
-    code.set(R1, 0);
-    code.store(Half, R8, ETHERNET + 4, R1);
-    code.set(R1, network_order(0x4000));
-    code.store(Half, R8, ETHERNET + 6, R1);
-    code.load(Half, R1, R8, ETHERNET + 2);
-    code.swap_to_host_16(R1);
-    code.jump_if(If::Below, R1, Of(UNCUT_IPV4_BYTES + 1), Label::Marked);
-    // A router may have to cut it, and then the pieces must be told from others.
-    code.call(call::RANDOM);
-    code.store(Half, R8, ETHERNET + 4, R0);
-    code.set(R1, 0);
-    code.store(Half, R8, ETHERNET + 6, R1);
-    code.label(Label::Marked);
-    code.set(R1, HOPS);
-    code.store(Byte, R8, ETHERNET + 8, R1);
-    code.set(R1, 0);
-    code.store(Half, R8, ETHERNET + 10, R1);
-}
-
-/// The checksum of the header (RFC 791 §3.1), which is zero so far.
-fn sum_ipv4(code: &mut Assembly<Label>) {
-    code.set(R1, 0);
-    for offset in (ETHERNET..ETHERNET + Family::Ipv4.ip_bytes()).step_by(4) {
-        code.load(Word, R2, R8, offset);
-        code.sum(Sum::Add, R1, In(R2));
-    }
-    code.copy(R2, R1);
-    code.sum(Sum::ShiftRight, R2, Of(32));
-    code.sum(Sum::ShiftLeft, R1, Of(32));
-    code.sum(Sum::ShiftRight, R1, Of(32));
-    code.sum(Sum::Add, R1, In(R2));
-    // At most 33 bits, then 18, then 17, then 16.
-    for _ in 0..3 {
-        code.copy(R2, R1);
-        code.sum(Sum::ShiftRight, R2, Of(16));
-        code.mask(R1, 0xffff);
-        code.sum(Sum::Add, R1, In(R2));
-    }
-    code.sum(Sum::Xor, R1, Of(0xffff));
-    code.store(Half, R8, ETHERNET + 10, R1);
-}
-
 /// 16 bits of a packet as they are loaded.
 fn network_order(number: u16) -> i32 {
     i32::from(number.to_be())
-}
-
-fn network_order_32(number: u32) -> i32 {
-    number.to_be().cast_signed()
 }
