@@ -1,0 +1,108 @@
+//! Packets of somebody who is no party: none of them is forwarded, each is counted.
+
+use std::net::UdpSocket;
+
+use mediaha_media::{Cause, Side};
+use mediaha_net::relay::DatapathChoice;
+use mediaha_net::sys::monotonic;
+
+use crate::common::{Party, eventually, rtcp, rtp};
+use crate::world::{Call, LONG_AGO, Relay, V4, V6, certain, certain_of_host};
+
+stories! {
+    strangers_at_every_port_with_whatever_they_send_cost_no_call_a_packet,
+    a_stranger_from_the_partys_host_is_none_until_the_party_is_heard,
+    a_stranger_is_dropped_and_counted,
+    a_stranger_is_counted_too_when_a_party_is_certain,
+    a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys,
+}
+
+fn a_stranger_is_counted_too_when_a_party_is_certain(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic() - LONG_AGO);
+    Relay::talks_both_ways(&call, 1);
+    certain(choice, call.ports[0].rtp);
+    let stranger = Party::at(V4);
+    for round in 2..50 {
+        stranger.send(&rtp(666), call.ports[0].rtp);
+        Relay::talks_both_ways(&call, round);
+    }
+    eventually("all counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 48);
+    assert!(call.parties[1].hears_nothing() && stranger.hears_nothing());
+}
+
+fn a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic() - LONG_AGO);
+    Relay::talks_both_ways(&call, 1);
+    certain(choice, call.ports[0].rtp);
+    let stranger = Party::at(V4);
+    for round in 2..102 {
+        (0..200).for_each(|_| stranger.send(&rtp(666), call.ports[0].rtp));
+        Relay::talks_both_ways(&call, round);
+    }
+    eventually("all counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 20_000);
+    assert_eq!(relay.counters(&call, Side::A).packets, 101);
+}
+
+fn strangers_at_every_port_with_whatever_they_send_cost_no_call_a_packet(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let calls: Vec<Call> =
+        [V4, V6].into_iter().map(|address| relay.call([address; 2], monotonic() - LONG_AGO)).collect();
+    let jumbo = vec![0x80; 60_000];
+    let odd: [&[u8]; 6] = [b"", b"\x80", &[0x16; 40], &rtcp(666), &rtp(666), &jumbo];
+    for address in [V4, V6] {
+        let stranger = Party::at(address);
+        let call = &calls[usize::from(address == V6)];
+        Relay::talks_both_ways(call, 1);
+        call.ports.iter().for_each(|pair| certain(choice, pair.rtp));
+        let overflowed_before = relay.tally().overflowed;
+        for sequence in 2..102 {
+            for bytes in odd.into_iter().cycle().take(24) {
+                // What is never heard of the party is its RTCP.
+                call.plan.ports().into_iter().for_each(|port| stranger.send(bytes, port));
+            }
+            Relay::talks_both_ways(call, sequence);
+        }
+        let dropped = |relay: &Relay, side| relay.counters(call, side).dropped.iter().sum::<u64>();
+        eventually("all counted", || {
+            // Sockets are looked at when they hear something.
+            Relay::talks_both_ways(call, 102);
+            // The kernel forwards even while the worker, and with it the queue of what is none of the calls', is behind.
+            relay.datapath.sample(monotonic());
+            let overflowed = relay.tally().overflowed - overflowed_before;
+            if choice == DatapathChoice::Kernel {
+                dropped(&relay, Side::A) + dropped(&relay, Side::B) + overflowed == 9_600
+            } else {
+                dropped(&relay, Side::A) == 4_800 && dropped(&relay, Side::B) == 4_800
+            }
+        });
+        assert!(relay.counters(call, Side::A).packets > 101);
+    }
+}
+
+fn a_stranger_from_the_partys_host_is_none_until_the_party_is_heard(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic() - LONG_AGO);
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    certain_of_host(choice);
+    other.send_to(&rtp(666), call.ports[0].rtp).unwrap();
+    eventually("counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 1);
+    // Behind the window a party may still show itself from a port that it did not announce, but from no other host.
+    let unannounced = Party::at(V4);
+    unannounced.send(&rtp(1), call.ports[0].rtp);
+    assert_eq!(call.parties[1].hear().0, rtp(1));
+}
+
+fn a_stranger_is_dropped_and_counted(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let call = relay.call([V4, V4], monotonic());
+    Relay::talks_both_ways(&call, 1);
+    let stranger = Party::at(V4);
+    stranger.send(&rtp(666), call.ports[0].rtp);
+    stranger.send(b"no RTP at all", call.ports[0].rtp);
+    eventually("counted", || relay.counters(&call, Side::A).dropped(Cause::Malformed) == 1);
+    assert_eq!(relay.counters(&call, Side::A).dropped(Cause::Stranger), 1);
+    assert!(call.parties[1].hears_nothing());
+    Relay::talks_both_ways(&call, 2);
+}
