@@ -16,7 +16,8 @@ from benches.settings import ROOT, SETTINGS
 
 PACKETS_PER_CALL_S = 100
 """Through the relay: 50 each way."""
-SHORTFALL_MAX = 0.01
+SHORTFALL_MAX = 0.03
+"""Of the packets: what one costs is told by a few less as well. rtpengine nearly fills its core at 1,000 calls."""
 TRIES_MAX = 4
 STATED = ("misdirected", "corrupt", "duplicated", "reordered", "refused")
 """What the generator states of packets that were not right."""

@@ -20,13 +20,14 @@ class Settings:
     windows: int = 3
     """Every figure is the median of so many."""
     window_s: float = 3.0
-    warm_up_s: float = 1.0
+    warm_up_s: float = 4.0
+    """Longer than parties may still be learnt: from then on a call is as it is for the rest of its life."""
     forwarding_calls: tuple[int, ...] = (100, 500, 1000)
     kernel_calls: tuple[int, ...] = (100, 500)
     """Over a cable to another host, by each datapath."""
     kernel_dead_s: float = 3.0
     """How long the process is missing whose flows the kernel goes on to forward."""
-    capacity_calls: tuple[int, ...] = (600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2200, 2400, 2600)
+    capacity_calls: tuple[int, ...] = (600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1600, 1800)
     """Calls on one core, tried from left to right until packets are lost or late."""
     relay_arguments: str = ""
     """Further options for the media server that is measured, as on the command line."""
