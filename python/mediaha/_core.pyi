@@ -378,15 +378,28 @@ class Pool:
         """Take a batch of the events that wait, oldest first. ``fileno()`` stays readable while more wait."""
 
     def offer(
-        self, token: int, call_id: str, from_tag: str, to_tag: str | None, sdp: bytes, servers: Sequence[str]
+        self,
+        token: int,
+        call_id: str,
+        from_tag: str,
+        to_tag: str | None,
+        sdp: bytes,
+        servers: Sequence[str],
+        family: str | None = None,
     ) -> None:
         """Ask for media: of the first usable of ``servers``, or, for a call that has media, of its server.
 
-        An Anchored or a Refused follows. Raises QueueFull, Closed.
+        ``family`` (``IP4``, ``IP6``) is what the other party is reached by; None: as ``from_tag`` is. An Anchored or
+        a Refused follows. Raises BadArgument, QueueFull, Closed.
         """
 
-    def answer(self, token: int, call_id: str, from_tag: str, to_tag: str, sdp: bytes) -> None:
-        """Give the answer to the last offer. An Anchored or a Refused follows. Raises QueueFull, Closed."""
+    def answer(
+        self, token: int, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: str | None = None
+    ) -> None:
+        """Give the answer to the last offer of ``from_tag``, who is reached by ``family``.
+
+        An Anchored or a Refused follows. Raises BadArgument, QueueFull, Closed.
+        """
 
     def delete(self, token: int, call_id: str) -> None:
         """End the call's media, within a tenth of a second. A Deleted follows. Raises QueueFull, Closed."""
@@ -401,6 +414,7 @@ class Pool:
         to_sdp: bytes | None,
         servers: Sequence[str],
         current: str | None,
+        to_family: str | None = None,
     ) -> None:
         """Take over a call that another pool placed on ``current``, from the SDP that both parties last sent.
 

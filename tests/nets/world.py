@@ -14,6 +14,7 @@ from mediaha.model.listener import Listener
 from mediaha.model.media import (
     Anchored,
     Attempt,
+    Family,
     Fault,
     MediaRefused,
     Moved,
@@ -32,8 +33,11 @@ LOOPBACK = "127.0.0.1"
 SDP = ("Content-Type", "application/sdp")
 
 
-def rewritten(sdp, port):
-    """What a media server makes of an SDP: its own port in it."""
+def rewritten(sdp, port, family=None):
+    """What a media server makes of an SDP: its own port in it, and an address of the family that is asked for."""
+    if family is not None and b"c=IN %s " % family.value.encode() not in sdp:
+        address = b"IP6 ::1" if family is Family.IPV6 else b"IP4 127.0.0.1"
+        sdp = re.sub(rb"(?m)^c=IN (?!IP4 0.0.0.0)[^\r\n]*", b"c=IN " + address, sdp)
     return re.sub(rb"m=audio \d+", b"m=audio %d" % port, sdp)
 
 
@@ -51,7 +55,7 @@ class FakePool:
         self._in, self._notices = trio.open_memory_channel(4096)
         self._count = 0
 
-    async def offer(self, call_id, from_tag, to_tag, sdp, servers):
+    async def offer(self, call_id, from_tag, to_tag, sdp, servers, family=None):
         self.asked.append(("offer", call_id))
         await self._pause()
         call = self.calls.get(call_id)
@@ -62,11 +66,13 @@ class FakePool:
             self._count += 1
             call = self.calls[call_id] = {
                 "server": server, "from": from_tag, "sdp": {}, "offered": None, "number": self._count, "list": servers,
+                "families": {},
             }  # fmt: skip
         call["offered"] = (from_tag, sdp)
+        call["families"][from_tag] = family
         return self._anchored(call, from_tag, sdp)
 
-    async def answer(self, call_id, from_tag, to_tag, sdp):
+    async def answer(self, call_id, from_tag, to_tag, sdp, family=None):
         self.asked.append(("answer", call_id))
         await self._pause()
         call = self.calls.get(call_id)
@@ -74,13 +80,14 @@ class FakePool:
             raise MediaRefused(Fault.UNKNOWN_CALL, "no such call")
         assert call["offered"][0] == from_tag, "an answer to an offer nobody made"
         call["sdp"] = {from_tag: call["offered"][1], to_tag: sdp}
+        call["families"][to_tag] = family
         return self._anchored(call, to_tag, sdp)
 
-    async def adopt(self, call_id, *, from_tag, to_tag, from_sdp, to_sdp, servers, current):
+    async def adopt(self, call_id, *, from_tag, to_tag, from_sdp, to_sdp, servers, current, to_family=None):
         self._count += 1
         self.calls[call_id] = {
             "server": current, "from": from_tag, "sdp": {from_tag: from_sdp, to_tag: to_sdp}, "offered": None,
-            "number": self._count, "list": servers,
+            "number": self._count, "list": servers, "families": {from_tag: to_family},
         }  # fmt: skip
         return Anchored(current, b"", ())
 
@@ -127,8 +134,8 @@ class FakePool:
                 call_id,
                 before,
                 after,
-                rewritten(call["sdp"][other], self._port(call, other)) if other else None,
-                rewritten(offer, self._port(call, first)),
+                rewritten(call["sdp"][other], self._port(call, other), call["families"].get(other)) if other else None,
+                rewritten(offer, self._port(call, first), call["families"].get(first)),
                 (),
             )
         )
@@ -138,7 +145,7 @@ class FakePool:
 
     def _anchored(self, call, tag, sdp):
         story = (Attempt(call["server"], "offer", 1.0, 1.001, "answered"),)
-        return Anchored(call["server"], rewritten(sdp, self._port(call, tag)), story)
+        return Anchored(call["server"], rewritten(sdp, self._port(call, tag), call["families"].get(tag)), story)
 
     async def _pause(self):
         await trio.lowlevel.checkpoint()

@@ -31,8 +31,9 @@ class Rtpengine:
         *,
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
+        interfaces: Sequence[str] = (),
     ) -> None:
-        """``inside`` stands before the command line: ``ip netns exec NAME``."""
+        """``inside`` stands before the command line: ``ip netns exec NAME``. ``interfaces``: for RTP, else ``host``."""
         self.spec = MediaServerSpec(name, "here", Address(host, free_udp_port()), ports=ports, managed=False)
         self._log_path = folder / f"{name}.log"
         with self._log_path.open("wb") as log:
@@ -43,7 +44,7 @@ class Rtpengine:
                     "--foreground",
                     "--log-stderr",
                     "--table=-1",
-                    f"--interface={host}",
+                    *(f"--interface={address}" for address in interfaces or (host,)),
                     f"--listen-ng={self.spec.ng}",
                     f"--port-min={ports[0]}",
                     f"--port-max={ports[1]}",

@@ -12,7 +12,7 @@ import trio
 from mediaha import _core
 from mediaha.failover import values
 from mediaha.failover.notices import Backlog, Notice
-from mediaha.model.media import Anchored, Fault, MediaRefused, ServerChanged, ServerView
+from mediaha.model.media import Anchored, Family, Fault, MediaRefused, ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, Timings
 
 NOTICES_MAX = 1024
@@ -55,18 +55,30 @@ class MediaPool:
         self._notices_in, self._notices = trio.open_memory_channel[Notice](NOTICES_MAX)
 
     async def offer(
-        self, call_id: str, from_tag: str, to_tag: str | None, sdp: bytes, servers: Sequence[str]
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str | None,
+        sdp: bytes,
+        servers: Sequence[str],
+        family: Family | None = None,
     ) -> Anchored:
         """Ask for media: of the first usable of ``servers``, or, for a call that has media, of its server.
 
         ``servers`` are names in the order in which they are to be asked. In a later offer of a call they replace
-        its list, unless there are none. Raises MediaRefused.
+        its list, unless there are none. ``family`` is what the other party is reached by; None: as ``from_tag`` is.
+        Raises MediaRefused.
         """
-        return await self._ask(lambda token: self._core.offer(token, call_id, from_tag, to_tag, sdp, servers))
+        return await self._ask(lambda token: self._core.offer(token, call_id, from_tag, to_tag, sdp, servers, family))
 
-    async def answer(self, call_id: str, from_tag: str, to_tag: str, sdp: bytes) -> Anchored:
-        """Give what ``to_tag`` answered to the last offer of ``from_tag``. Raises MediaRefused."""
-        return await self._ask(lambda token: self._core.answer(token, call_id, from_tag, to_tag, sdp))
+    async def answer(
+        self, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: Family | None = None
+    ) -> Anchored:
+        """Give what ``to_tag`` answered to the last offer of ``from_tag``, who is reached by ``family``.
+
+        Raises MediaRefused.
+        """
+        return await self._ask(lambda token: self._core.answer(token, call_id, from_tag, to_tag, sdp, family))
 
     async def adopt(
         self,
@@ -78,13 +90,16 @@ class MediaPool:
         to_sdp: bytes | None,
         servers: Sequence[str],
         current: str | None,
+        to_family: Family | None = None,
     ) -> Anchored:
         """Take over a call that another NeTS placed on ``current``, from what both parties last sent.
 
         The SDP of the result is empty: when the call had to be created anew, a Moved says so. Raises MediaRefused.
         """
         return await self._ask(
-            lambda token: self._core.adopt(token, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current)
+            lambda token: self._core.adopt(
+                token, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current, to_family
+            )
         )
 
     async def delete(self, call_id: str) -> None:

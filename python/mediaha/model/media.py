@@ -8,6 +8,13 @@ from mediaha.model.errors import MediahaError
 from mediaha.model.value import Value
 
 
+class Family(StrEnum):
+    """An address family, as SDP writes it."""
+
+    IPV4 = "IP4"
+    IPV6 = "IP6"
+
+
 class Attempt(Value, frozen=True):
     """One request to one media server. Times are seconds of the monotonic clock."""
 
@@ -90,6 +97,8 @@ class Fault(StrEnum):
     """The request itself is unusable (SDP): 488, no other server is tried."""
     NO_SERVER = "no server"
     """No media server of the list gave a usable answer: 503 with Retry-After."""
+    FAMILY = "address family"
+    """No media server of the list has an address that a party could send to, IPv4 or IPv6: 488."""
     UNKNOWN_CALL = "unknown call"
     BUSY = "busy"
     """The pool's own queue is full: 503."""

@@ -125,11 +125,23 @@ class Fork(Value, frozen=True, kw_only=True):
     """That answer is acknowledged: offer and answer are complete, UPDATE may change them (RFC 3311 section 5.1)."""
 
 
+class Refused(Value, frozen=True):
+    """The best of the final responses that were no answer, as it would go to the caller (16.7 step 6)."""
+
+    status: int
+    why: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Placing(Value, frozen=True, tag="placing"):
     """The caller waits in server transaction ``tx`` while the failover pool looks for media."""
 
     tx: int
     invite: Invite
+    next: int = 0
+    """The number of the target that comes then."""
+    refused: Refused | None = None
+    """By the targets before it, which were reached by another address family."""
 
 
 class Branch(Value, frozen=True):
@@ -139,14 +151,6 @@ class Branch(Value, frozen=True):
     target: int
     """Its number in the call's list."""
     sent_at: float
-
-
-class Refused(Value, frozen=True):
-    """The best of the final responses that were no answer, as it would go to the caller (16.7 step 6)."""
-
-    status: int
-    why: str
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Trying(Value, frozen=True, tag="trying"):

@@ -35,6 +35,7 @@ from mediaha.nets.events import (
     Tried,
     Unanswered,
 )
+from mediaha.nets.family import reached_by
 from mediaha.nets.journal import Journal
 from mediaha.nets.ports import Checkpoint, Media
 from mediaha.nets.rules import Rules
@@ -343,9 +344,11 @@ class Carrier:
         event: Event
         try:
             if isinstance(effect, OfferMedia):
-                anchored = await self._media.offer(call.id, effect.from_tag, effect.to_tag, effect.sdp, call.servers)
+                anchored = await self._media.offer(
+                    call.id, effect.from_tag, effect.to_tag, effect.sdp, call.servers, effect.family
+                )
             else:
-                anchored = await self._media.answer(call.id, effect.from_tag, effect.to_tag, effect.sdp)
+                anchored = await self._media.answer(call.id, effect.from_tag, effect.to_tag, effect.sdp, effect.family)
             event = MediaReady(effect.ask, anchored)
         except MediaRefused as refused:
             event = MediaFailed(effect.ask, refused)
@@ -373,6 +376,7 @@ class Carrier:
                 to_sdp=second.sdp or None,
                 servers=call.servers,
                 current=getattr(call.place, "server", None),
+                to_family=reached_by(second),
             )
         except MediaRefused as refused:
             self.happens(held, Stop(f"no media: {refused.reason}"))

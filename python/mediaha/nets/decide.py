@@ -188,7 +188,7 @@ def _media_ready(turn: Turn, event: MediaReady) -> None:
     ask = questions.heard(turn, event.ask)
     if ask is None or not isinstance(turn.call.phase, Placing | Trying | Ringing | Answered):
         return
-    if isinstance(turn.call.phase, Placing):
+    if isinstance(turn.call.phase, Placing) and ask.about is About.OFFER:
         setup.media_ready(turn, event.anchored)
     elif ask.about is About.EARLY:
         setup.early_ready(turn, ask.sdp, event.anchored)
@@ -202,7 +202,7 @@ def _media_failed(turn: Turn, event: MediaFailed) -> None:
     ask = questions.heard(turn, event.ask)
     if ask is None or not isinstance(turn.call.phase, Placing | Trying | Ringing | Answered):
         return
-    if isinstance(turn.call.phase, Placing):
+    if isinstance(turn.call.phase, Placing) and ask.about is About.OFFER:
         setup.media_failed(turn, event.refused)
     elif ask.about is About.EARLY:
         setup.early_failed(turn, event.refused)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from mediaha.model.media import Anchored, Attempt, MediaRefused, Moved
+from mediaha.model.media import Anchored, Attempt, Family, MediaRefused, Moved
 from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.value import Value
 from mediaha.nets.call import Leg
@@ -195,6 +195,8 @@ class OfferMedia(Value, frozen=True):
     from_tag: str
     to_tag: str | None
     sdp: bytes
+    family: Family | None = None
+    """What the other party is reached by."""
 
 
 class AnswerMedia(Value, frozen=True):
@@ -204,6 +206,8 @@ class AnswerMedia(Value, frozen=True):
     from_tag: str
     to_tag: str
     sdp: bytes
+    family: Family | None = None
+    """What ``from_tag`` is reached by."""
 
 
 class DropMedia(Value, frozen=True):

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import Branch, Leg, Placing, Refused, Ringing, Trying, name
+from mediaha.nets import questions
+from mediaha.nets.call import Branch, Leg, Placing, Ringing, Trying, name
 from mediaha.nets.compose import first_invite
 from mediaha.nets.destination import Destination
 from mediaha.nets.events import Send
+from mediaha.nets.family import family_at, family_of
 from mediaha.nets.rules import Limits
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import Open, Party, Purpose
+from mediaha.nets.underway import About, Open, Party, Purpose
+
+
+def try_next(turn: Turn, index: int) -> None:
+    """Go on to target number ``index``, with media of the address family that it is reached by.
+
+    When the one before it was reached by the other family, the media server is asked for another address first.
+    """
+    call, phase = turn.call, turn.call.phase
+    assert isinstance(phase, Trying | Ringing)
+    wanted, had = family_at(call.targets[index].target), family_of(call.callee.pending or call.callee.told)
+    if had is None or had is wanted:
+        try_target(turn, index)
+        return
+    turn.become(Placing(phase.tx, phase.invite, index, phase.refused))
+    questions.ask(turn, About.OFFER, Party.CALLER, call.caller.sdp, wanted)
 
 
 def try_target(turn: Turn, index: int) -> None:
@@ -38,7 +55,7 @@ def try_target(turn: Turn, index: int) -> None:
     limits = turn.rules.limits
     more = past < len(call.targets)
     until = turn.now + (patience(limits, first) if more else limits.ring_s_max)
-    turn.become(Trying(phase.tx, phase.invite, branches, past, until, refused=_refused_before(phase)))
+    turn.become(Trying(phase.tx, phase.invite, branches, past, until, refused=phase.refused))
 
 
 def _past(turn: Turn, index: int) -> int:
@@ -48,10 +65,6 @@ def _past(turn: Turn, index: int) -> int:
     while past < len(targets) and targets[past].beside:
         past += 1
     return past
-
-
-def _refused_before(phase: Placing | Trying | Ringing) -> Refused | None:
-    return None if isinstance(phase, Placing) else phase.refused
 
 
 def _invite(turn: Turn, index: int, call_id: str, ref: int, body: bytes) -> Branch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from mediaha.model.media import Anchored, Moved, ServerChanged, ServerView, Stranded
+from mediaha.model.media import Anchored, Family, Moved, ServerChanged, ServerView, Stranded
 from mediaha.model.site import Domain
 from mediaha.model.trunk import Trunk
 from mediaha.model.user import User
@@ -28,13 +28,24 @@ class Media(Protocol):
     """Media for calls. ``call_id`` is NeTS's name for a call, a tag is NeTS's own name for one of its parties."""
 
     async def offer(
-        self, call_id: str, from_tag: str, to_tag: str | None, sdp: bytes, servers: Sequence[str]
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str | None,
+        sdp: bytes,
+        servers: Sequence[str],
+        family: Family | None = None,
     ) -> Anchored:
-        """Media for what ``from_tag`` offers. Raises MediaRefused."""
+        """Media for what ``from_tag`` offers to somebody who is reached by ``family``. Raises MediaRefused."""
         ...
 
-    async def answer(self, call_id: str, from_tag: str, to_tag: str, sdp: bytes) -> Anchored:
-        """What ``to_tag`` answered to the last offer of ``from_tag``. Raises MediaRefused."""
+    async def answer(
+        self, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: Family | None = None
+    ) -> Anchored:
+        """What ``to_tag`` answered to the last offer of ``from_tag``, who is reached by ``family``.
+
+        Raises MediaRefused.
+        """
         ...
 
     async def adopt(
@@ -47,6 +58,7 @@ class Media(Protocol):
         to_sdp: bytes | None,
         servers: Sequence[str],
         current: str | None,
+        to_family: Family | None = None,
     ) -> Anchored:
         """A call that another NeTS placed on ``current``, with what both parties last said. Raises MediaRefused."""
         ...

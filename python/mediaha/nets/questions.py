@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.model.media import Anchored
+from mediaha.model.media import Anchored, Family
 from mediaha.nets.call import Nowhere, Placing, Serving
 from mediaha.nets.events import AnswerMedia, OfferMedia
+from mediaha.nets.family import family_of, reached_by
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import About, Ask, Party
 
@@ -27,9 +28,12 @@ def newest(turn: Turn, party: Party, anchored: Anchored) -> bytes:
     return pending if moved and pending else anchored.sdp
 
 
-def ask(turn: Turn, about: About, party: Party, sdp: bytes) -> None:
-    """Ask the pool about a party's SDP, after what it has been asked for this call before."""
-    question = Ask(turn.number(), about, party, sdp)
+def ask(turn: Turn, about: About, party: Party, sdp: bytes, family: Family | None = None) -> None:
+    """Ask the pool about a party's SDP, after what it has been asked for this call before.
+
+    ``family``: what the other party is reached by, where its leg does not say that yet.
+    """
+    question = Ask(turn.number(), about, party, sdp, family=family)
     # An answer belongs to the offer that the pool has just taken: no other offer may come between the two.
     line = (question, *turn.call.asks) if about is About.CONFIRM else (*turn.call.asks, question)
     turn.call = replace(turn.call, asks=line)
@@ -66,10 +70,19 @@ def put_next(turn: Turn) -> None:
 def _put(turn: Turn, ask: Ask) -> None:
     mine = turn.leg(ask.party).tag
     other = turn.leg(ask.party.other).tag
+    family = ask.family or _family(turn, ask)
     if ask.about in OFFERS:
         relay = turn.call.relay
         setting_up = isinstance(turn.call.phase, Placing) or (relay is not None and relay.first)
         first = ask.about is About.OFFER and setting_up
-        turn.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp))
+        turn.effects.append(OfferMedia(ask.number, mine, None if first else other, ask.sdp, family))
     else:
-        turn.effects.append(AnswerMedia(ask.number, other, mine, ask.sdp))
+        turn.effects.append(AnswerMedia(ask.number, other, mine, ask.sdp, family))
+
+
+def _family(turn: Turn, ask: Ask) -> Family | None:
+    """What the party that is told is reached by. A party that has just offered has said so in its offer."""
+    party, relay = ask.party.other, turn.call.relay
+    if ask.about is About.ANSWER and relay is not None and relay.offerer is party:
+        return family_of(relay.offer) or reached_by(turn.leg(party))
+    return reached_by(turn.leg(party))

@@ -18,6 +18,7 @@ from mediaha.nets import questions
 from mediaha.nets.call import IDLE, Answered, Ending, Idle, Leg, Over, Ringing, Serving, Stranded
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
+from mediaha.nets.family import family_of, other_family
 from mediaha.nets.glare import is_put_off, put_off
 from mediaha.nets.relay import fail
 from mediaha.nets.turn import Turn
@@ -164,6 +165,9 @@ def _heard_from(turn: Turn, party: Party, leg: Leg, sdp: bytes) -> None:
         return  # what the callee has answered so far is replaced by its 200; the caller's offer stands until then
     if sdp == leg.sdp or same_places(sdp, leg.sdp):
         turn.set_leg(party, sdp=sdp)
+    elif other_family(sdp, leg.told):
+        # It was told what fits its last word, and now it wants the other again. That could go on for ever.
+        turn.note("other address family", party=str(party), family=str(family_of(sdp)))
     else:
         turn.note("new address", party=str(party))
         questions.ask(turn, About.ADDRESS, party, sdp)

@@ -11,7 +11,7 @@ from mediaha.nets.ending import end
 from mediaha.nets.events import Send, Tried, WaysFound
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on
 from mediaha.nets.identity import callee_for
-from mediaha.nets.inviting import try_target
+from mediaha.nets.inviting import try_next
 from mediaha.nets.relay import fail
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import About, Open, Party, Purpose
@@ -92,7 +92,7 @@ def one_less(turn: Turn, branch: Branch, refused: Refused) -> None:
     questions.withdraw(turn, About.EARLY)
     leave_early(turn)
     if phase.past < len(turn.call.targets):
-        try_target(turn, phase.past)
+        try_next(turn, phase.past)
     else:
         end(turn, best.status, best.why, headers=best.headers)
 

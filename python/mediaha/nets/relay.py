@@ -18,6 +18,7 @@ from mediaha.nets import questions
 from mediaha.nets.call import IDLE, AwaitingAck, Idle, Paused, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
+from mediaha.nets.family import family_of, other_family
 from mediaha.nets.glare import is_put_off, put_off
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.reliable import holds_back
@@ -83,7 +84,7 @@ def media_failed(turn: Turn, refused: MediaRefused) -> None:
         return
     # What the pool has refused it has forgotten.
     known = turn.call.relay.step is not Step.PLACING
-    if refused.fault is Fault.CALLER:
+    if refused.fault in {Fault.CALLER, Fault.FAMILY}:
         status, headers = 488, (warning_of(refused.reason),)
     else:
         status, headers = 503, (("Retry-After", str(turn.rules.limits.retry_after_s)),)
@@ -217,6 +218,7 @@ def connect(turn: Turn, sdp: bytes) -> None:
     mine, theirs = (relay.answer, relay.offer) if relay.delayed else (relay.offer, relay.answer)
     turn.set_leg(by, sdp=mine)
     turn.set_leg(other, sdp=theirs)
+    _heed_family(turn, relay.offerer.other)
     if relay.delayed:
         turn.relay(None)
         turn.ack(other, relay.ref, relay.ack_cseq, sdp)
@@ -227,6 +229,14 @@ def connect(turn: Turn, sdp: bytes) -> None:
         turn.relay(replace(relay, step=Step.HELD))
     else:
         finish(turn)
+
+
+def _heed_family(turn: Turn, party: Party) -> None:
+    """The party has answered, but not in the address family that it was offered: it is offered its own."""
+    leg = turn.leg(party)
+    if other_family(leg.sdp, leg.told):
+        turn.note("other address family", party=str(party), family=str(family_of(leg.sdp)))
+        questions.ask(turn, About.ADDRESS, party.other, turn.leg(party.other).sdp)
 
 
 def finish(turn: Turn) -> None:

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
 from mediaha.nets import forks, questions, reliable
-from mediaha.nets.call import Answered, Branch, Call, Ringing, Trying
+from mediaha.nets.call import Answered, Branch, Call, Placing, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end, give_up
 from mediaha.nets.events import Tried
+from mediaha.nets.family import family_at
 from mediaha.nets.headers import Pairs, reason_of, warning_of
 from mediaha.nets.inviting import branch_of, patience, try_target
 from mediaha.nets.refusals import NO_WAY, declined, next_target, no_word, passed, took_ms
@@ -34,23 +35,25 @@ def place(turn: Turn, offer: bytes) -> None:
         turn.note("placed", sip_call_id=dialog.call_id, domain=domain, servers=servers, offer=bool(offer))
     if offer:
         turn.set_leg(Party.CALLER, sdp=offer)
-        questions.ask(turn, About.OFFER, Party.CALLER, offer)
+        questions.ask(turn, About.OFFER, Party.CALLER, offer, family_at(call.targets[0].target))
     else:
         try_target(turn, 0)
 
 
 def media_ready(turn: Turn, anchored: Anchored) -> None:
     """The pool has media for the caller's offer."""
+    phase = turn.call.phase
+    assert isinstance(phase, Placing)
     turn.note("anchored", anchored.story, server=anchored.server)
     questions.placed(turn, anchored)
     turn.set_leg(Party.CALLEE, pending=questions.newest(turn, Party.CALLEE, anchored))
-    try_target(turn, 0)
+    try_target(turn, phase.next)
 
 
 def media_failed(turn: Turn, refused: MediaRefused) -> None:
     """There is no media for the caller's offer, or the offer is at fault."""
     turn.note("no media", refused.story, fault=str(refused.fault), reason=refused.reason)
-    if refused.fault is Fault.CALLER:
+    if refused.fault in {Fault.CALLER, Fault.FAMILY}:
         end(turn, 488, refused.reason, headers=(warning_of(refused.reason),))
     else:
         end(turn, 503, refused.reason, headers=busy_headers(turn))

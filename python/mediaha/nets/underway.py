@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from mediaha.model.media import Family
 from mediaha.model.value import Value
 from mediaha.nets.referral import Referral
 from mediaha.sip.target import Target
@@ -164,6 +165,8 @@ class Ask(Value, frozen=True):
     sdp: bytes
     put: bool = False
     """It is with the pool."""
+    family: Family | None = None
+    """What the other party is reached by; None: as its leg says."""
 
 
 class Transfer(Value, frozen=True, kw_only=True):

@@ -10,6 +10,9 @@
 //! A re-offer counts only once it is answered (RFC 3261 section 14.1: a refused one leaves the session as it was).
 //! While it waits for its answer it is kept beside the agreement, so that the answer finds it on a new server too.
 
+use mediaha_ng::AddressFamily;
+
+use crate::family;
 use crate::story::Asked;
 
 /// An SDP on its way from one party to the other. In an answer, `from` is still the one who made the offer.
@@ -18,6 +21,8 @@ pub(crate) struct Proposal {
     pub(crate) from: Vec<u8>,
     pub(crate) to: Option<Vec<u8>>,
     pub(crate) sdp: Vec<u8>,
+    /// What the party that it goes to is reached by; `None`: as its sender is.
+    pub(crate) family: Option<AddressFamily>,
 }
 
 /// One of the two.
@@ -43,6 +48,9 @@ pub(crate) struct Agreement {
     caller_sdp: Vec<u8>,
     callee_tag: Option<Vec<u8>>,
     callee_sdp: Option<Vec<u8>>,
+    /// What each is reached by, as session control has said last.
+    caller_family: Option<AddressFamily>,
+    callee_family: Option<AddressFamily>,
     /// A later offer that a server took and nobody has answered.
     proposed: Option<Proposal>,
 }
@@ -55,6 +63,8 @@ impl Agreement {
             caller_sdp: offer.sdp,
             callee_tag: offer.to,
             callee_sdp: None,
+            caller_family: None,
+            callee_family: offer.family,
             proposed: None,
         }
     }
@@ -62,7 +72,8 @@ impl Agreement {
     /// A call as somebody else left it. An answer without a tag for its sender is not one.
     pub(crate) fn adopted(caller: Proposal, callee_sdp: Option<Vec<u8>>) -> Self {
         let callee_sdp = callee_sdp.filter(|_| caller.to.is_some());
-        Self { callee_sdp, ..Self::new(caller) }
+        let callee_family = caller.family.or_else(|| callee_sdp.as_deref().and_then(family::of));
+        Self { callee_sdp, callee_family, ..Self::new(caller) }
     }
 
     /// Whether the callee has answered, so that there is sound to be saved.
@@ -87,7 +98,7 @@ impl Agreement {
             self.callee_tag.clone_from(&offer.to);
         }
         if self.callee_sdp.is_none() {
-            self.caller_sdp = offer.sdp;
+            (self.caller_sdp, self.callee_family) = (offer.sdp, offer.family);
         } else {
             self.proposed = Some(offer);
         }
@@ -96,8 +107,10 @@ impl Agreement {
     /// A server has taken this answer.
     pub(crate) fn answered(&mut self, answer: Proposal) {
         if let Some(offer) = self.proposed.take_if(|offer| offer.from == answer.from) {
+            self.reached(offer.from != self.caller_tag, offer.family);
             self.agree(Some(&offer.from), offer.sdp);
         }
+        self.reached(answer.from == self.caller_tag, answer.family);
         self.agree(answer.to.as_deref(), answer.sdp);
     }
 
@@ -123,13 +136,26 @@ impl Agreement {
 
     fn offer_step(&self) -> Step {
         let (from, to, sdp) = (self.caller_tag.clone(), self.callee_tag.clone(), self.caller_sdp.clone());
-        Step { asked: Asked::Offer, proposal: Proposal { from, to, sdp }, reply_is_for: Party::Callee }
+        let proposal = Proposal { from, to, sdp, family: self.callee_family };
+        Step { asked: Asked::Offer, proposal, reply_is_for: Party::Callee }
     }
 
     fn answer_step(&self) -> Option<Step> {
         let (from, to) = (self.caller_tag.clone(), self.callee_tag.clone());
-        let sdp = self.callee_sdp.clone()?;
-        Some(Step { asked: Asked::Answer, proposal: Proposal { from, to, sdp }, reply_is_for: Party::Caller })
+        let proposal = Proposal { from, to, sdp: self.callee_sdp.clone()?, family: self.caller_family };
+        Some(Step { asked: Asked::Answer, proposal, reply_is_for: Party::Caller })
+    }
+
+    /// The address families that a server must have for the call, as far as that is known.
+    pub(crate) fn families(&self) -> impl Iterator<Item = AddressFamily> {
+        let caller = family::of(&self.caller_sdp).or(self.caller_family);
+        [caller, self.callee_family].into_iter().flatten()
+    }
+
+    /// Session control has said what the caller, or else the callee, is reached by.
+    fn reached(&mut self, is_caller: bool, family: Option<AddressFamily>) {
+        let known = if is_caller { &mut self.caller_family } else { &mut self.callee_family };
+        *known = family.or(*known);
     }
 
     /// The party with this tag has committed itself to `sdp`.
@@ -148,7 +174,7 @@ mod tests {
     use super::*;
 
     fn proposal(from: &str, to: Option<&str>, sdp: &str) -> Proposal {
-        Proposal { from: from.into(), to: to.map(Into::into), sdp: sdp.into() }
+        Proposal { from: from.into(), to: to.map(Into::into), sdp: sdp.into(), family: None }
     }
 
     fn script(agreement: &Agreement) -> Vec<(Asked, String, String)> {

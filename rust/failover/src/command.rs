@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use mediaha_ng::AddressFamily;
+
 /// The caller's name for a command; it comes back in the one final event of that command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
@@ -60,6 +62,8 @@ pub enum Command {
         to_tag: Option<Vec<u8>>,
         /// The offer.
         sdp: Vec<u8>,
+        /// What the party that the SDP in the answer is for is reached by; `None`: as the sender is.
+        family: Option<AddressFamily>,
         /// Names of servers in the order in which they are to be asked. When not empty in a later offer, it
         /// replaces the call's list.
         servers: Vec<String>,
@@ -76,6 +80,8 @@ pub enum Command {
         to_tag: Vec<u8>,
         /// The answer.
         sdp: Vec<u8>,
+        /// What the party that made the offer is reached by; `None`: as its offer says.
+        family: Option<AddressFamily>,
     },
     /// Forget the call, here and on every server. Answered with `Deleted`, also when the call is not known.
     Delete {
@@ -100,6 +106,8 @@ pub enum Command {
         from_sdp: Vec<u8>,
         /// The SDP the other party last sent; `None` while it rings.
         to_sdp: Option<Vec<u8>>,
+        /// What the other party is reached by; `None`: as its SDP says, or else as the caller is.
+        to_family: Option<AddressFamily>,
         /// Names of servers in the order in which they are to be asked.
         servers: Vec<String>,
         /// The server that has the call; `None` when it is known to be lost.

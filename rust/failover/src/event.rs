@@ -92,6 +92,8 @@ pub enum Fault {
     Caller,
     /// No server of the list gave a usable answer.
     NoServer,
+    /// No server of the list has an address of the family that a party is reached by.
+    Family,
     /// The call is not known (any more).
     UnknownCall,
     /// The pool has as much to do as it may, or the call has another request open.
@@ -147,6 +149,7 @@ impl Fault {
         match self {
             Self::Caller => "caller",
             Self::NoServer => "no server",
+            Self::Family => "address family",
             Self::UnknownCall => "unknown call",
             Self::Busy => "busy",
         }

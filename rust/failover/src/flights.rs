@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use mediaha_ng::Request;
+use mediaha_ng::{AddressFamily, Request};
 use mediaha_time::{Duration, Time};
 
 use crate::exchange::{Cookie, ServerId};
+use crate::family;
 use crate::registry::{CallId, CallKey};
 
 /// The longest pause between two sendings of the same request.
@@ -193,6 +194,18 @@ impl Flights {
 }
 
 impl Flight {
+    /// What the SDP in the reply is to lead to, and that for the sender in the reply to an adoption.
+    pub(crate) fn families(&self) -> (Option<AddressFamily>, Option<AddressFamily>) {
+        match &self.request {
+            Request::Offer(media) | Request::Answer(media) => (media.options.address_family, None),
+            Request::Adopt(adoption) => {
+                let wanted = adoption.offer.options.address_family;
+                (wanted, wanted.and_then(|_| family::of(&adoption.offer.sdp)))
+            }
+            _ => (None, None),
+        }
+    }
+
     /// Offers create things, be it with the answer to them; nothing else does.
     pub(crate) fn is_offer(&self) -> bool {
         matches!(self.request, Request::Offer(_)) || self.is_adoption()

@@ -15,6 +15,7 @@ mod command;
 mod config;
 mod event;
 mod exchange;
+mod family;
 mod fence;
 mod flights;
 mod liveness;
@@ -29,6 +30,8 @@ mod story;
 mod timers;
 mod walk;
 mod window;
+
+pub use mediaha_ng::AddressFamily;
 
 pub use command::{Command, ServerSpec, Token};
 pub use config::Config;

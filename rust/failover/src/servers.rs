@@ -11,6 +11,7 @@ use crate::command::ServerSpec;
 use crate::config::Config;
 use crate::event::ServerState;
 use crate::exchange::ServerId;
+use crate::family::Families;
 use crate::liveness::{Liveness, State};
 use crate::order::Trust;
 use crate::probe::Probe;
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     drains_since: Time,
     /// It says that it takes calls over with one request.
     pub(crate) adopts: bool,
+    /// What it turned out to have no address of.
+    pub(crate) lacks: Families,
     pub(crate) liveness: Liveness,
     pub(crate) rtt: Rtt,
     /// The calls it serves.
@@ -62,6 +65,7 @@ impl Server {
             drains: false,
             drains_since: now,
             adopts: false,
+            lacks: Families::default(),
             liveness: Liveness::new(now),
             rtt: Rtt::default(),
             calls: BTreeSet::new(),

@@ -93,7 +93,8 @@ fn what_was_asked_for_before_the_end_is_still_sent() {
     let pool = pool(&[("a", server.local_addr().unwrap())], 8, 8);
     let (call_id, from_tag, sdp) = (b"last-wish".to_vec(), b"from".to_vec(), b"v=0\r\n".to_vec());
     let servers = vec!["a".to_owned()];
-    pool.submit(Command::Offer { token: Token(1), call_id, from_tag, to_tag: None, sdp, servers }).unwrap();
+    pool.submit(Command::Offer { token: Token(1), call_id, from_tag, to_tag: None, sdp, family: None, servers })
+        .unwrap();
     pool.close();
     server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut bytes = [0; 2000];

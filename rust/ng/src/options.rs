@@ -237,7 +237,9 @@ impl AddressFamily {
         }
     }
 
-    fn from_text(text: &[u8]) -> Option<Self> {
+    /// `IP4` or `IP6` in any case; anything else is no family.
+    #[must_use]
+    pub fn from_text(text: &[u8]) -> Option<Self> {
         [Self::V4, Self::V6].into_iter().find(|family| text.eq_ignore_ascii_case(family.text().as_bytes()))
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mediaha_failover::ServerSpec;
+use mediaha_failover::{AddressFamily, ServerSpec};
 use mediaha_time::Time;
 use pyo3::prelude::*;
 
@@ -15,6 +15,13 @@ pub(crate) fn address(py: Python<'_>, text: &str) -> PyResult<SocketAddr> {
         let text = format!("{text:?} is not an IP address and a port, like 127.0.0.1:5060 or [::1]:5060");
         Raised::BadArgument.with(py, text)
     })
+}
+
+/// `IP4` or `IP6`, as SDP writes them.
+pub(crate) fn address_family(py: Python<'_>, text: Option<&str>) -> PyResult<Option<AddressFamily>> {
+    let Some(text) = text else { return Ok(None) };
+    let known = AddressFamily::from_text(text.as_bytes());
+    known.map(Some).ok_or_else(|| Raised::BadArgument.with(py, format!("{text:?} is neither IP4 nor IP6")))
 }
 
 /// Pairs of a name and an address; each name once.

@@ -5,7 +5,7 @@ use mediaha_net::pool::{PoolConfig, PoolRuntime, Submit};
 use pyo3::prelude::*;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::arguments::servers as server_specs;
+use crate::arguments::{address_family, servers as server_specs};
 use crate::errors::Raised;
 use crate::events::{ServerView, to_python};
 
@@ -64,6 +64,7 @@ impl Pool {
         self.runtime.events().into_iter().map(|event| to_python(py, event)).collect()
     }
 
+    #[pyo3(signature = (token, call_id, from_tag, to_tag, sdp, servers, family=None))]
     #[allow(clippy::too_many_arguments)] // They are the command's.
     fn offer(
         &self,
@@ -74,12 +75,16 @@ impl Pool {
         to_tag: Option<String>,
         sdp: &[u8],
         servers: Vec<String>,
+        family: Option<&str>,
     ) -> PyResult<()> {
+        let family = address_family(py, family)?;
         let (token, sdp) = (Token(token), checked(py, sdp)?);
         let (call_id, from_tag, to_tag) = (call_id.into(), from_tag.into(), to_tag.map(Into::into));
-        self.submit(py, Command::Offer { token, call_id, from_tag, to_tag, sdp, servers })
+        self.submit(py, Command::Offer { token, call_id, from_tag, to_tag, sdp, family, servers })
     }
 
+    #[pyo3(signature = (token, call_id, from_tag, to_tag, sdp, family=None))]
+    #[allow(clippy::too_many_arguments)] // They are the command's.
     fn answer(
         &self,
         py: Python<'_>,
@@ -88,10 +93,12 @@ impl Pool {
         from_tag: String,
         to_tag: String,
         sdp: &[u8],
+        family: Option<&str>,
     ) -> PyResult<()> {
+        let family = address_family(py, family)?;
         let (token, sdp) = (Token(token), checked(py, sdp)?);
         let (call_id, from_tag, to_tag) = (call_id.into(), from_tag.into(), to_tag.into());
-        self.submit(py, Command::Answer { token, call_id, from_tag, to_tag, sdp })
+        self.submit(py, Command::Answer { token, call_id, from_tag, to_tag, sdp, family })
     }
 
     fn delete(&self, py: Python<'_>, token: u64, call_id: String) -> PyResult<()> {
@@ -99,6 +106,7 @@ impl Pool {
         self.runtime.submit_at_leisure(command).map_err(|refusal| refused(py, refusal))
     }
 
+    #[pyo3(signature = (token, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current, to_family=None))]
     #[allow(clippy::too_many_arguments)] // They are the command's.
     fn adopt(
         &self,
@@ -111,6 +119,7 @@ impl Pool {
         to_sdp: Option<&[u8]>,
         servers: Vec<String>,
         current: Option<String>,
+        to_family: Option<&str>,
     ) -> PyResult<()> {
         let command = Command::Adopt {
             token: Token(token),
@@ -119,6 +128,7 @@ impl Pool {
             to_tag: to_tag.map(Into::into),
             from_sdp: checked(py, from_sdp)?,
             to_sdp: to_sdp.map(|sdp| checked(py, sdp)).transpose()?,
+            to_family: address_family(py, to_family)?,
             servers,
             current,
         };

@@ -306,7 +306,7 @@ impl Nets {
         let to_tag = (call.phase != Phase::Setup).then(|| tags[1 - by].clone());
         let (from_tag, call_id, servers) = (tags[by].clone(), call.id.clone(), call.list.clone());
         let sdp = sdp(by, port);
-        self.commands.push(Command::Offer { token, call_id, from_tag, to_tag, sdp, servers });
+        self.commands.push(Command::Offer { token, call_id, from_tag, to_tag, sdp, family: None, servers });
     }
 
     fn send_answer(&mut self, index: usize, offerer: usize, port: u16, now: Time) {
@@ -317,7 +317,7 @@ impl Nets {
         tags.rotate_left(offerer);
         let [from_tag, to_tag] = tags;
         let (call_id, sdp) = (call.id.clone(), sdp(1 - offerer, port));
-        self.commands.push(Command::Answer { token, call_id, from_tag, to_tag, sdp });
+        self.commands.push(Command::Answer { token, call_id, from_tag, to_tag, sdp, family: None });
     }
 
     fn later(&mut self, ms_min: u64, ms_max: u64, index: usize, act: Act) {

@@ -20,8 +20,8 @@ impl Pool {
             Command::Succeeding { server, why, within_ms } => {
                 self.succeeding(&server, why, millis(within_ms), now);
             }
-            Command::Offer { token, call_id, from_tag, to_tag, sdp, servers } => {
-                let offer = Proposal { from: from_tag, to: to_tag, sdp };
+            Command::Offer { token, call_id, from_tag, to_tag, sdp, family, servers } => {
+                let offer = Proposal { from: from_tag, to: to_tag, sdp, family };
                 match self.calls.key(&call_id) {
                     None => self.first_offer(token, call_id.into(), offer, servers, now),
                     Some(key) => {
@@ -30,10 +30,10 @@ impl Pool {
                     }
                 }
             }
-            Command::Answer { token, call_id, from_tag, to_tag, sdp } => match self.calls.key(&call_id) {
+            Command::Answer { token, call_id, from_tag, to_tag, sdp, family } => match self.calls.key(&call_id) {
                 None => self.refuse(token, &call_id, Fault::UnknownCall, "the call is not known"),
                 Some(key) => {
-                    let answer = Proposal { from: from_tag, to: Some(to_tag), sdp };
+                    let answer = Proposal { from: from_tag, to: Some(to_tag), sdp, family };
                     self.wish(key, token, What::Answer(answer), now);
                 }
             },
@@ -41,8 +41,8 @@ impl Pool {
                 None => self.tell(Event::Deleted { token, call_id }),
                 Some(key) => self.delete(key, token, now),
             },
-            Command::Adopt { token, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current } => {
-                let caller = Proposal { from: from_tag, to: to_tag, sdp: from_sdp };
+            Command::Adopt { token, call_id, from_tag, to_tag, from_sdp, to_sdp, to_family, servers, current } => {
+                let caller = Proposal { from: from_tag, to: to_tag, sdp: from_sdp, family: to_family };
                 let agreement = Agreement::adopted(caller, to_sdp);
                 self.adopt(token, call_id.into(), agreement, servers, current.as_deref(), now);
             }

@@ -17,13 +17,14 @@ mod watching;
 
 use std::collections::VecDeque;
 
-use mediaha_ng::{Media, PROBE_CALL_IDS, Reply, Request};
+use mediaha_ng::{AddressFamily, Media, Options, PROBE_CALL_IDS, Reply, Request};
 use mediaha_time::{Duration, Time};
 
 use crate::call::{Proposal, Step};
 use crate::config::Config;
 use crate::event::{Event, ServerView};
 use crate::exchange::{Cookie, Input, Output, ServerId};
+use crate::family;
 use crate::fence::Fence;
 use crate::flights::{Due, Flight, Flights, Purpose};
 use crate::registry::{CallId, CallKey, Calls};
@@ -66,6 +67,8 @@ enum Judged {
     UnknownCall(String),
     /// The server is full.
     Full(String),
+    /// The server has no address of a family that a party is reached by: what it gives leads nowhere.
+    Unfit(String),
     /// The server failed in some other way.
     Failed(String),
 }
@@ -208,13 +211,40 @@ impl Pool {
             Purpose::Walk(key) if flight.is_adoption() && reply.is_unrecognized_command() => {
                 self.adopts_no_more(key, server, cookie, now);
             }
-            Purpose::Walk(key) => self.walk_answered(key, cookie, judge(reply), rtt.is_some(), now),
-            Purpose::Rebuild(key) => self.rebuild_answered(key, cookie, judge(reply), now),
-            Purpose::Wish(key) => self.wish_answered(key, cookie, judge(reply), now),
+            Purpose::Walk(key) => {
+                let judged = self.fitting(&flight, judge(reply));
+                self.walk_answered(key, cookie, judged, rtt.is_some(), now);
+            }
+            Purpose::Rebuild(key) => {
+                let judged = self.fitting(&flight, judge(reply));
+                self.rebuild_answered(key, cookie, judged, now);
+            }
+            Purpose::Wish(key) => {
+                let judged = self.fitting(&flight, judge(reply));
+                self.wish_answered(key, cookie, judged, now);
+            }
             Purpose::Delete(call_id) => self.delete_answered(server, &call_id, now),
             Purpose::Probe => self.probe_answered(server, cookie, Some(reply), now),
             Purpose::Audit(key) => self.audit_answered(server, key, &judge(reply), now),
         }
+    }
+
+    /// An SDP that leads to another family than it was asked for is no use. The server is asked last from now on, for calls that
+    /// need that family.
+    fn fitting(&mut self, flight: &Flight, judged: Judged) -> Judged {
+        let (wanted, wanted_back) = flight.families();
+        let lacks =
+            |sdp: &[u8], family: Option<AddressFamily>| family.filter(|&family| !family::fits(sdp, family));
+        let lacking = match &judged {
+            Judged::Usable(sdp) => lacks(sdp, wanted),
+            Judged::Adopted(sdp, answer_sdp) => lacks(sdp, wanted).or_else(|| lacks(answer_sdp, wanted_back)),
+            _ => None,
+        };
+        let Some(family) = lacking else { return judged };
+        if let Some(one) = self.servers.get_mut(flight.server) {
+            one.lacks.insert(family);
+        }
+        Judged::Unfit(format!("has no {} address", if family == AddressFamily::V4 { "IPv4" } else { "IPv6" }))
     }
 
     /// Requests sent in bulk wait for one another at the server; how long says little about a single one.
@@ -254,8 +284,9 @@ impl Pool {
         if step.asked == Asked::Answer { Request::Answer(media) } else { Request::Offer(media) }
     }
 
-    fn media(&self, call_id: &CallId, Proposal { from, to, sdp }: Proposal) -> Media {
+    fn media(&self, call_id: &CallId, Proposal { from, to, sdp, family }: Proposal) -> Media {
         let (call_id, options) = (call_id.to_vec(), self.config.options.clone());
+        let options = Options { address_family: family.or(options.address_family), ..options };
         Media { call_id, from_tag: from, to_tag: to, via_branch: None, sdp, options }
     }
 

@@ -66,7 +66,11 @@ impl Pool {
                 }
                 self.rebuild(key, server, step + 1, now);
             }
-            Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
+            Judged::Callers(text)
+            | Judged::UnknownCall(text)
+            | Judged::Full(text)
+            | Judged::Unfit(text)
+            | Judged::Failed(text) => {
                 moving.walk.settle(place, Outcome::Error(text), now);
                 // The call is whole without the re-offer that nobody has answered.
                 if step > 1 && done.is_some_and(|done| done.asked == Asked::Offer) {

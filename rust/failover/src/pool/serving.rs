@@ -55,9 +55,11 @@ impl Pool {
         let was_unknown = wish.was_unknown;
         let outcome = match &judged {
             Judged::Usable(_) | Judged::Adopted(..) => Outcome::Answered,
-            Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
-                Outcome::Error(text.clone())
-            }
+            Judged::Callers(text)
+            | Judged::UnknownCall(text)
+            | Judged::Full(text)
+            | Judged::Unfit(text)
+            | Judged::Failed(text) => Outcome::Error(text.clone()),
         };
         walk::settle(&mut wish.story, place, outcome, now);
         match judged {
@@ -74,9 +76,12 @@ impl Pool {
                 self.doubt(server, now);
                 self.relocate(key, server, false);
             }
-            Judged::Full(_) | Judged::Failed(_) if self.has_other(key, server, Trust::Suspect) => {
+            Judged::Full(_) | Judged::Unfit(_) | Judged::Failed(_)
+                if self.has_other(key, server, Trust::Suspect) =>
+            {
                 self.relocate(key, server, true);
             }
+            Judged::Unfit(text) => self.refuse_wish(key, Fault::Family, &text, now),
             Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
                 self.refuse_wish(key, Fault::NoServer, &text, now);
             }

@@ -4,15 +4,29 @@ use mediaha_ng::{Adoption, Request, reason};
 use mediaha_time::Time;
 
 use super::{Judged, Pool, millis};
+use crate::call::Agreement;
 use crate::event::{Event, Fault};
 use crate::exchange::{Cookie, ServerId};
 use crate::flights::Purpose;
-use crate::order::{self, order};
+use crate::order::{self, Trust, order};
 use crate::registry::{CallId, CallKey, Entry, State};
 use crate::story::Outcome;
 use crate::walk::{Next, Walk};
 
 impl Pool {
+    /// Whether the server has an address of each family that the call needs, as far as that is known.
+    fn is_fit(&self, server: ServerId, agreement: &Agreement) -> bool {
+        let Some(one) = self.servers.get(server) else { return false };
+        one.lacks.is_empty() || !agreement.families().any(|family| one.lacks.contains(family))
+    }
+
+    /// Why nobody takes the call: that no server of its list could ever do, or else that none does now.
+    pub(super) fn fault_of(&self, entry: &Entry) -> Fault {
+        let mut listed = entry.servers.iter().filter_map(|name| self.servers.named(name)).peekable();
+        let is_hopeless = listed.peek().is_some() && listed.all(|server| !self.is_fit(server, &entry.agreement));
+        if is_hopeless { Fault::Family } else { Fault::NoServer }
+    }
+
     /// Ask whom the call's walk wants to ask now.
     pub(super) fn walk_on(&mut self, key: CallKey, now: Time) {
         loop {
@@ -62,7 +76,11 @@ impl Pool {
                 walk.ended(cookie, Outcome::Error(text), now);
                 self.walk_on(key, now);
             }
-            Judged::Callers(text) | Judged::UnknownCall(text) | Judged::Full(text) | Judged::Failed(text) => {
+            Judged::Callers(text)
+            | Judged::UnknownCall(text)
+            | Judged::Full(text)
+            | Judged::Unfit(text)
+            | Judged::Failed(text) => {
                 walk.ended(cookie, Outcome::Error(text), now);
                 // Who fails in a way of its own may have kept something; so may one that was asked twice.
                 self.owe(server, &call_id, !asked_once, None, now);
@@ -87,7 +105,13 @@ impl Pool {
         let listed = entry.servers.iter().filter_map(|name| {
             let id = self.servers.named(name)?;
             let server = self.servers.get(id)?;
-            Some((id, server.trust(), server.is_draining()))
+            // As if it were suspect: last, not out.
+            let is_fit = self.is_fit(id, &entry.agreement);
+            Some((
+                id,
+                server.trust().map(|trust| if is_fit { trust } else { Trust::Suspect }),
+                server.is_draining(),
+            ))
         });
         let mut order = order(purpose, listed);
         let mut blocked = false;
@@ -199,7 +223,8 @@ impl Pool {
         if let Some(State::Moving(_)) = self.calls.entry(key).map(|entry| &entry.state) {
             self.nobody_takes(key, &reason, now);
         } else {
-            self.refuse_seeker(key, Fault::NoServer, reason);
+            let fault = self.calls.entry(key).map_or(Fault::NoServer, |entry| self.fault_of(entry));
+            self.refuse_seeker(key, fault, reason);
         }
     }
 

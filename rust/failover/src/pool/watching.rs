@@ -10,6 +10,7 @@ use crate::audit::Finding;
 use crate::command::ServerSpec;
 use crate::event::Event;
 use crate::exchange::{Cookie, Output, ServerId};
+use crate::family::Families;
 use crate::flights::Purpose;
 use crate::liveness::Verdict;
 use crate::registry::{CallKey, Plight, State};
@@ -170,6 +171,8 @@ impl Pool {
     fn lose(&mut self, server: ServerId, why: &str, now: Time) {
         let Some(one) = self.servers.get_mut(server) else { return };
         let (calls, name) = (std::mem::take(&mut one.calls), one.name.clone());
+        // What comes back may have other addresses.
+        one.lacks = Families::default();
         let mut doubtful = BTreeSet::new();
         self.end_probe(server, now);
         for (cookie, flight) in self.flights.ground(server) {

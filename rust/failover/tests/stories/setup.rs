@@ -151,6 +151,7 @@ fn an_adopted_call_stays_where_it_is_or_is_created_anew() {
             to_tag: Some("callee".into()),
             from_sdp: "a1".into(),
             to_sdp: Some("b1".into()),
+            to_family: None,
             servers: vec!["a".into(), "b".into()],
             current: current.map(Into::into),
         });

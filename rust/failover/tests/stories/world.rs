@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use mediaha_failover::{
-    Command, Config, Cookie, Event, Fault, Input, Output, Pool, ServerId, ServerSpec, ServerState, Token,
+    AddressFamily, Command, Config, Cookie, Event, Fault, Input, Output, Pool, ServerId, ServerSpec, ServerState,
+    Token,
 };
 use mediaha_ng::{Adoption, Reply, Request};
 use mediaha_time::{Duration, Time};
@@ -52,6 +53,8 @@ pub(crate) struct Server {
     /// It takes calls over with one request, and says so; or only says so.
     pub(crate) adopts: bool,
     pub(crate) adopts_no_more: bool,
+    /// It has addresses of this family alone.
+    pub(crate) only: Option<AddressFamily>,
     life: u8,
     /// Its calls, and the SDP each party was last heard to say.
     pub(crate) calls: BTreeMap<String, BTreeMap<String, String>>,
@@ -164,6 +167,7 @@ impl World {
             from_tag: from.into(),
             to_tag: to.map(Into::into),
             sdp: sdp.into(),
+            family: None,
             servers: list.iter().map(|&name| name.to_owned()).collect(),
         });
         token
@@ -172,7 +176,29 @@ impl World {
     pub(crate) fn answer_of(&mut self, call: &str, from: &str, to: &str, sdp: &str) -> Token {
         let token = self.token();
         let (call_id, from_tag, to_tag, sdp) = (call.into(), from.into(), to.into(), sdp.into());
-        self.command(Command::Answer { token, call_id, from_tag, to_tag, sdp });
+        self.command(Command::Answer { token, call_id, from_tag, to_tag, sdp, family: None });
+        token
+    }
+
+    /// The caller's offer to somebody who is reached by this family.
+    pub(crate) fn offer_to(
+        &mut self,
+        call: &str,
+        family: Option<AddressFamily>,
+        sdp: &str,
+        list: &[&str],
+    ) -> Token {
+        let (token, servers) = (self.token(), list.iter().map(|&name| name.to_owned()).collect());
+        let (call_id, from_tag, sdp) = (call.into(), "caller".into(), sdp.into());
+        self.command(Command::Offer { token, call_id, from_tag, to_tag: None, sdp, family, servers });
+        token
+    }
+
+    /// The callee's answer to a caller who is reached by this family.
+    pub(crate) fn answer_to(&mut self, call: &str, family: Option<AddressFamily>, sdp: &str) -> Token {
+        let token = self.token();
+        let (call_id, from_tag, to_tag, sdp) = (call.into(), "caller".into(), "callee".into(), sdp.into());
+        self.command(Command::Answer { token, call_id, from_tag, to_tag, sdp, family });
         token
     }
 
@@ -356,6 +382,7 @@ impl Server {
             late: Duration::ZERO,
             adopts: false,
             adopts_no_more: false,
+            only: None,
             life: 1,
             calls: BTreeMap::new(),
             asked: Vec::new(),
@@ -373,6 +400,17 @@ impl Server {
         self.asked.iter().map(String::as_str).filter(|asked| !asked.contains(mediaha_ng::PROBE_CALL_IDS)).collect()
     }
 
+    /// Its own address in the SDP, of the family that is asked for if it has one.
+    fn rewritten(&self, name: &str, sdp: &str, family: Option<AddressFamily>) -> Vec<u8> {
+        let address = match family.map(|wanted| self.only.unwrap_or(wanted)) {
+            None => String::new(),
+            Some(AddressFamily::V4) => "\nc=IN IP4 10.0.0.1".to_owned(),
+            Some(AddressFamily::V6) => "\nc=IN IP6 ::1".to_owned(),
+        };
+        let sdp = if family.is_some() { "" } else { sdp };
+        format!("{sdp}@{name}{address}").into_bytes()
+    }
+
     fn reply(&mut self, name: &str, request: &Request) -> Reply {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         match request {
@@ -384,7 +422,12 @@ impl Server {
                 let is_offer = matches!(request, Request::Offer(_));
                 let (call, sdp) = (text(&media.call_id), text(&media.sdp));
                 let speaker = if is_offer { text(&media.from_tag) } else { text(media.to_tag.as_ref().unwrap()) };
-                self.asked.push(format!("{} {call} {sdp}", if is_offer { "offer" } else { "answer" }));
+                let to = media
+                    .options
+                    .address_family
+                    .map(|family| format!(" to {}", family.text()))
+                    .unwrap_or_default();
+                self.asked.push(format!("{} {call} {sdp}{to}", if is_offer { "offer" } else { "answer" }));
                 if let Some(error) = self.error {
                     return Reply::error(error);
                 }
@@ -392,7 +435,7 @@ impl Server {
                     return Reply::error(mediaha_ng::reason::UNKNOWN_CALL);
                 }
                 self.calls.entry(call).or_default().insert(speaker, sdp.clone());
-                Reply::Sdp(format!("{sdp}@{name}").into_bytes())
+                Reply::Sdp(self.rewritten(name, &sdp, media.options.address_family))
             }
             Request::Adopt(_) if self.adopts_no_more => {
                 self.adopts = false;
@@ -407,10 +450,13 @@ impl Server {
                 }
                 let parties = self.calls.entry(call).or_default();
                 parties.insert(text(&offer.from_tag), text(&offer.sdp));
-                let sdp = format!("{}@{name}", text(&offer.sdp)).into_bytes();
+                let families =
+                    (offer.options.address_family, offer.options.address_family.map(|_| family_of(&offer.sdp)));
+                let sdp = self.rewritten(name, &text(&offer.sdp), families.0);
                 let Some(answer) = answer else { return Reply::Sdp(sdp) };
+                let parties = self.calls.entry(text(&offer.call_id)).or_default();
                 parties.insert(text(offer.to_tag.as_ref().unwrap()), answer.clone());
-                Reply::Adopted { sdp, answer_sdp: format!("{answer}@{name}").into_bytes() }
+                Reply::Adopted { sdp, answer_sdp: self.rewritten(name, &answer, families.1) }
             }
             Request::Delete(delete) => {
                 let call = text(&delete.call_id);
@@ -435,4 +481,8 @@ fn address(name: &str) -> SocketAddr {
 /// A list of calls' names: `c0`, `c1`, …
 pub(crate) fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("c{number}")).collect()
+}
+
+fn family_of(sdp: &[u8]) -> AddressFamily {
+    if sdp.starts_with(b"c=IN IP6") { AddressFamily::V6 } else { AddressFamily::V4 }
 }

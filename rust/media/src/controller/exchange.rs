@@ -107,15 +107,20 @@ impl Exchange<'_> {
         }
         let candidates = self.candidates(side, section.address);
         match present {
-            Some(end) if !self.chooses(side) || candidates.contains(&&end.interface) => None,
+            Some(end) if !self.chooses(side, section, end) || candidates.contains(&&end.interface) => None,
             _ => Some(candidates),
         }
     }
 
     /// Whether the request says something about the interface of this side. Only an offer can: an answer finds its
-    /// ports open.
-    fn chooses(&self, side: Side) -> bool {
-        let family = side != self.from && self.options.address_family.is_some();
+    /// ports open. A sender whose address is now of another family says so, too; on hold it has no address.
+    fn chooses(&self, side: Side, section: &MediaSection, present: &End) -> bool {
+        let family = if side == self.from {
+            let now = section.address.filter(|address| !address.is_unspecified());
+            now.is_some_and(|now| family_of(now) != family_of(present.interface.local))
+        } else {
+            self.options.address_family.is_some()
+        };
         self.act == Act::Offer && (self.options.direction.is_some() || family)
     }
 
