@@ -157,10 +157,10 @@ def test_a_callee_that_insists_on_the_other_family_is_not_asked_for_ever():
 
 def test_without_a_server_of_the_family_the_caller_is_told_that_it_cannot_be():
     story = Story(targets=(plain(V6),))
-    story.refused(Fault.FAMILY, "has no IPv6 address")
+    story.refused(Fault.FAMILY, "every media server of the list lacks an IPv6 address")
     reply = story.the(Reply)
     assert reply.status == 488
-    assert "has no IPv6 address" in dict(reply.headers)["Warning"]
+    assert "every media server of the list lacks an IPv6 address" in dict(reply.headers)["Warning"]
 
 
 def test_a_caller_without_an_offer_is_offered_media_of_the_family_that_he_came_by():

@@ -33,7 +33,7 @@ class Rtpengine:
         inside: Sequence[str] = (),
         interfaces: Sequence[str] = (),
     ) -> None:
-        """``inside`` stands before the command line: ``ip netns exec NAME``. ``interfaces``: for RTP, else ``host``."""
+        """``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``interfaces`` or ``host``."""
         self.spec = MediaServerSpec(name, "here", Address(host, free_udp_port()), ports=ports, managed=False)
         self._log_path = folder / f"{name}.log"
         with self._log_path.open("wb") as log:

@@ -244,7 +244,7 @@ impl Pool {
         if let Some(one) = self.servers.get_mut(flight.server) {
             one.lacks.insert(family);
         }
-        Judged::Unfit(format!("has no {} address", if family == AddressFamily::V4 { "IPv4" } else { "IPv6" }))
+        Judged::Unfit(format!("lacks an {} address", if family == AddressFamily::V4 { "IPv4" } else { "IPv6" }))
     }
 
     /// Requests sent in bulk wait for one another at the server; how long says little about a single one.

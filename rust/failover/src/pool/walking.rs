@@ -224,6 +224,8 @@ impl Pool {
             self.nobody_takes(key, &reason, now);
         } else {
             let fault = self.calls.entry(key).map_or(Fault::NoServer, |entry| self.fault_of(entry));
+            let lacking = || format!("every media server of the list {reason}");
+            let reason = if fault == Fault::Family { lacking() } else { reason };
             self.refuse_seeker(key, fault, reason);
         }
     }

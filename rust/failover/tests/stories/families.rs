@@ -49,7 +49,10 @@ fn when_no_server_of_the_list_has_the_family_that_is_said() {
     }
     let token = world.offer_to("c1", Some(V6), CALLER, &["a", "b"]);
     world.run_ms(20);
-    assert_eq!(world.refused(token), Some((Fault::Family, "has no IPv6 address".to_owned())));
+    assert_eq!(
+        world.refused(token),
+        Some((Fault::Family, "every media server of the list lacks an IPv6 address".to_owned()))
+    );
     world.run_ms(200);
     assert!(world.places("c1").is_empty());
 }
@@ -97,9 +100,9 @@ fn a_call_between_the_families_is_created_anew_with_both() {
         world.run_ms(20);
         world.crash("a");
         world.run_ms(1_000);
-        let [(_, to, for_caller, for_callee)] = world.moves().try_into().unwrap();
+        let [(_, to, to_caller, for_callee)] = world.moves().try_into().unwrap();
         assert_eq!(to, "b", "the one before has no IPv6: {:?}", world.server("old").asked);
-        assert!(for_caller.unwrap().ends_with("IP4 10.0.0.1"));
+        assert!(to_caller.unwrap().ends_with("IP4 10.0.0.1"));
         assert!(for_callee.unwrap().ends_with("IP6 ::1"));
         assert_eq!(world.places("c1"), ["b"]);
     }
@@ -115,7 +118,7 @@ fn a_server_that_has_forgotten_the_call_is_told_both_families_again() {
     world.crash("a");
     world.start("a");
     world.run_ms(5_000);
-    let (_, _, for_caller, for_callee) = world.moves().pop().unwrap();
-    assert!(for_caller.unwrap().ends_with("IP4 10.0.0.1"));
+    let (_, _, to_caller, for_callee) = world.moves().pop().unwrap();
+    assert!(to_caller.unwrap().ends_with("IP4 10.0.0.1"));
     assert!(for_callee.unwrap().ends_with("IP6 ::1"));
 }

@@ -123,6 +123,23 @@ fn direction_and_address_family_choose_the_far_interface() {
 }
 
 #[test]
+fn a_party_that_goes_over_to_the_other_address_family_is_heard_and_reached_there() {
+    let mut world = World::new();
+    let (offered, _) = world.call();
+    let there = "[2001:db8::a]:4000";
+    let again = world.offer("a", Some("b"), &sdp(there));
+    assert_eq!(again.rtp(0), offered.rtp(0), "the other party is where it was");
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(answered.rtp(0).ip().to_string(), "2001:db8::1");
+    assert_eq!(world.speak(there, &answered), Some(at(CALLEE)));
+    assert_eq!(world.speak(CALLEE, &again), Some(at(there)));
+    assert_eq!(world.datapath.open_ports().count(), 2);
+    world.ask(&Request::Offer(media("a", Some("b"), &sdp("0.0.0.0:4000"))));
+    let held = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(held.rtp(0), answered.rtp(0), "on hold by no address it is where it was");
+}
+
+#[test]
 fn behind_a_proxy_the_address_of_the_sip_message_is_believed() {
     let mut world = World::new();
     let mut offer = media("a", None, &sdp("192.168.7.7:4000"));
