@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
 ]
 DOMAIN = "desk.test"
+WITHOUT_IPV6 = "every media server of the list lacks an IPv6 address"
 EACH = ["127.0.0.1", "::1"]
 ANSWERS = [take("INVITE"), respond(180, "Ringing"), respond(200, "OK", "sendrecv"), take("ACK")]
 CALLS = [invite(host=DOMAIN), *provisional(), expect(200, pattern="m=audio"), request("ACK")]
@@ -153,7 +154,7 @@ def test_a_call_between_the_families_moves_from_an_rtpengine_to_ours(tmp_path, l
 def test_a_call_to_ipv6_where_no_media_server_has_it_is_refused_with_the_reason(tmp_path):
     with site_of(tmp_path, ours("first"), ours("second"), callee="::1") as site:
         site.ready()
-        steps = [invite(host=DOMAIN), *provisional(), expect(488, pattern="every media server of the list lacks an IPv6 address"), ack_failure()]
+        steps = [invite(host=DOMAIN), *provisional(), expect(488, pattern=WITHOUT_IPV6), ack_failure()]
         with Sipp(steps, tmp_path, "caller", remote=site.address) as calling:
             calling.wait()
         site.settled()
