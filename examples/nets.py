@@ -88,8 +88,8 @@ async def main() -> None:
         nursery.start_soon(callee.answer)
         alive = {"first": trio.CancelScope(), "second": trio.CancelScope()}
         servers = (
-            await start_server(nursery, alive["first"], "first", (30000, 30999)),
-            await start_server(nursery, alive["second"], "second", (31000, 31999)),
+            await start_server(nursery, alive["first"], "first", (20000, 20999)),
+            await start_server(nursery, alive["second"], "second", (21000, 21999)),
         )
         spec = NetsSpec("nets-1", "here", HERE)
         domain = Domain("desk.test", ("first", "second"), (callee.endpoint.address,))

@@ -33,8 +33,8 @@ async def main() -> None:
     """Place a call, stop its server, read where it went."""
     async with trio.open_nursery() as nursery:
         alive = {"first": trio.CancelScope(), "second": trio.CancelScope()}
-        first = await start_server(nursery, alive["first"], "first", (30000, 30999))
-        second = await start_server(nursery, alive["second"], "second", (31000, 31999))
+        first = await start_server(nursery, alive["first"], "first", (20000, 20999))
+        second = await start_server(nursery, alive["second"], "second", (21000, 21999))
         async with open_pool([first, second], Timings()) as pool:
             offered = await pool.offer("a-call", "caller", None, CALLER, ["first", "second"])
             answered = await pool.answer("a-call", "caller", "callee", CALLEE)

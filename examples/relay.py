@@ -18,10 +18,10 @@ STATISTICS_EVERY_S = 5
 
 async def main(listen: Address) -> None:
     """Relay until interrupted, and tell from time to time how much."""
-    spec = MediaServerSpec("example", host="localhost", ng=listen, interfaces=("127.0.0.1",), ports=(30000, 30999))
+    spec = MediaServerSpec("example", host="localhost", ng=listen, interfaces=("127.0.0.1",), ports=(20000, 20999))
     async with trio.open_nursery() as nursery:
         running: RunningMedia = await nursery.start(serve_media, spec)
-        print(f"ng on {running.ng}, RTP on 127.0.0.1:30000-30999")
+        print(f"ng on {running.ng}, RTP on 127.0.0.1:20000-20999")
         while True:
             await trio.sleep(STATISTICS_EVERY_S)
             now = running.statistics()

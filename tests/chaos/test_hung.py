@@ -38,8 +38,8 @@ async def test_a_call_that_ends_while_its_first_server_hangs_is_dropped_there_to
 async def test_both_media_servers_hang_and_come_back(tmp_path):
     """Nobody takes calls meanwhile, and says so; the calls that were there are not lost."""
     with (
-        MediaServer(tmp_path, "first", ports=(28000, 28399)) as first,
-        MediaServer(tmp_path, "second", ports=(28400, 28799)) as second,
+        MediaServer(tmp_path, "first") as first,
+        MediaServer(tmp_path, "second") as second,
         SiteFile(tmp_path, foreign("first", first.ng), foreign("second", second.ng)).serve() as site,
     ):
         site.ready()

@@ -4,6 +4,7 @@ import trio
 
 from tests.chaos.town import calls_on, open_town
 from tests.peers.mediaserver import MediaServer
+from tests.peers.ports import rtp_ports
 from tests.peers.sitefile import SiteFile, foreign, ours
 
 SPARE_FILES = 4
@@ -85,7 +86,7 @@ async def test_the_only_media_server_comes_back_and_has_forgotten_its_calls(tmp_
     parties still send there for a moment, and nobody may hear them.
     """
     with (
-        MediaServer(tmp_path, "only", ports=(28000, 28059)) as server,
+        MediaServer(tmp_path, "only", ports=rtp_ports(60)) as server,
         SiteFile(tmp_path, foreign("only", server.ng)).serve() as site,
     ):
         site.ready()

@@ -14,7 +14,7 @@ from mediaha.model.site import MediaServerSpec, Timings
 from tests.peers.ports import free_udp_port
 
 
-async def until(what, done, within_s=10.0):
+async def until(what, done, within_s=30.0):
     """Wait for the thing; a test that waits for luck is none."""
     with trio.move_on_after(within_s):
         while not done():  # noqa: ASYNC110 - what is waited for is in another thread or process
@@ -23,7 +23,7 @@ async def until(what, done, within_s=10.0):
     pytest.fail(f"never happened: {what}")
 
 
-async def notices_until(pool, wanted, within_s=5.0):
+async def notices_until(pool, wanted, within_s=30.0):
     """Read notices until one of the type ``wanted`` comes; gives it."""
     with trio.fail_after(within_s):
         async for notice in pool.notices():
@@ -32,10 +32,10 @@ async def notices_until(pool, wanted, within_s=5.0):
     raise AssertionError("the channel was closed")
 
 
-def spec(name, ng_port=0, first_port=8000):
-    """A media server of this host."""
-    ports = (first_port, first_port + 3999)
-    return MediaServerSpec(name, "here", Address("127.0.0.1", ng_port), ports=ports)
+def spec(name, ng_port=0, place=0):
+    """A media server of this host, the ``place``th: it needs ports for a thousand calls."""
+    first = 20000 + 4000 * place
+    return MediaServerSpec(name, "here", Address("127.0.0.1", ng_port), ports=(first, first + 3999))
 
 
 @dataclass
@@ -73,7 +73,7 @@ class World:
 @asynccontextmanager
 async def open_world(*names, foreign=(), timings=None):
     """Servers called ``names``, in this process, then ``foreign`` ones (specs); all of them in the pool."""
-    specs = {name: spec(name, free_udp_port(), 8000 + 4000 * place) for place, name in enumerate(names)}
+    specs = {name: spec(name, free_udp_port(), place) for place, name in enumerate(names)}
     listed = [*specs.values(), *foreign]
     async with trio.open_nursery() as nursery:
         world = World(specs, nursery)

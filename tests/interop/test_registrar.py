@@ -14,7 +14,7 @@ from tests.interop.conftest import needs
 from tests.interop.test_calls import CALLS, HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.peers.baresip import Baresip
 from tests.peers.linphone import Linphone
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.sipp import (
     Sipp,
     ack_failure,
@@ -50,7 +50,7 @@ class Town:
         self.authority = Authority(folder)
         issued = self.authority.issue("DNS:example.test", "IP:127.0.0.1")
         self.port, self.tls_port, self.trunk_port = free_udp_port(), free_udp_port(), free_udp_port()
-        first = 30000 + free_udp_port() % 48 * 200
+        first, _ = rtp_ports(200)
         changes = {
             "192.0.2.20:5060": f"{TRUNK}:{self.trunk_port}",
             "192.0.2.11:5060": f"127.0.0.1:{self.port}",
@@ -58,8 +58,8 @@ class Town:
             "192.0.2.11:2223": f"127.0.0.1:{free_udp_port()}",
             "192.0.2.11:2224": f"127.0.0.1:{free_udp_port()}",
             "192.0.2.11": "127.0.0.1",
-            "30000-34999": f"{first}-{first + 99}",
-            "35000-39999": f"{first + 100}-{first + 199}",
+            "20000-24999": f"{first}-{first + 99}",
+            "25000-29999": f"{first + 100}-{first + 199}",
             "nets-alpha.pem": str(issued.certificate),
             "nets-alpha.key": str(issued.key),
             # A NeTS on loopback would take calls from everybody on this machine.

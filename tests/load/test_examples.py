@@ -21,4 +21,4 @@ def test_the_load_hears_all_that_was_sent():
 
 def test_the_pool_tells_where_the_call_went():
     printed = run("pool.py")
-    assert re.search(r"^(first|second), \d+ ms later: caller sends to port 3\d+, callee to port 3\d+$", printed, re.M)
+    assert re.search(r"^(first|second), \d+ ms later: caller sends to port 2\d+, callee to port 2\d+$", printed, re.M)

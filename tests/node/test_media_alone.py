@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
@@ -39,7 +39,7 @@ def alone():
     """A running media server and a client of it."""
     port = free_udp_port()
     command = [sys.executable, "-m", "mediaha", "serve", "--role", "media", "--listen-ng", f"127.0.0.1:{port}"]
-    command += ["--ports", "29000-29399"]
+    command += ["--ports", "{}-{}".format(*rtp_ports())]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     with process:
         process.stdout.readline()

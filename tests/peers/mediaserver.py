@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.site import MARK
 
 
@@ -23,17 +23,21 @@ class MediaServer:
         name: str,
         *,
         host: str = "127.0.0.1",
-        ports: tuple[int, int] = (28000, 28999),
+        ports: tuple[int, int] | None = None,
         datapath: str = "auto",
         media: str | None = None,
         inside: Sequence[str] = (),
     ) -> None:
-        """``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``media``, if not ``host``."""
+        """It gets free ports of its own, unless told which.
+
+        ``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``media``, if not ``host``.
+        """
         self.ng = f"{host}:{free_udp_port()}"
+        first, last = ports or rtp_ports()
         self._log = folder / f"{name}.log"
         self._marked = {**os.environ, MARK: str(folder)}
         self._command = [*inside, sys.executable, "-m", "mediaha", "serve", "--role", "media", "--name", name]
-        self._command += ["--listen-ng", self.ng, "--interface", media or host, "--ports", f"{ports[0]}-{ports[1]}"]
+        self._command += ["--listen-ng", self.ng, "--interface", media or host, "--ports", f"{first}-{last}"]
         self._command += ["--datapath", datapath]
         self.start()
 

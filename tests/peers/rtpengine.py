@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mediaha.model.address import Address
 from mediaha.model.site import MediaServerSpec
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 
 
 def missing() -> str | None:
@@ -27,13 +27,17 @@ class Rtpengine:
         self,
         name: str,
         folder: Path,
-        ports: tuple[int, int] = (28000, 29998),
+        ports: tuple[int, int] | None = None,
         *,
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
         interfaces: Sequence[str] = (),
     ) -> None:
-        """``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``interfaces`` or ``host``."""
+        """It gets free ports of its own, unless told which.
+
+        ``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``interfaces`` or ``host``.
+        """
+        ports = ports or rtp_ports()
         self.spec = MediaServerSpec(name, "here", Address(host, free_udp_port()), ports=ports, managed=False)
         self._log_path = folder / f"{name}.log"
         with self._log_path.open("wb") as log:

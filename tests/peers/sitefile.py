@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.site import Site
 
-_BLOCKS = list(range(30000, 40000, 400))
-# Test runs side by side on one machine look for their ports in different places.
-random.Random().shuffle(_BLOCKS)
-_RTP_PORTS = itertools.cycle(_BLOCKS)
 QUICK = {"hold_down_ms": 300}
 """Timings for tests: a server that is back is trusted sooner."""
 CALM = {**QUICK, "silence_ms_max": 3000}
@@ -33,8 +27,8 @@ class Media:
 
 def ours(name: str, **more: object) -> Media:
     """A media server that the site starts; ``more`` are further keys of its table."""
-    first = next(_RTP_PORTS)
-    return Media(name, f"127.0.0.1:{free_udp_port()}", {"host": "here", "ports": f"{first}-{first + 399}", **more})
+    first, last = rtp_ports()
+    return Media(name, f"127.0.0.1:{free_udp_port()}", {"host": "here", "ports": f"{first}-{last}", **more})
 
 
 def foreign(name: str, ng: str) -> Media:

@@ -12,7 +12,7 @@ from mediaha.tca.standalone import StandaloneError
 def test_two_media_servers_share_the_ports_and_back_each_other_up():
     site = standalone_site()
     assert [str(media.ng) for media in site.media] == ["127.0.0.1:2223", "127.0.0.1:2224"]
-    assert [media.ports for media in site.media] == [(30000, 34999), (35000, 39999)]
+    assert [media.ports for media in site.media] == [(20000, 24999), (25000, 29999)]
     assert site.domain("example.test").media == ("media-1", "media-2")
     assert site.domain("example.test").targets == (Address("127.0.0.1", 5070),)
 

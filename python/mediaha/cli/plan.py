@@ -118,7 +118,7 @@ def _ports(written: str | None) -> tuple[int, int]:
     try:
         return parse_ports(written)
     except ValueError as error:
-        raise BadOption(f"--ports {written}: {error}; write FIRST-LAST, like 30000-39999") from error
+        raise BadOption(f"--ports {written}: {error}; write FIRST-LAST, like 20000-29999") from error
 
 
 def _at_least(option: str, value: float | None, default: float, least: float) -> float:

@@ -70,7 +70,7 @@ def serve(
 
     * mediaha serve site.toml --host alpha
 
-    * mediaha serve --role media --listen-ng 127.0.0.1:2223 --interface 127.0.0.1 --ports 30000-39999
+    * mediaha serve --role media --listen-ng 127.0.0.1:2223 --interface 127.0.0.1 --ports 20000-29999
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def serve(
     media
         How many media servers. Default: 2.
     ports
-        The ports for RTP, FIRST-LAST; the media servers share them out. Default: 30000-39999.
+        The ports for RTP, FIRST-LAST; the media servers share them out. Default: 20000-29999.
     role
         What to run: everything, or one media server.
     listen_ng

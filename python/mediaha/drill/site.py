@@ -22,10 +22,13 @@ from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
 from mediaha.ops.asking import NotServing, ask
 from mediaha.ops.status import NodeStatus
+from mediaha.tca.standalone import PORTS
 
 START_S_MAX = 30.0
 STOP_S_MAX = 10.0
 LOOPBACK = "127.0.0.1"
+OTHER_PORTS = (40000, 49999)
+"""For RTP, where a socket is bound for each of them: programs that ask for any port may be given these."""
 
 
 class DrillImpossible(MediahaError):
@@ -70,7 +73,7 @@ class SiteUnderDrill:
 async def own_site(servers: int, ports: tuple[int, int] | None = None) -> AsyncIterator[SiteUnderDrill]:
     """A standalone site as a process of its own, on free ports of loopback; stopped at the end of the block.
 
-    ``ports`` are for RTP, the first and the last; by default those of every standalone site.
+    ``ports`` are for RTP, the first and the last; by default those of every standalone site, if they are free.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mediaha-drill-")))
@@ -80,7 +83,8 @@ async def own_site(servers: int, ports: tuple[int, int] | None = None) -> AsyncI
         command = [sys.executable, "-m", "mediaha", "serve", "--listen", str(nets), "--target", str(callees)]
         command += ["--media", str(servers), "--ng-port", str(ng[0].port), "--control", str(control)]
         command += ["--log-format", "json", "--log-level", "warning"]
-        command += [] if ports is None else ["--ports", f"{ports[0]}-{ports[1]}"]
+        first, last = ports or free_range()
+        command += ["--ports", f"{first}-{last}"]
         process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             await _ready(process, control, trio.Path(folder / "site.log"))
@@ -116,10 +120,24 @@ async def _stop(process: trio.Process) -> None:
                 await process.wait()
 
 
+def free_range() -> tuple[int, int]:
+    """The ports for RTP: the usual ones, or others while somebody has one of those.
+
+    A site that steers its ports has all of them.
+    """
+    try:
+        for port in range(PORTS[0], PORTS[1] + 1):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind((LOOPBACK, port))
+    except OSError:
+        return OTHER_PORTS
+    return PORTS
+
+
 def free_ports(count: int) -> list[int]:
     """A run of consecutive UDP ports on loopback that nobody holds now."""
-    begin = 15000 + os.getpid() * 16 % 12000  # drills side by side look at different places first
-    for first in (*range(begin, 29000, count + 1), *range(15000, begin, count + 1)):
+    begin = 6000 + os.getpid() * 16 % 12000  # drills side by side look at different places first
+    for first in (*range(begin, 20000 - count, count + 1), *range(6000, begin, count + 1)):
         with ExitStack() as held:
             try:
                 for port in range(first, first + count):
@@ -128,4 +146,4 @@ def free_ports(count: int) -> list[int]:
             except OSError:
                 continue
             return list(range(first, first + count))
-    raise DrillImpossible(f"no {count} UDP ports in a row are free on {LOOPBACK} between 15000 and 29000")
+    raise DrillImpossible(f"no {count} UDP ports in a row are free on {LOOPBACK} between 6000 and 20000")

@@ -52,7 +52,7 @@ class MediaServerSpec:
     host: str
     ng: Address
     interfaces: tuple[str, ...] = ("127.0.0.1",)
-    ports: tuple[int, int] = (30000, 39999)
+    ports: tuple[int, int] = (20000, 29999)
     workers: int = 1
     sessions_max: int = 20000
     silence_s_max: float = 60.0

@@ -298,5 +298,5 @@ def _port_range(reading: Reading, path: KeyPath, written: str) -> tuple[int, int
     try:
         return parse_ports(written)
     except ValueError as error:
-        reading.mistake((*path, "ports"), f"ports {written!r}: {error}", "write FIRST-LAST, like 30000-39999")
+        reading.mistake((*path, "ports"), f"ports {written!r}: {error}", "write FIRST-LAST, like 20000-29999")
         return None

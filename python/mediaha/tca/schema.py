@@ -34,7 +34,7 @@ class MediaTable(msgspec.Struct, kw_only=True, frozen=True):
     host: str | None = None
     ng: str | None = None
     interfaces: list[str] | None = None
-    ports: str = "30000-39999"
+    ports: str = "20000-29999"
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     sessions_max: Count = 20000
     silence_s_max: Seconds = 60.0
