@@ -141,8 +141,16 @@ def provisional() -> list[Step]:
     return [expect(status, optional=True) for status in (100, 180, 183)]
 
 
-def take(method: str, optional: bool = False, pattern: str | None = None, timeout_ms: int | None = None) -> Step:
-    """Receive a request."""
+def take(
+    method: str,
+    optional: bool = False,
+    pattern: str | None = None,
+    timeout_ms: int | None = None,
+    *,
+    then: str | None = None,
+    overdue: str | None = None,
+) -> Step:
+    """Receive a request, and go on at the label ``then``; at the label ``overdue`` when it does not come in time."""
     remember = ""
     if method == "INVITE":
         remember = (
@@ -158,7 +166,21 @@ def take(method: str, optional: bool = False, pattern: str | None = None, timeou
         attributes += ' optional="true"'
     if timeout_ms is not None:
         attributes += f' timeout="{timeout_ms}"'
+    if then is not None:
+        attributes += f' next="{then}"'
+    if overdue is not None:
+        attributes += f' ontimeout="{overdue}"'
     return Step(f"<recv {attributes}>{_search(pattern, remember)}</recv>")
+
+
+def ignore(method: str) -> Step:
+    """From here on such a request that nobody waits for changes nothing. It stands before something to receive."""
+    return Step(f'<recv request="{method}" optional="global" advance_state="false"/>')
+
+
+def label(name: str) -> Step:
+    """A place to go on at; SIPp wants its name to be a number."""
+    return Step(f'<label id="{name}"/>')
 
 
 def respond(
@@ -267,6 +289,11 @@ Max-Forwards: 70
 def pause(milliseconds: int) -> Step:
     """Let the call go on."""
     return Step(f'<pause milliseconds="{milliseconds}"/>')
+
+
+def linger(milliseconds: int) -> Step:
+    """The call is over, and its last response is given again to who has not heard it; at the end of a scenario."""
+    return Step(f'<timewait milliseconds="{milliseconds}"/>')
 
 
 def to_xml(steps: Iterable[Step | list[Step]]) -> str:

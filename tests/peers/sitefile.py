@@ -48,12 +48,13 @@ class SiteFile:
         timings: Mapping[str, object] = QUICK,
         trunks: Mapping[str, Mapping[str, object]] | None = None,
         nets: Mapping[str, object] | None = None,
+        sip: Mapping[str, object] | None = None,
         name_server: str | None = None,
     ) -> None:
         """``lists`` gives each domain its media servers; left out, one domain has all, as they are given.
 
         The calls of a domain that ``trunks`` has a table for go by that trunk. ``nets`` are further keys of NeTS's,
-        ``name_server`` is whom it asks for names.
+        ``sip`` says how its SIP behaves, ``name_server`` is whom it asks for names.
         """
         self.path = folder / "site.toml"
         self._media = media
@@ -61,6 +62,7 @@ class SiteFile:
         self._timings = timings
         self._trunks = trunks or {}
         self._nets = nets or {}
+        self._sip = sip or {}
         self._dns = {"servers": [name_server]} if name_server is not None else {}
         self._port = free_udp_port()
         lists = lists or {"*": [one.name for one in media]}
@@ -79,6 +81,7 @@ class SiteFile:
             *(_table("[[trunks]]", {"name": name, **trunk}) for name, trunk in self._trunks.items()),
             *(_table("[[domains]]", domain) for domain in domains),
             _table("[timings]", self._timings),
+            _table("[sip]", self._sip),
             _table("[dns]", self._dns),
         ]
         self.path.write_text("\n".join(tables))

@@ -1,8 +1,12 @@
 """Calls for minutes on end while the network loses SIP packets, and then: is anything left? ``python -m tests.soak``.
 
 It moves into a network namespace of its own, in which nftables drops so many percent of the SIP datagrams at random,
-runs a standalone site there between two SIPp, and looks at it every few seconds. It ends with 0 when hardly a call
-failed, and calls, transactions, media sessions, descriptors and memory have gone back to what they were.
+runs a site there between two SIPp, and looks at it every few seconds. Half-way the first media server loses its calls,
+which go on by re-INVITE. Phones can vanish too, in the middle of their calls.
+
+No call may fail, by SIPp's account or by NeTS's: with everything sent again as RFC 3261 has it, a call is lost once in
+millions. At the end nothing may be left of them: calls, transactions, media sessions, descriptors and memory go back
+to what they were. It ends with 0 when that is so; otherwise it tells the stories of calls that failed.
 """
 
 from __future__ import annotations
@@ -18,48 +22,82 @@ from pathlib import Path
 from typing import Any
 
 from tests.peers.ports import free_udp_port
-from tests.peers.sipp import (
-    Step,
-    expect,
-    invite,
-    pause,
-    provisional,
-    request,
-    respond,
-    respond_in_dialog,
-    take,
-    to_xml,
-)
 from tests.peers.site import Site
+from tests.peers.sitefile import CALM, SiteFile, ours
+from tests.soak.account import endings, moved, stories
+from tests.soak.phones import Phones, callee, caller
 
 INSIDE = "MEDIAHA_SOAK_INSIDE"
-LOOK_EVERY_S = 5.0
+LOOKS = 120
 WARM_UP_S = 60.0
 """Until stories and caches are as large as they may become."""
-TALK_MS = 4000
-FAILED_MAX = 0.005
-"""Of all calls: SIPp gives a call up when a message is lost that it does not repeat."""
 GROWTH_MAX = 1.15
 """Of memory, from the end of the warm-up to the end."""
-FORGOTTEN_S_MAX = 90.0
-"""64*T1 for the last transactions, and some more."""
+SESSION_S = 90
+"""The least that a site may have: NeTS asks after half of it whether a phone is still there."""
+FILES_MORE = 4
+"""NeTS's own session with a media server, by which it sees that packets go through, takes two more sockets there some
+seconds later; and there may just be a process on its way that is to be the next spare."""
+STORIES_MAX = 5
+USUAL = "the caller hung up"
+VANISHED = "the caller does not respond"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> int:
     """Give the verdict as the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=600.0, help="how long calls are placed (600)")
     parser.add_argument("--rate", type=int, default=50, help="calls a second (50)")
     parser.add_argument("--loss", type=float, default=2.0, help="percent of the SIP datagrams that are lost (2)")
+    parser.add_argument("--talk", type=float, default=4.0, help="seconds of each call (4)")
+    parser.add_argument("--vanish", type=int, default=20, help="phones that vanish in the middle of their call (20)")
+    parser.add_argument("--t1", type=int, default=500, help="t1_ms of NeTS, on which its patience depends (500)")
     asked = parser.parse_args()
     if INSIDE not in os.environ:
         command = ["unshare", "--net", sys.executable, "-m", "tests.soak", *sys.argv[1:]]
         return subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    with tempfile.TemporaryDirectory() as folder, Site(Path(folder)) as site:
-        site.ready()
-        return soak(site, Path(folder), asked.seconds, asked.rate, asked.loss)
+    with tempfile.TemporaryDirectory() as folder:
+        return soak(Path(folder), asked)
+
+
+def soak(folder: Path, asked: argparse.Namespace) -> int:
+    """Place the calls, look on, and judge."""
+    media = [ours("media-1", ports="30000-34999"), ours("media-2", ports="35000-39999")]
+    timers = {"t1_ms": asked.t1, "t2_ms": 8 * asked.t1, "t4_ms": 10 * asked.t1}
+    file = SiteFile(folder, *media, timings={**CALM, "session_s": SESSION_S}, sip=timers)
+    with file.serve() as site:
+        before = site.ready().open_files()
+        calls = round(asked.seconds * asked.rate)
+        place = ["-m", str(calls), "-r", str(asked.rate), "-l", str(asked.rate * 120), site.address]
+        called = Phones(folder, "callee", callee(), site.target_port, "-m", str(10 * calls))
+        phones = [called]
+        if asked.vanish:
+            many = ["-m", str(asked.vanish), "-r", str(asked.vanish), site.address]
+            phones.append(Phones(folder, "vanishing", caller(3_600_000), free_udp_port(), *many))
+        calling = Phones(folder, "caller", caller(round(asked.talk * 1000)), free_udp_port(), *place)
+        lose([site.port, *(one.port for one in (*phones, calling))], asked.loss)
+        memory = watch(site, calling, phones[1:], asked.seconds)
+        left = forgotten(site, 64 * asked.t1 / 1000 * 2 + (SESSION_S if asked.vanish else 0) + 30)
+        after = site.ready().open_files()
+        for one in (*phones, calling):
+            one.stop()
+    why = {**called.why(), **calling.why()}
+    verdict = {
+        "calls": calls,
+        "failed": {"caller": calling.failed(), "callee": len(called.why())},
+        "endings": endings(folder / "site.log"),
+        "moved": moved(folder / "site.log"),
+        "memory_mib": memory,
+        "left": left,
+        "descriptors": {"before": before, "after": after},
+    }
+    print(json.dumps(verdict, indent=2))
+    tell_failed(folder, why)
+    return 0 if is_well(verdict, asked) else 1
 
 
 def lose(ports: list[int], percent: float) -> None:
@@ -70,90 +108,65 @@ def lose(ports: list[int], percent: float) -> None:
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
 
 
-def soak(site: Site, folder: Path, seconds: float, rate: int, loss: float) -> int:
-    """Place the calls, look on, and judge."""
-    calls = round(seconds * rate)
-    callee = [take("INVITE"), respond(180, "Ringing"), respond(200, "OK", "sendrecv"), take("ACK"), take("BYE")]
-    callee += [respond_in_dialog(200, "OK")]
-    caller = [invite(), *provisional(), expect(200), request("ACK"), pause(TALK_MS), request("BYE"), expect(200)]
-    before, port = site.open_files(), free_udp_port()
-    place = ["-m", str(calls), "-r", str(rate), "-l", str(rate * 120), site.address]
-    called = sipp(folder, "callee", callee, site.target_port, ["-m", str(10 * calls)])
-    calling = sipp(folder, "caller", caller, port, place)
-    lose([site.port, site.target_port, port], loss)
-    memory = watch(site, calling, seconds)
-    called.kill()
-    failed = failed_calls(folder / "caller.csv")
-    left = forgotten(site)
-    verdict = {
-        "calls": calls,
-        "failed": failed,
-        "memory_mib": memory,
-        "left": left,
-        "descriptors": {"before": before, "after": site.open_files()},
-    }
-    print(json.dumps(verdict, indent=2))
-    return 0 if is_well(verdict) else 1
+def watch(site: Site, calling: Phones, vanishing: list[Phones], seconds: float) -> list[float]:
+    """Say how it goes until the caller has ended, and do what goes wrong meanwhile.
 
-
-def sipp(folder: Path, name: str, steps: list[Step], port: int, more: list[str]) -> subprocess.Popen[bytes]:
-    """A SIPp that writes down nothing but how many calls failed: all messages would fill the disk."""
-    (folder / f"{name}.xml").write_text(to_xml(steps))
-    command = ["sipp", "-sf", f"{name}.xml", "-i", "127.0.0.1", "-p", str(port), "-nostdin", "-s", "desk", "-t", "u1"]
-    command += ["-key", "rtp_port", "6000", "-key", "contact", f"127.0.0.1:{port}", "-recv_timeout", "60000"]
-    command += ["-trace_stat", "-stf", f"{name}.csv", "-buff_size", str(2 << 20), *more]
-    with (folder / f"{name}.screen").open("wb") as out:
-        return subprocess.Popen(command, stdout=out, stderr=out, cwd=folder, env={**os.environ, "TERM": "dumb"})
-
-
-def failed_calls(statistics: Path) -> int:
-    """What SIPp says at its end."""
-    names, *_, last = (line.split(";") for line in statistics.read_text().splitlines())
-    return int(last[names.index("FailedCall(C)")])
-
-
-def watch(site: Site, calling: subprocess.Popen[bytes], seconds: float) -> list[float]:
-    """Say every few seconds how it goes, until the caller has ended. Gives NeTS's memory since the warm-up, in MiB."""
-    began, memory = time.monotonic(), []
-    while calling.poll() is None:
-        time.sleep(LOOK_EVERY_S)
+    Gives NeTS's memory since the warm-up, in MiB.
+    """
+    began, memory, troubles = time.monotonic(), [], [(0.4, one.vanish) for one in vanishing]
+    troubles.append((0.5, lambda: site.lose("media-1")))
+    while calling.calling:
+        time.sleep(seconds / LOOKS)
         now = time.monotonic() - began
         nets = site.status()["nets"][0]
         resident = round(int(Path(f"/proc/{site.process.pid}/statm").read_text().split()[1]) * PAGE / 2**20, 1)
-        print(f"{now:6.0f} s  {nets['calls']} calls, {nets['transactions']} transactions, {resident} MiB", flush=True)
+        print(f"{now:6.1f} s  {nets['calls']} calls, {nets['transactions']} transactions, {resident} MiB", flush=True)
         if now > WARM_UP_S:
             memory.append(resident)
-        if now > seconds + FORGOTTEN_S_MAX:
-            calling.kill()
+        while troubles and now > troubles[0][0] * seconds:
+            troubles.pop(0)[1]()
+        if now > seconds + 120:
+            break
     return memory
 
 
-def forgotten(site: Site) -> dict[str, int]:
+def forgotten(site: Site, patience_s: float) -> dict[str, int]:
     """What is left of all calls once everything has had its time."""
-    deadline = time.monotonic() + FORGOTTEN_S_MAX
+    deadline = time.monotonic() + patience_s
     while True:
         status = site.status()
         nets, servers = status["nets"][0], status["servers"]
         left = {
             "calls": nets["calls"],
             "transactions": nets["transactions"],
-            "sessions": sum(server["sessions"] for server in servers),
-            "streams": sum(server["streams"] for server in servers),
+            "sessions": sum(server["sessions"] or 0 for server in servers),
+            "streams": sum(server["streams"] or 0 for server in servers),
         }
         if not any(left.values()) or time.monotonic() > deadline:
             return left
         time.sleep(0.5)
 
 
-def is_well(verdict: dict[str, Any]) -> bool:
-    """Nothing left, nothing grown, hardly a call failed."""
+def is_well(verdict: dict[str, Any], asked: argparse.Namespace) -> bool:
+    """No call failed, nothing left, nothing grown."""
     memory, descriptors = verdict["memory_mib"], verdict["descriptors"]
-    return (
-        not any(verdict["left"].values())
-        and verdict["failed"] <= FAILED_MAX * verdict["calls"]
+    expected = {USUAL: verdict["calls"], VANISHED: asked.vanish}
+    return bool(
+        not any(verdict["failed"].values())
+        and verdict["endings"] == {why: count for why, count in expected.items() if count}
+        and verdict["moved"]
+        and not any(verdict["left"].values())
         and (not memory or memory[-1] <= GROWTH_MAX * memory[0])
-        and all(count <= descriptors["before"][name] for name, count in descriptors["after"].items())
+        and all(count <= descriptors["before"][name] + FILES_MORE for name, count in descriptors["after"].items())
     )
+
+
+def tell_failed(folder: Path, why: dict[str, str]) -> None:
+    """Of some of the calls that failed: what SIPp has said, and what NeTS has decided about them."""
+    told = stories(folder / "site.log", why, (USUAL, VANISHED))
+    for call_id in list({**why, **told})[:STORIES_MAX]:
+        words = why.get(call_id, "SIPp has not given it up")
+        print(f"{call_id}: {words}", *told.get(call_id, ["NeTS knows no such call"]), sep="\n  ")
 
 
 if __name__ == "__main__":

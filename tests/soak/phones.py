@@ -1,0 +1,104 @@
+"""The parties of a soak: SIPp that puts up with what a bad network does, and with media that moves.
+
+By itself SIPp ends a call at every message that its scenario does not name, and knows a repeated one only while it is
+the last that it has answered. So these scenarios name what may come again (an INVITE after its 200, a BYE whose 200
+was lost) and what may come at any time: the re-INVITE of a call whose media server has died.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.peers.sipp import (
+    Step,
+    expect,
+    ignore,
+    invite,
+    label,
+    linger,
+    provisional,
+    request,
+    respond,
+    respond_in_dialog,
+    take,
+    to_xml,
+    until_listening,
+)
+
+LINGER_MS = 8000
+"""For so long a BYE that comes again is answered again."""
+PATIENCE_MS = 200_000
+"""How long SIPp waits for any message: longer than anything that NeTS gives up."""
+MOVED, TALKING, OVER = "1", "2", "3"
+
+_GIVEN_UP = (
+    re.compile(r"Aborting call on [^']*'(?P<call_id>[^']+)'[^\r\n]*"),
+    re.compile(r"Aborting call on an unexpected \w+ for call: (?P<call_id>\S+?)(?=\d{4}-\d\d-\d\d\s|\s|$)"),
+    re.compile(r"Call-Id: (?P<call_id>[^,\s]+), receive timeout [^\r\n]*aborting call"),
+)
+
+
+def callee() -> list[Step]:
+    """Rings, answers, and waits for the caller to hang up."""
+    # Whoever hangs up does not know that his ACK was lost.
+    until_acked = [ignore("INVITE"), take("BYE", optional=True, then=OVER), take("ACK", then=TALKING)]
+    answers = [take("INVITE"), respond(180, "Ringing"), respond(200, "OK", "sendrecv"), *until_acked]
+    moves = [label(MOVED), respond_in_dialog(200, "OK", "sendrecv"), *until_acked]
+    talks = [label(TALKING), ignore("ACK"), take("INVITE", optional=True, then=MOVED), take("BYE")]
+    return [*answers, *moves, *talks, label(OVER), respond_in_dialog(200, "OK"), linger(LINGER_MS)]
+
+
+def caller(talk_ms: int) -> list[Step]:
+    """Calls, talks for so long since it was last told where its media is, and hangs up."""
+    calls = [invite(), *provisional(), expect(200), request("ACK")]
+    talks = [label(TALKING), take("INVITE", timeout_ms=talk_ms, overdue=OVER)]
+    moves = [respond_in_dialog(200, "OK", "sendrecv"), take("ACK", then=TALKING)]
+    ends = [label(OVER), request("BYE"), ignore("INVITE"), ignore("ACK"), expect(200)]
+    return [*calls, *talks, *moves, *ends]
+
+
+class Phones:
+    """A SIPp with many calls, which writes down how many failed and why: all messages would fill the disk."""
+
+    def __init__(self, folder: Path, name: str, steps: list[Step], port: int, *arguments: str) -> None:
+        (folder / f"{name}.xml").write_text(to_xml(steps))
+        self.port = port
+        self._errors = folder / f"{name}.errors"
+        self._statistics = folder / f"{name}.csv"
+        command = ["sipp", "-sf", f"{name}.xml", "-i", "127.0.0.1", "-p", str(port), "-nostdin", "-s", "desk"]
+        command += ["-key", "rtp_port", "6000", "-key", "contact", f"127.0.0.1:{port}", "-t", "u1"]
+        command += ["-recv_timeout", str(PATIENCE_MS), "-buff_size", str(2 << 20), "-trace_stat", "-stf"]
+        command += [str(self._statistics), "-trace_err", "-error_file", str(self._errors), *arguments]
+        with (folder / f"{name}.screen").open("wb") as out:
+            self._process = subprocess.Popen(
+                command, stdout=out, stderr=out, cwd=folder, env={**os.environ, "TERM": "dumb"}
+            )
+        until_listening(self._process, port)
+
+    @property
+    def calling(self) -> bool:
+        """Whether it has calls to place, or to end."""
+        return self._process.poll() is None
+
+    def vanish(self) -> None:
+        """From now on it hears nothing and says nothing; its port stays open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def stop(self) -> None:
+        """End it whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+
+    def failed(self) -> int:
+        """How many of its calls did not go as its scenario says, by its own count."""
+        names, *_, last = (line.split(";") for line in self._statistics.read_text().splitlines())
+        return int(last[names.index("FailedCall(C)")])
+
+    def why(self) -> dict[str, str]:
+        """Why it has given calls up, by their Call-ID; in SIPp's words."""
+        told = self._errors.read_text(errors="replace") if self._errors.exists() else ""
+        return {found["call_id"]: found[0] for pattern in _GIVEN_UP for found in pattern.finditer(told)}
