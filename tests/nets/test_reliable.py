@@ -9,6 +9,7 @@ from tests.nets.story import (
     ANSWER,
     OFFER,
     AnswerMedia,
+    EndStray,
     OfferMedia,
     Party,
     Reply,
@@ -112,6 +113,16 @@ def test_the_phones_of_a_fork_are_acknowledged_each_in_its_dialog():
     story.responds(setup, 200, ANSWER, tag="two")
     assert [type(effect).__name__ for effect in story.last] == ["EndStray"]
     assert isinstance(story.call.phase, Answered)
+
+
+def test_who_was_asked_to_acknowledge_and_answers_too_late_is_hung_up_on_by_a_bye_that_counts_on():
+    """With the number of the PRACK it would be refused, and the callee stay in a call that nobody knows of."""
+    story, setup = calling()
+    story.responds(setup, 183, ANSWER, headers=rel(1))
+    story.responds(story.sent("PRACK"), 200)
+    story.cancels()
+    story.responds(setup, 200, ANSWER)
+    assert story.the(EndStray).cseq == 3
 
 
 def test_nobody_fills_the_memory_with_forks():

@@ -259,6 +259,8 @@ class Call(Value, frozen=True, kw_only=True):
     """How often it has been sent on (3xx), and we have followed."""
     transfers: int = 0
     """How many transfers have led to this call."""
+    early_cseq: int = 0
+    """The highest CSeq number that anybody was asked with before the callee answered: see ``Turn.stray``."""
     counter: int = 0
     """The last number given to a transaction or question."""
 

@@ -291,7 +291,7 @@ class Carrier:
     def _end_stray(self, held: Held, effect: EndStray) -> None:
         key = held.clients.get(effect.ref)
         try:
-            dialog = Dialog.from_response(effect.request, effect.response)
+            dialog = replace(Dialog.from_response(effect.request, effect.response), local_cseq=effect.cseq - 1)
         except Malformed:
             return  # there is nowhere to send an ACK; the callee's own timers end it
         target = self._open(ways(dialog, effect.met, by_flow=effect.by_flow))

@@ -173,6 +173,8 @@ class EndStray(Value, frozen=True):
     response: Response
     met: Target
     """Where the INVITE went."""
+    cseq: int
+    """The BYE's CSeq number: above whatever was sent in the early dialog."""
     by_flow: bool = False
     """The dialog is to be ended there, wherever its Contact says that it is."""
 

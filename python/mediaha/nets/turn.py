@@ -169,6 +169,7 @@ class Turn:
                 for fork in phase.forks
             )
             self.become(replace(phase, forks=tuple(forks)))
+            self._count_early(dialog)
         else:
             self.set_leg(party, dialog=dialog)
 
@@ -194,11 +195,16 @@ class Turn:
         return ref
 
     def stray(self, item: Open | None, ref: int, request: Request, response: Response) -> EndStray:
-        """Acknowledge and end what a 2xx has begun that nobody wants; of two from one target ``item`` is None."""
+        """Acknowledge and end what a 2xx has begun that nobody wants; of two from one target ``item`` is None.
+
+        Its early dialog may be forgotten by now, but not how far it has counted (12.2.1.1): a BYE with the number of a
+        PRACK would be refused, and the callee left in a call that nobody knows of.
+        """
         leg = self.leg(Party.CALLEE)
         met = (item.met if item is not None else None) or leg.met
         assert met is not None, "no INVITE was sent nowhere"
-        return EndStray(ref, request, response, met, leg.by_flow)
+        cseq = max(request.cseq.number, self.call.early_cseq) + 1
+        return EndStray(ref, request, response, met, cseq, leg.by_flow)
 
     def prack(self, dialog: Dialog, rseq: int, cseq: int) -> Dialog:
         """Acknowledge a provisional response in an early dialog of the callee (RFC 3262 section 4)."""
@@ -207,7 +213,11 @@ class Turn:
         self.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.HEEDLESS))
         first, *others = self._ways(Party.CALLEE, dialog)
         self.effects.append(Send(ref, request, first, tuple(others)))
+        self._count_early(dialog)
         return dialog
+
+    def _count_early(self, dialog: Dialog) -> None:
+        self.call = replace(self.call, early_cseq=max(self.call.early_cseq, dialog.local_cseq))
 
     def reinvite(self, party: Party, sdp: bytes, purpose: Purpose = Purpose.MEDIA) -> int:
         """Our INVITE in the party's dialog, with this SDP, or without any: then the party is to offer."""
