@@ -71,7 +71,7 @@ soak: $(STAMPS)/dev $(STAMPS)/extension ## Ten minutes of calls while the networ
 	scripts/debian-packages
 	$(PY) -m tests.soak $(SOAK_ARGS)
 
-fuzz: ## Fuzz each parser for FUZZ_SECONDS (60)
+fuzz: $(STAMPS)/dev $(STAMPS)/extension ## Fuzz SIP sequences, ng control and each parser for FUZZ_SECONDS (60)
 	scripts/fuzz $${FUZZ_SECONDS:-60}
 
 lock: $(STAMPS)/dev ## Renew the Python locks
