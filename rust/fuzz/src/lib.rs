@@ -1,10 +1,13 @@
-//! What must hold for any bytes from the network, one function per parser.
+//! What must hold for any bytes from the network, one function per parser; and for whole sequences of requests.
 //!
 //! The fuzz targets and the test over mutated seeds call these. Each panics when something does not hold.
 
+mod control;
 mod relay;
+mod script;
 mod sip;
 
+pub use control::check_control;
 pub use sip::check_sip;
 
 use std::net::{IpAddr, Ipv4Addr};

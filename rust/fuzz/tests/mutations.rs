@@ -30,18 +30,37 @@ fn sip_holds() {
     run("sip", mediaha_fuzz::check_sip);
 }
 
+/// Whole programs, which take longer. Noise is one as well.
+#[test]
+fn control_holds() {
+    let times = number("MUTATIONS", MUTATIONS) / 20;
+    run_each("control", mediaha_fuzz::check_control, times);
+    let mut chance = Chance(number("SEED", 1));
+    for _ in 0..times {
+        let program: Vec<u8> = (0..600).map(|_| u8::try_from(chance.below(256)).expect("below 256")).collect();
+        check_one(mediaha_fuzz::check_control, &program);
+    }
+}
+
 fn run(target: &str, check: fn(&[u8])) {
+    run_each(target, check, number("MUTATIONS", MUTATIONS));
+}
+
+fn run_each(target: &str, check: fn(&[u8]), mutations: u64) {
     let seeds = seeds(target);
     let mut chance = Chance(number("SEED", 1));
     for seed in &seeds {
         check(seed);
-        for _ in 0..number("MUTATIONS", MUTATIONS) {
-            let input = mutated(seed, &seeds, &mut chance);
-            if let Err(panic) = std::panic::catch_unwind(|| check(&input)) {
-                eprintln!("input: b\"{}\"", input.escape_ascii());
-                std::panic::resume_unwind(panic);
-            }
+        for _ in 0..mutations {
+            check_one(check, &mutated(seed, &seeds, &mut chance));
         }
+    }
+}
+
+fn check_one(check: fn(&[u8]), input: &[u8]) {
+    if let Err(panic) = std::panic::catch_unwind(|| check(input)) {
+        eprintln!("input: b\"{}\"", input.escape_ascii());
+        std::panic::resume_unwind(panic);
     }
 }
 
