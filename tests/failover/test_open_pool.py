@@ -7,7 +7,8 @@ import pytest
 import trio
 import trio.testing
 
-from mediaha.failover import open_pool
+from mediaha import _core
+from mediaha.failover import MediaPool, open_pool
 from mediaha.load import Load
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
@@ -210,3 +211,32 @@ async def test_hundreds_of_calls_move_and_every_one_is_told_although_nobody_read
                 assert notice.server == "b"
                 moved.add(notice.call_id)
         assert world.running["b"].statistics()["sessions"] == 300
+
+
+async def test_whoever_has_many_calls_asks_without_a_task_for_each(pool_with):
+    async with pool_with("a") as world:
+        told, calls = [], [f"call-{number}" for number in range(50)]
+        for call_id in calls:
+            world.pool.begin_offer(call_id, "from", None, sdp(4000), ["a"], None, told.append)
+        await until("all are placed", lambda: len(told) == 50)
+        assert {outcome.server for outcome in told} == {"a"}
+        world.pool.begin_offer("call-51", "from", None, b"no sdp", ["a"], None, told.append)
+        await until("a refusal is told as well", lambda: isinstance(told[-1], MediaRefused))
+        for call_id in calls:
+            world.pool.begin_delete(call_id)
+        await until("all are deleted", lambda: world.running["a"].statistics()["sessions"] == 0)
+
+
+async def test_deletions_for_which_the_queue_has_no_room_are_not_lost(pool_with):
+    async with pool_with("a") as world:
+        core = _core.Pool(servers=[("a", str(world.specs["a"].ng))], commands_max=2)
+        pool = MediaPool(core)
+        told, calls = [], [f"call-{number}" for number in range(20)]
+        world.nursery.start_soon(pool.run)
+        for number, call_id in enumerate(calls):
+            pool.begin_offer(call_id, "from", None, sdp(4000), ["a"], None, told.append)
+            await until("it is placed", lambda: len(told) > number)  # noqa: B023
+        for call_id in calls:
+            pool.begin_delete(call_id)
+        await until("all are deleted", lambda: world.running["a"].statistics()["sessions"] == 0)
+        pool.close()

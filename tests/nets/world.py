@@ -55,7 +55,20 @@ class FakePool:
         self._in, self._notices = trio.open_memory_channel(4096)
         self._count = 0
 
-    async def offer(self, call_id, from_tag, to_tag, sdp, servers, family=None):
+    def begin_offer(self, call_id, from_tag, to_tag, sdp, servers, family, on):
+        trio.lowlevel.spawn_system_task(self._tell, on, self._offer, call_id, from_tag, to_tag, sdp, servers, family)
+
+    def begin_answer(self, call_id, from_tag, to_tag, sdp, family, on):
+        trio.lowlevel.spawn_system_task(self._tell, on, self._answer, call_id, from_tag, to_tag, sdp, family)
+
+    async def _tell(self, on, ask, *arguments):
+        try:
+            outcome = await ask(*arguments)
+        except MediaRefused as refused:
+            outcome = refused
+        on(outcome)
+
+    async def _offer(self, call_id, from_tag, to_tag, sdp, servers, family):
         self.asked.append(("offer", call_id))
         await self._pause()
         call = self.calls.get(call_id)
@@ -72,7 +85,7 @@ class FakePool:
         call["families"][from_tag] = family
         return self._anchored(call, from_tag, sdp)
 
-    async def answer(self, call_id, from_tag, to_tag, sdp, family=None):
+    async def _answer(self, call_id, from_tag, to_tag, sdp, family):
         self.asked.append(("answer", call_id))
         await self._pause()
         call = self.calls.get(call_id)
@@ -91,7 +104,7 @@ class FakePool:
         }  # fmt: skip
         return Anchored(current, b"", ())
 
-    async def delete(self, call_id):
+    def begin_delete(self, call_id):
         self.deleted.append(call_id)
         self.calls.pop(call_id, None)
 

@@ -6,13 +6,24 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Concatenate, ParamSpec
 
+import structlog
 import trio
 
 from mediaha import _core
 from mediaha.failover import values
 from mediaha.failover.notices import Backlog, Notice
-from mediaha.model.media import Anchored, Family, Fault, MediaRefused, ServerChanged, ServerView
+from mediaha.model.media import (
+    Anchored,
+    Family,
+    Fault,
+    MediaRefused,
+    OnOutcome,
+    Outcome,
+    ServerChanged,
+    ServerView,
+)
 from mediaha.model.site import MediaServerSpec, Timings
 
 NOTICES_MAX = 1024
@@ -21,7 +32,8 @@ RETRY_S = 0.005
 CHANGES_MAX = 256
 """Changes of servers that are remembered; the oldest is forgotten."""
 
-_Outcome = Anchored | MediaRefused
+_log = structlog.get_logger("pool")
+P = ParamSpec("P")
 
 
 class _Asked:
@@ -31,9 +43,9 @@ class _Asked:
 
     def __init__(self) -> None:
         self.done = trio.Event()
-        self.outcome: _Outcome | None = None
+        self.outcome: Outcome | None = None
 
-    def settle(self, outcome: _Outcome | None) -> None:
+    def settle(self, outcome: Outcome | None) -> None:
         self.outcome = outcome
         self.done.set()
 
@@ -42,13 +54,17 @@ class MediaPool:
     """The trio face of the Rust pool; made by ``open_pool``. All methods are for the thread that trio runs in.
 
     A task that is cancelled while it waits has still asked: an offer that nobody wants any more is undone with
-    ``delete``.
+    ``delete``. Whoever has thousands of calls asks with ``begin_offer``, ``begin_answer`` and ``begin_delete``, which
+    need no task: ``on`` is called with what became of it, later, and must not block.
     """
 
     def __init__(self, core: _core.Pool) -> None:
         self._core = core
         self._tokens = count(1)
         self._asked: dict[int, _Asked] = {}
+        self._begun: dict[int, OnOutcome] = {}
+        self._undeleted: deque[str] = deque()
+        """Calls to be deleted once the queue has room; bounded by the calls that there are."""
         self._backlog = Backlog()
         self._backlog_grew = trio.Event()
         self._changes: deque[ServerChanged] = deque(maxlen=CHANGES_MAX)
@@ -69,7 +85,7 @@ class MediaPool:
         its list, unless there are none. ``family`` is what the other party is reached by; None: as ``from_tag`` is.
         Raises MediaRefused.
         """
-        return await self._ask(lambda token: self._core.offer(token, call_id, from_tag, to_tag, sdp, servers, family))
+        return await self._anchored(self._ask(self._core.offer, call_id, from_tag, to_tag, sdp, servers, family))
 
     async def answer(
         self, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: Family | None = None
@@ -78,7 +94,7 @@ class MediaPool:
 
         Raises MediaRefused.
         """
-        return await self._ask(lambda token: self._core.answer(token, call_id, from_tag, to_tag, sdp, family))
+        return await self._anchored(self._ask(self._core.answer, call_id, from_tag, to_tag, sdp, family))
 
     async def adopt(
         self,
@@ -96,10 +112,8 @@ class MediaPool:
 
         The SDP of the result is empty: when the call had to be created anew, a Moved says so. Raises MediaRefused.
         """
-        return await self._ask(
-            lambda token: self._core.adopt(
-                token, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current, to_family
-            )
+        return await self._anchored(
+            self._ask(self._core.adopt, call_id, from_tag, to_tag, from_sdp, to_sdp, servers, current, to_family)
         )
 
     async def delete(self, call_id: str) -> None:
@@ -117,6 +131,31 @@ class MediaPool:
             else:
                 await self._settled(token)
                 return
+
+    def begin_offer(
+        self,
+        call_id: str,
+        from_tag: str,
+        to_tag: str | None,
+        sdp: bytes,
+        servers: Sequence[str],
+        family: Family | None,
+        on: OnOutcome,
+    ) -> None:
+        """Ask as ``offer`` does, and go on. Raises MediaRefused: then ``on`` is not called."""
+        self._begun[self._ask(self._core.offer, call_id, from_tag, to_tag, sdp, servers, family)] = on
+
+    def begin_answer(
+        self, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: Family | None, on: OnOutcome
+    ) -> None:
+        """Give an answer as ``answer`` does, and go on. Raises MediaRefused: then ``on`` is not called."""
+        self._begun[self._ask(self._core.answer, call_id, from_tag, to_tag, sdp, family)] = on
+
+    def begin_delete(self, call_id: str) -> None:
+        """End the call's media as ``delete`` does, and go on."""
+        self._backlog.forget(call_id)
+        self._undeleted.append(call_id)
+        self._delete_rest()
 
     def notices(self) -> trio.MemoryReceiveChannel[Notice]:
         """Calls that were moved or stranded, and servers whose condition changed: one channel, for one reader.
@@ -161,6 +200,7 @@ class MediaPool:
                 await trio.lowlevel.wait_readable(self._core.fileno())
                 for event in self._core.events():
                     self._hand_out(event)
+                self._delete_rest()
 
     def close(self) -> None:
         """End the Rust thread and refuse whoever still waits; ``open_pool`` sees to it."""
@@ -186,10 +226,29 @@ class MediaPool:
                     self._changes.append(notice)
                 self._notify(notice)
 
-    def _settle(self, token: int, outcome: _Outcome | None) -> None:
+    def _settle(self, token: int, outcome: Outcome | None) -> None:
+        on = self._begun.pop(token, None)
+        if on is not None and outcome is not None:
+            try:
+                on(outcome)
+            except Exception:
+                # One call's mistake must not end all the others.
+                _log.exception("outcome failed", token=token)
         # Nobody waits under the token when the task was cancelled.
-        if asked := self._asked.get(token):
+        elif asked := self._asked.get(token):
             asked.settle(outcome)
+
+    def _delete_rest(self) -> None:
+        # While the queue is full there is an event to come for what is in it, and this is tried again then.
+        while self._undeleted:
+            try:
+                self._core.delete(next(self._tokens), self._undeleted[0])
+            except _core.QueueFull:
+                return
+            except _core.Closed:
+                self._undeleted.clear()
+                return
+            self._undeleted.popleft()
 
     def _notify(self, notice: Notice) -> None:
         if not self._backlog:
@@ -214,22 +273,26 @@ class MediaPool:
                 except trio.BrokenResourceError:
                     return
 
-    async def _ask(self, submit: Callable[[int], None]) -> Anchored:
+    def _ask(self, submit: Callable[Concatenate[int, P], None], *arguments: P.args, **named: P.kwargs) -> int:
+        """Give the Rust pool a question. Gives its token. Raises MediaRefused: it was not taken."""
         token = next(self._tokens)
         try:
-            submit(token)
+            submit(token, *arguments, **named)
         except _core.QueueFull as error:
             raise MediaRefused(Fault.BUSY, str(error)) from error
         except _core.BadArgument as error:
             raise MediaRefused(Fault.CALLER, str(error)) from error
         except _core.Closed as error:
             raise _refused_by_closed() from error
+        return token
+
+    async def _anchored(self, token: int) -> Anchored:
         outcome = await self._settled(token)
         if isinstance(outcome, Anchored):
             return outcome
         raise outcome or _refused_by_closed()
 
-    async def _settled(self, token: int) -> _Outcome | None:
+    async def _settled(self, token: int) -> Outcome | None:
         asked = self._asked[token] = _Asked()
         try:
             await asked.done.wait()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import TypeAlias
 
 from mediaha.model.errors import MediahaError
 from mediaha.model.value import Value
@@ -112,3 +114,9 @@ class MediaRefused(MediahaError):
         self.fault = fault
         self.reason = reason
         self.story = story
+
+
+Outcome: TypeAlias = Anchored | MediaRefused
+"""What became of an offer or an answer."""
+
+OnOutcome: TypeAlias = Callable[[Outcome], None]

@@ -12,7 +12,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
-from mediaha.model.media import MediaRefused
+from mediaha.model.media import MediaRefused, OnOutcome, Outcome
 from mediaha.nets.call import Answered, Call, Over
 from mediaha.nets.decide import decide
 from mediaha.nets.events import (
@@ -60,7 +60,7 @@ _log = structlog.get_logger("nets")
 
 
 class Carrier:
-    """The calls of one NeTS and the means to act on them. Nothing here waits but the questions to the pool."""
+    """The calls of one NeTS and the means to act on them. Nothing here waits."""
 
     def __init__(
         self,
@@ -68,7 +68,6 @@ class Carrier:
         media: Media,
         rules: Rules,
         checkpoint: Checkpoint,
-        nursery: trio.Nursery,
         trunks: Trunks,
     ) -> None:
         """``trunks`` is told what became of the INVITE to each destination, and says there who we are."""
@@ -82,7 +81,6 @@ class Carrier:
         self._endpoint = endpoint
         self._media = media
         self._checkpoint = checkpoint
-        self._nursery = nursery
         self._trunks = trunks
         self._alarms = Alarms()
         self._alarm = trio.CancelScope()
@@ -332,36 +330,37 @@ class Carrier:
     # The pool
 
     def _offer(self, held: Held, effect: OfferMedia) -> None:
-        held.asking = True
-        self._nursery.start_soon(self._ask, held, effect)
+        call = held.call
+        about = (call.id, effect.from_tag, effect.to_tag, effect.sdp)
+        self._ask(held, effect.ask, partial(self._media.begin_offer, *about, call.servers, effect.family))
 
     def _answer(self, held: Held, effect: AnswerMedia) -> None:
-        held.asking = True
-        self._nursery.start_soon(self._ask, held, effect)
+        about = (held.call.id, effect.from_tag, effect.to_tag, effect.sdp)
+        self._ask(held, effect.ask, partial(self._media.begin_answer, *about, effect.family))
 
-    async def _ask(self, held: Held, effect: OfferMedia | AnswerMedia) -> None:
-        call = held.call
-        event: Event
+    def _ask(self, held: Held, number: int, ask: Callable[[OnOutcome], None]) -> None:
         try:
-            if isinstance(effect, OfferMedia):
-                anchored = await self._media.offer(
-                    call.id, effect.from_tag, effect.to_tag, effect.sdp, call.servers, effect.family
-                )
-            else:
-                anchored = await self._media.answer(call.id, effect.from_tag, effect.to_tag, effect.sdp, effect.family)
-            event = MediaReady(effect.ask, anchored)
+            ask(partial(self._spoken, held, number))
         except MediaRefused as refused:
-            event = MediaFailed(effect.ask, refused)
+            self.follow(held, MediaFailed(number, refused))
+        else:
+            held.asking = True
+
+    def _spoken(self, held: Held, number: int, outcome: Outcome) -> None:
+        """The pool's word on a question of a call."""
         held.asking = False
         if held.drop:
-            self._drop(held, DropMedia())
-        self.happens(held, event)
+            self._media.begin_delete(held.call.id)
+        if isinstance(outcome, MediaRefused):
+            self.happens(held, MediaFailed(number, outcome))
+        else:
+            self.happens(held, MediaReady(number, outcome))
 
     def _drop(self, held: Held, _: DropMedia) -> None:
         # A deletion that overtook the offer it is to undo would leave the media behind.
         held.drop = True
         if not held.asking:
-            self._nursery.start_soon(self._media.delete, held.call.id)
+            self._media.begin_delete(held.call.id)
 
     async def adopt_media(self, held: Held) -> None:
         """Make an adopted call's media the pool's."""

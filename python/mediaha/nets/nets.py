@@ -276,7 +276,7 @@ async def serve_nets(
         contacts = contacts_of(endpoint.places)
         rules = Rules(contact=f"sip:nets@{here}", host=here.host, limits=limits, contacts=contacts)
         trunks = Trunks(endpoint, routes, rules, name_servers)
-        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), nursery, trunks)
+        carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), trunks)
         registrations = Registrations(endpoint, routes, rules, trunks)
         known = NoPhones() if phones is None else phones
         nets = Nets(spec, endpoint, routes, media, carrier, trunks, known, registrations)

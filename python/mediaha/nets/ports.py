@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from mediaha.model.media import Anchored, Family, Moved, ServerChanged, ServerView, Stranded
+from mediaha.model.media import Anchored, Family, Moved, OnOutcome, ServerChanged, ServerView, Stranded
 from mediaha.model.site import Domain
 from mediaha.model.trunk import Trunk
 from mediaha.model.user import User
@@ -25,27 +25,38 @@ Notice = Moved | Stranded | ServerChanged
 
 
 class Media(Protocol):
-    """Media for calls. ``call_id`` is NeTS's name for a call, a tag is NeTS's own name for one of its parties."""
+    """Media for calls. ``call_id`` is NeTS's name for a call, a tag is NeTS's own name for one of its parties.
 
-    async def offer(
+    What became of an offer or an answer is told to ``on``, later and once.
+    """
+
+    def begin_offer(
         self,
         call_id: str,
         from_tag: str,
         to_tag: str | None,
         sdp: bytes,
         servers: Sequence[str],
-        family: Family | None = None,
-    ) -> Anchored:
-        """Media for what ``from_tag`` offers to somebody who is reached by ``family``. Raises MediaRefused."""
+        family: Family | None,
+        on: OnOutcome,
+    ) -> None:
+        """Media for what ``from_tag`` offers to somebody who is reached by ``family``.
+
+        Raises MediaRefused: ``on`` is not told any more.
+        """
         ...
 
-    async def answer(
-        self, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: Family | None = None
-    ) -> Anchored:
+    def begin_answer(
+        self, call_id: str, from_tag: str, to_tag: str, sdp: bytes, family: Family | None, on: OnOutcome
+    ) -> None:
         """What ``to_tag`` answered to the last offer of ``from_tag``, who is reached by ``family``.
 
-        Raises MediaRefused.
+        Raises MediaRefused, likewise.
         """
+        ...
+
+    def begin_delete(self, call_id: str) -> None:
+        """The call is over."""
         ...
 
     async def adopt(
@@ -61,10 +72,6 @@ class Media(Protocol):
         to_family: Family | None = None,
     ) -> Anchored:
         """A call that another NeTS placed on ``current``, with what both parties last said. Raises MediaRefused."""
-        ...
-
-    async def delete(self, call_id: str) -> None:
-        """The call is over."""
         ...
 
     def notices(self) -> trio.MemoryReceiveChannel[Notice]:
