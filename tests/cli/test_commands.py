@@ -85,6 +85,8 @@ def test_a_misspelt_key_stops_check_and_serve_with_its_place(tmp_path):
     ("words", "said"),
     [
         (("--listen", "nowhere"), "mediaha: --listen: 'nowhere' is not an IP address"),
+        (("--listen", "tcp:nowhere"), "mediaha: --listen: 'nowhere' is not an IP address"),
+        (("--listen", "tls:127.0.0.1"), "mediaha: --listen: TLS needs certificates; name them in a site file"),
         (("--target", "127.0.0.1:x"), "mediaha: --target: '127.0.0.1:x' is not an address; write HOST:PORT"),
         (("--ports", "1-2"), "mediaha: --ports 1-2: a range goes upwards, from 1024"),
         (("--ports", "30000-30005"), "mediaha: --ports 30000-30005 is too narrow for 2 media servers"),

@@ -51,7 +51,7 @@ def connected(site, tmp_path):
 def test_the_first_screen_says_what_runs_and_what_to_try(site):
     site.wait_until(lambda _: "Ctrl-C" in site.log(), "the first screen")
     screen = site.log()
-    assert f"takes calls on {site.address}/udp" in screen
+    assert f"takes calls on {site.address}/udp, {site.address}/tcp" in screen
     assert "media-1, then media-2; calls go to " + site.target in screen
     assert f"status --control {site.control}" in screen
     assert "drill" in screen
@@ -63,12 +63,13 @@ def test_a_second_site_on_the_same_ports_is_told_who_has_them(site, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     said = done.stderr.splitlines()
-    assert len(said) == 3
-    assert said[0] == (
-        f"mediaha: NeTS nets-1 needs {site.address}/udp, but process {site.process.pid} (python) has it; "
-        "end that, or choose another port with --listen"
-    )
-    assert "choose another port with --ng-port" in said[1]
+    assert len(said) == 4
+    for line, transport in zip(said, ("udp", "tcp"), strict=False):
+        assert line == (
+            f"mediaha: NeTS nets-1 needs {site.address}/{transport}, but process {site.process.pid} (python) has it; "
+            "end that, or choose another port with --listen"
+        )
+    assert "choose another port with --ng-port" in said[2]
 
 
 @needs_sipp
@@ -100,10 +101,13 @@ def test_sigterm_lets_calls_go_on_until_the_deadline_and_says_so_to_options(tmp_
             assert status["nets"][0].pop("transactions") > 0
             assert status["nets"][0] == {
                 "name": "nets-1",
-                "listen": [f"{site.address}/udp"],
+                "listen": [f"{site.address}/udp", f"{site.address}/tcp"],
                 "calls": 1,
                 "taking_calls": False,
-                "listeners": [{"listen": f"{site.address}/udp", "connections": None, "certificate_until": None}],
+                "listeners": [
+                    {"listen": f"{site.address}/udp", "connections": None, "certificate_until": None},
+                    {"listen": f"{site.address}/tcp", "connections": 0, "certificate_until": None},
+                ],
                 "turned_away": 0,
                 "targets": [],
                 "registrations": [],

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from mediaha.cli.plan import standalone
 from mediaha.model.address import Address
 from mediaha.tca import standalone_site
 from mediaha.tca.standalone import StandaloneError
@@ -15,6 +16,18 @@ def test_two_media_servers_share_the_ports_and_back_each_other_up():
     assert [media.ports for media in site.media] == [(20000, 24999), (25000, 29999)]
     assert site.domain("example.test").media == ("media-1", "media-2")
     assert site.domain("example.test").targets == (Address("127.0.0.1", 5070),)
+
+
+def test_it_takes_calls_by_udp_and_tcp_at_one_port_unless_one_is_named():
+    assert [str(one) for one in standalone_site().nets[0].listeners] == ["127.0.0.1:5060/udp", "127.0.0.1:5060/tcp"]
+    for written, listening in [
+        ("tcp:127.0.0.1:5080", ["127.0.0.1:5080/tcp"]),
+        ("UDP:[::1]", ["[::1]:5060/udp"]),
+        ("[::1]:5080", ["[::1]:5080/udp", "[::1]:5080/tcp"]),
+        (None, ["127.0.0.1:5060/udp", "127.0.0.1:5060/tcp"]),
+    ]:
+        site = standalone(listen=written, targets=None, callers=None, ng_port=None, media=None, ports=None)
+        assert [str(one) for one in site.nets[0].listeners] == listening
 
 
 @pytest.mark.parametrize("ports", [(30001, 30099), (30000, 30098)])

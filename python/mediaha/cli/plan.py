@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mediaha.model.address import Address, AddressError
 from mediaha.model.errors import MediahaError
+from mediaha.model.listener import TCP, TLS, UDP
 from mediaha.model.site import Datapath, MediaServerSpec, Site
 from mediaha.tca import standalone_site
 from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, network_mistake, parse_ports
@@ -31,8 +32,10 @@ def standalone(
     for network in callers or ():
         if (wrong := network_mistake(network)) is not None:
             raise BadOption(f"--caller: {wrong}; write IP or IP/PREFIX, like 192.0.2.0/24")
+    transports, address = _listen(listen)
     return standalone_site(
-        listen=_address("--listen", listen, LISTEN),
+        listen=address,
+        transports=transports,
         targets=tuple(_address("--target", target, TARGET) for target in targets) if targets else (TARGET,),
         callers=tuple(callers) if callers else None,
         ng_port=NG_PORT if ng_port is None else ng_port,
@@ -98,6 +101,17 @@ def host_of(site: Site, named: str | None) -> str:
         f"the site {site.name!r} has the hosts {', '.join(names)}; say which one this is with --host NAME "
         f"(this machine is called {machine!r})"
     )
+
+
+def _listen(written: str | None) -> tuple[tuple[str, ...], Address]:
+    """Call managers and phones try TCP as well as UDP, and large requests need it: unless one is named, it is both."""
+    transport, colon, rest = (written or "").partition(":")
+    named = transport.upper()
+    if colon and named == TLS:
+        raise BadOption("--listen: TLS needs certificates; name them in a site file, see docs/site.md")
+    if colon and named in (UDP, TCP):
+        return (named,), _address("--listen", rest, LISTEN)
+    return (UDP, TCP), _address("--listen", written, LISTEN)
 
 
 def _address(option: str, written: str | None, default: Address) -> Address:

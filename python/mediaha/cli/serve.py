@@ -79,7 +79,7 @@ def serve(
     host
         Which host of the site this is. Default: the one whose name is this machine's, or the only one.
     listen
-        Where NeTS takes calls, over UDP. Default: 127.0.0.1:5060.
+        Where NeTS takes calls, over UDP and TCP; udp:IP:PORT or tcp:IP:PORT for one of them. Default: 127.0.0.1:5060.
     target
         Where calls go; given several times, they are tried in order. Default: 127.0.0.1:5070.
     caller

@@ -6,7 +6,7 @@ import ipaddress
 
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
-from mediaha.model.listener import Listener
+from mediaha.model.listener import TCP, UDP, Listener
 from mediaha.model.site import Domain, Host, MediaServerSpec, NetsSpec, Site, Timings
 from mediaha.tca.addresses import PORT_MAX, is_ip
 
@@ -27,6 +27,7 @@ class StandaloneError(MediahaError):
 def standalone_site(
     *,
     listen: Address = LISTEN,
+    transports: tuple[str, ...] = (UDP, TCP),
     targets: tuple[Address, ...] = (TARGET,),
     ng_port: int = NG_PORT,
     media: int = MEDIA_SERVERS,
@@ -34,7 +35,7 @@ def standalone_site(
     callers: tuple[str, ...] | None = None,
     timings: Timings | None = None,
 ) -> Site:
-    """One NeTS on ``listen`` and ``media`` media servers, which share out ``ports``.
+    """One NeTS on ``listen``, by each of ``transports``, and ``media`` media servers, which share out ``ports``.
 
     The servers are called media-1, media-2 and so on, in the order of the one domain ``*``; their ng ports follow
     each other from ``ng_port`` on. ``callers`` are networks that may call beside the targets; None: this machine,
@@ -55,7 +56,7 @@ def standalone_site(
         name="standalone",
         hosts=(Host(HOST, listen.host),),
         media=servers,
-        nets=(NetsSpec("nets-1", HOST, (Listener(listen),), callers),),
+        nets=(NetsSpec("nets-1", HOST, tuple(Listener(listen, one) for one in transports), callers),),
         domains=(Domain("*", tuple(server.name for server in servers), targets),),
         timings=timings or Timings(),
     )
