@@ -172,7 +172,7 @@ class Program:
         phones = self.stage.phones
         what = self.script.byte()
         if what > 250:
-            self.stage.nets.draining ^= True
+            self.stage.nets._reception.draining ^= True
         match what % 4:
             case 0 | 3:
                 phones.flows.append(Target("UDP", PHONE._replace(port=40000 + len(phones.flows)), "", "udp"))
@@ -217,7 +217,7 @@ class Program:
         stage.pool.refuse = None
         self._end_streams()
         if self.script.byte() % 2:
-            stage.nets.draining = True
+            stage.nets._reception.draining = True
         await stage.waits(QUIET_S)
         self.look()
         if stage.carrier.tables.calls:
