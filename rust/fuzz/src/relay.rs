@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mediaha_media::{Clocks, Component, PortPair, Side, SidePlan, Stream, StreamCounters, StreamPlan, Verdict};
+use mediaha_media::{Clocks, Component, Content, PortPair, Side, SidePlan, Stream, StreamCounters, StreamPlan, Verdict};
 use mediaha_time::Time;
 
 /// Whether a relay forwards this as RTP from A to B.
@@ -17,7 +17,7 @@ pub(crate) fn forwards_rtcp(bytes: &[u8]) -> bool {
 
 fn forwards(component: Component, bytes: &[u8]) -> bool {
     let sides = [side(30_000, 4_000), side(30_002, 5_000)];
-    let plan = StreamPlan { sides, clocks: Clocks::default(), wary: false, dtls: false };
+    let plan = StreamPlan { sides, clocks: Clocks::default(), wary: false, content: Content::Rtp };
     let source = plan.side(Side::A).remote(component).expect("signalled");
     let target = plan.side(Side::B).remote(component).expect("signalled");
     let mut stream = Stream::new(plan, StreamCounters::default(), Time::ZERO);

@@ -6,6 +6,7 @@
 //!              [128..191]  RTP or RTCP, which a shared port tells apart by the second byte (RFC 5761 §4)
 //! ```
 
+use crate::content::Content;
 use crate::counters::Cause;
 use crate::plan::{Component, Side, StreamPlan};
 use crate::{rtcp, rtp};
@@ -21,6 +22,8 @@ pub(crate) enum Kind {
     Rtp(rtp::Header),
     Rtcp,
     Dtls,
+    /// What is in it is the parties' business.
+    Datagram,
 }
 
 /// What arrived at a port of `side`, as far as forwarding needs to know.
@@ -34,6 +37,9 @@ pub(crate) fn kind_untrusted(
     component: Component,
     bytes: &[u8],
 ) -> Result<Kind, Cause> {
+    if plan.content == Content::Datagrams {
+        return if bytes.is_empty() { Err(Cause::Malformed) } else { Ok(Kind::Datagram) };
+    }
     match bytes.first() {
         Some(128..=191) => {
             let rtcp = component == Component::Rtcp || (plan.side(side).rtcp_mux && rtp::is_rtcp(bytes));
@@ -44,7 +50,7 @@ pub(crate) fn kind_untrusted(
             };
             kind.ok_or(Cause::Malformed)
         }
-        Some(20..=63) if plan.dtls && bytes.len() >= DTLS_HEADER_BYTES => Ok(Kind::Dtls),
+        Some(20..=63) if plan.content == Content::DtlsRtp && bytes.len() >= DTLS_HEADER_BYTES => Ok(Kind::Dtls),
         Some(0..=3) if bytes.len() >= STUN_HEADER_BYTES => Err(Cause::Stun),
         _ => Err(Cause::Malformed),
     }

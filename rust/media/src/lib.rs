@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod clocks;
+mod content;
 mod controller;
 mod counters;
 mod datapath;
@@ -42,6 +43,7 @@ mod stream;
 pub mod testing;
 
 pub use self::clocks::Clocks;
+pub use self::content::Content;
 pub use self::controller::{
     Controller, ControllerConfig, Expired, ExpiryReason, Statistics, Unadoptable, Written,
 };

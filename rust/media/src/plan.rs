@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::clocks::Clocks;
+use crate::content::Content;
 
 /// The two local ports of one side of a stream. Both have the same address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,8 +120,8 @@ pub struct StreamPlan {
     pub clocks: Clocks,
     /// Packets that are meant for another call may arrive at its ports at first, those of a former life's calls.
     pub wary: bool,
-    /// The parties key the stream with DTLS (RFC 5764), whose handshake passes through the same ports.
-    pub dtls: bool,
+    /// What the packets are.
+    pub content: Content,
 }
 
 impl StreamPlan {

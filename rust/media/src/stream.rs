@@ -106,7 +106,7 @@ impl Stream {
         let (outgoing, to) = self.way_to(side.other(), component, &kind);
         let Some(to) = to else { return self.drop(side, Cause::Unaddressed) };
         match kind {
-            Kind::Rtp(_) => self.counters.side(side).rtp(bytes.len()),
+            Kind::Rtp(_) | Kind::Datagram => self.counters.side(side).rtp(bytes.len()),
             Kind::Rtcp => self.counters.side(side).rtcp(bytes.len()),
             Kind::Dtls => self.counters.side(side).dtls(bytes.len()),
         }
@@ -123,6 +123,10 @@ impl Stream {
     /// itself, or leads nowhere.
     #[must_use]
     pub fn route(&self, side: Side, component: Component, now: Time) -> Option<Route> {
+        // Whoever forwards without asking knows RTP and nothing else.
+        if !self.plan.content.is_rtp() {
+            return None;
+        }
         let Believed::Only(source) = self.believed(side, component, now) else { return None };
         let outgoing = match component {
             Component::Rtp => Component::Rtp,
@@ -185,7 +189,7 @@ impl Stream {
             Kind::Rtp(_) => Component::Rtp,
             Kind::Rtcp => self.way_of_reports(side),
             // Each port has a handshake of its own (RFC 5764 §4.1), which must not get into the other one's.
-            Kind::Dtls => arrived,
+            Kind::Dtls | Kind::Datagram => arrived,
         };
         self.way_out(side, component)
     }
@@ -241,6 +245,7 @@ impl Party {
 mod tests {
     use super::*;
     use crate::clocks::Clocks;
+    use crate::content::Content;
     use crate::plan::PortPair;
 
     const RTP: [u8; 14] = [0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 5, b'h', b'i'];
@@ -269,7 +274,7 @@ mod tests {
             ],
             clocks: Clocks::default(),
             wary: false,
-            dtls: false,
+            content: Content::Rtp,
         }
     }
 
@@ -399,7 +404,7 @@ mod tests {
     fn a_dtls_handshake_passes_between_the_parties_of_a_stream_that_is_keyed_by_it() {
         let hello = [&[22, 0xfe, 0xfd][..], &[0; 60]].concat();
         let mut keyed = plan();
-        keyed.dtls = true;
+        keyed.content = Content::DtlsRtp;
         let (mut stream, counters) = stream(&keyed);
         let behind_nat = at("203.0.113.1:61000");
         let to_b = stream.packet(Side::A, Component::Rtp, &hello, behind_nat, Time::ZERO);

@@ -6,6 +6,7 @@ use mediaha_time::Time;
 
 use super::mux::Mux;
 use crate::clocks::Clocks;
+use crate::content::Content;
 use crate::interface::Interface;
 use crate::plan::{PortPair, Side, SidePlan, StreamId, StreamPlan};
 
@@ -109,8 +110,13 @@ impl MediaStream {
             sides: Side::BOTH.map(|side| self.side_plan(side)),
             clocks: self.clocks,
             wary: self.wary,
-            dtls: self.protocol.starts_with("UDP/TLS/"),
+            content: self.content(),
         }
+    }
+
+    /// What the parties send each other.
+    pub(super) fn content(&self) -> Content {
+        Content::over_untrusted(self.protocol.as_bytes()).unwrap_or_default()
     }
 
     fn side_plan(&self, side: Side) -> SidePlan {

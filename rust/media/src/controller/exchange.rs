@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use mediaha_ng::Options;
+use mediaha_ng::{Options, RtcpMux};
 
 use super::call::{Dialogue, End, MediaStream, Party};
 use super::interfaces::{candidates, family_of};
@@ -154,7 +154,8 @@ impl Exchange<'_> {
         let wary = self.anew && board.is_young();
         let left = adopt(section, opened, slot, wary, board);
         let stream = slot.as_mut()?;
-        // A new offer may change it, for instance from plain RTP to DTLS-SRTP.
+        // A new offer may change it, for instance from plain RTP to DTLS-SRTP, or from audio to fax.
+        stream.kind = String::from_utf8_lossy(&section.kind).into_owned();
         stream.protocol = String::from_utf8_lossy(&section.protocol).into_owned();
         let mux = self.listen(section, stream);
         board.install(stream);
@@ -166,12 +167,14 @@ impl Exchange<'_> {
 
     /// Takes what the section says of its author. Gives whether the other party is shown multiplexing.
     fn listen(&self, section: &MediaSection, stream: &mut MediaStream) -> bool {
-        let wish = self.options.rtcp_mux;
+        // What has no reports shares no port with them.
+        let wish = if section.rtp { self.options.rtcp_mux } else { RtcpMux::default() };
+        let asks = section.rtp && section.rtcp_mux;
         let (mux, strict) = match self.act {
-            Act::Offer => (stream.mux.offered(self.from, section.rtcp_mux, wish), self.options.strict_source),
+            Act::Offer => (stream.mux.offered(self.from, asks, wish), self.options.strict_source),
             Act::Answer => {
                 let strict = self.options.strict_source || stream.parties[self.from.index()].strict_source;
-                (stream.mux.answered(self.from, section.rtcp_mux, wish), strict)
+                (stream.mux.answered(self.from, asks, wish), strict)
             }
         };
         for party in &mut stream.parties {

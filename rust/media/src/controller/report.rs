@@ -129,7 +129,7 @@ fn media(
     let audio = [counters.packets, counters.bytes];
     let audio = component("RTP", ports.rtp, signalled.rtp, audio, &counters, config);
     let mut streams = vec![Value::from(account(audio, &counters))];
-    if !stream.mux.agreed(side) {
+    if stream.content().is_rtp() && !stream.mux.agreed(side) {
         let reports = [counters.rtcp_packets, counters.rtcp_bytes];
         let reports = component("RTCP", ports.rtcp, signalled.rtcp, reports, &counters, config);
         streams.push(Value::from(reports));

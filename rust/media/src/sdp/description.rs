@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::attribute::Attribute;
 use super::{LINES_MAX, SDP_BYTES_MAX, SECTIONS_MAX, SdpError, line};
+use crate::content::Content;
 
 /// An SDP with its lines kept as they came, in order. Empty lines are dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +45,10 @@ pub struct MediaSection {
     pub held: bool,
     /// Port 0.
     pub disabled: bool,
-    /// Whether a relay carries it: RTP audio and video. The rest passes through untouched.
+    /// Whether a relay carries it: RTP and other datagrams. The rest passes through untouched.
     pub relayed: bool,
+    /// Whether it is RTP, which has reports and payload types.
+    pub rtp: bool,
     /// Its lines, the `m=` line first.
     pub(super) lines: Range<usize>,
     /// Whether it has a `c=` line of its own.
@@ -225,7 +228,8 @@ fn section_untrusted(
     let media = line::media_untrusted(&bytes[lines[range.start].clone()][2..])?;
     let connection = own.connection.or(session.connection);
     let address = connection.and_then(line::connection_untrusted);
-    let (disabled, relayed) = (media.port == 0, is_relayed(media.kind, media.protocol));
+    let (disabled, content) = (media.port == 0, Content::over_untrusted(media.protocol));
+    let relayed = content.is_some();
     if relayed && !disabled && address.is_none() {
         return Err(if connection.is_none() { SdpError::NoAddress } else { SdpError::BadAddress });
     }
@@ -245,12 +249,8 @@ fn section_untrusted(
         held: matches!(direction, Direction::SendOnly | Direction::Inactive),
         disabled,
         relayed,
+        rtp: content.is_some_and(Content::is_rtp),
         lines: range,
         own_address: own.connection.is_some(),
     })
-}
-
-fn is_relayed(kind: &[u8], protocol: &[u8]) -> bool {
-    let rtp = protocol.starts_with(b"RTP/") || protocol.starts_with(b"UDP/TLS/RTP/");
-    rtp && (kind == b"audio" || kind == b"video")
 }

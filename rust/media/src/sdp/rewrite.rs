@@ -123,11 +123,11 @@ impl<'a> Rewriter<'a> {
                 lines.push(needed);
             }
         }
-        lines.extend(missing_rtpmaps(&lines, section));
         lines.push(format!("a={}", section.direction.text()).into_bytes());
-        lines.extend(rtcp_attribute(placement, self.options.rtcp_attribute));
-        if placement.rtcp_mux {
-            lines.push(b"a=rtcp-mux".to_vec());
+        if section.rtp {
+            lines.extend(missing_rtpmaps(&lines, section));
+            lines.extend(rtcp_attribute(placement, self.options.rtcp_attribute));
+            lines.extend(placement.rtcp_mux.then(|| b"a=rtcp-mux".to_vec()));
         }
         in_order(lines, section)
     }

@@ -20,6 +20,30 @@ fn early_media_reaches_the_caller_before_the_answer() {
     assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
 }
 
+/// A machine answers an audio call and finds that it is a fax (T.38): the same `m=` line, with another protocol.
+#[test]
+fn a_call_that_becomes_a_fax_goes_on_through_the_same_ports() {
+    let mut world = World::new();
+    let (offered, answered) = world.call();
+    let fax = |address: &str| {
+        sdp(address).replace("m=audio", "m=image").replace("RTP/AVP 0", "udptl t38\r\na=T38FaxVersion:0")
+    };
+    let (sender, machine) = ("198.51.100.1:4002", "198.51.100.2:5002");
+    let offered_fax = world.offer("b", Some("a"), &fax(machine));
+    let answered_fax = world.answer("b", "a", &fax(sender));
+    assert_eq!((offered_fax.rtp(0), answered_fax.rtp(0)), (answered.rtp(0), offered.rtp(0)));
+    let (udptl, nothing) = ([0, 0, 1, 6], []);
+    assert_eq!(world.send(&udptl, sender, offered_fax.rtp(0)), Some(at(machine)));
+    assert_eq!(world.send(&udptl, machine, answered_fax.rtp(0)), Some(at(sender)));
+    assert_eq!(world.send(&nothing, sender, offered_fax.rtp(0)), None);
+    world.wait(5_000);
+    assert_eq!(world.send(&udptl, STRANGER, offered_fax.rtp(0)), None);
+    world.offer("b", Some("a"), &sdp(CALLEE));
+    world.answer("b", "a", &sdp(CALLER));
+    assert_eq!(world.send(&udptl, CALLER, answered.rtp(0)), None, "it is a conversation again");
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
+}
+
 /// A failover pool begins the calls of a dead server again on a fresh one: an offer with the caller's last SDP,
 /// an answer with the callee's, and neither party has sent anything here before.
 #[test]

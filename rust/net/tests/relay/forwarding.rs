@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use mediaha_media::{Datapath, Side};
+use mediaha_media::{Content, Datapath, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
 use mediaha_time::Duration;
@@ -18,6 +18,7 @@ stories! {
     a_party_whose_port_is_closed_neither_stops_nor_spins_the_worker,
     two_workers_share_the_streams_and_keep_the_order_in_each,
     datagrams_of_every_length_arrive_whole_with_a_right_checksum,
+    a_call_that_becomes_a_fax_and_a_conversation_again_is_forwarded_all_along,
     a_call_whose_ports_change_is_heard_at_the_new_ones_only,
     a_burst_longer_than_any_batch_keeps_its_order,
 }
@@ -132,6 +133,29 @@ fn datagrams_of_every_length_arrive_whole_with_a_right_checksum(choice: Datapath
             assert!(buffer[..heard] == packet, "other bytes than were sent");
         }
     }
+}
+
+fn a_call_that_becomes_a_fax_and_a_conversation_again_is_forwarded_all_along(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let mut call = relay.call([V4, V4], monotonic() - LONG_AGO);
+    (1..20).for_each(|sequence| Relay::talks_both_ways(&call, sequence));
+    certain(choice, call.ports[0].rtp);
+    call.plan.content = Content::Datagrams;
+    relay.datapath.install(call.stream, call.plan, monotonic());
+    for round in 0..50 {
+        let page = [0, round, 1, 6, 0xff];
+        call.parties[0].send(&page, call.ports[0].rtp);
+        assert_eq!(call.parties[1].hear(), (page.to_vec(), call.ports[1].rtp));
+    }
+    certain(choice, call.ports[0].rtp);
+    call.parties[0].send(b"the last page", call.ports[0].rtp);
+    assert_eq!(call.parties[1].hear(), (b"the last page".to_vec(), call.ports[1].rtp));
+    call.plan.content = Content::Rtp;
+    relay.datapath.install(call.stream, call.plan, monotonic());
+    (20..40).for_each(|sequence| Relay::talks_both_ways(&call, sequence));
+    call.parties[0].send(b"the last page", call.ports[0].rtp);
+    assert!(call.parties[1].hears_nothing());
+    eventually("counted", || relay.counters(&call, Side::A).packets == 19 + 51 + 20);
 }
 
 fn a_call_whose_ports_change_is_heard_at_the_new_ones_only(choice: DatapathChoice) {

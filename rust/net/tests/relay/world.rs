@@ -5,7 +5,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use mediaha_media::{Clocks, Datapath, Interface, PortPair, Side, SideCounters, SidePlan, StreamId, StreamPlan};
+use mediaha_media::{
+    Clocks, Content, Datapath, Interface, PortPair, Side, SideCounters, SidePlan, StreamId, StreamPlan,
+};
 use mediaha_net::relay::{self, DatapathChoice, RelayConfig, RelayError, TallySnapshot};
 use mediaha_net::sys::seed;
 use mediaha_net::{Failure, Records};
@@ -104,7 +106,7 @@ impl Relay {
             sides: [side(Side::A), side(Side::B)],
             clocks: Clocks::default(),
             wary: false,
-            dtls: false,
+            content: Content::Rtp,
         };
         self.streams += 1;
         let stream = StreamId(self.streams);

@@ -95,8 +95,8 @@ proptest! {
                     prop_assert_eq!(section.port, placement.rtp, "{}", text);
                     let held = section.address.is_some_and(|address| address.is_unspecified());
                     prop_assert!(held || section.address == Some(placement.address), "{}", text);
-                    prop_assert_eq!(section.rtcp, Some((None, placement.rtcp)), "{}", text);
-                    prop_assert_eq!(section.rtcp_mux, placement.rtcp_mux, "{}", text);
+                    prop_assert_eq!(section.rtcp, old.rtp.then_some((None, placement.rtcp)), "{}", text);
+                    prop_assert_eq!(section.rtcp_mux, old.rtp && placement.rtcp_mux, "{}", text);
                     prop_assert_eq!(section.direction, old.direction, "{}", text);
                 }
                 None if old.relayed => prop_assert!(section.disabled, "{}", text),

@@ -81,9 +81,20 @@ fn messages_keep_the_address_they_had_from_the_session() {
 }
 
 #[test]
-fn a_fax_passes_through_untouched() {
-    let fax = "m=image 4000 udptl t38\r\na=T38FaxVersion:0\r\n";
-    assert_eq!(rewritten(fax, &[None]), format!("{SESSION}{fax}"));
+fn a_fax_goes_through_the_relay_without_reports() {
+    let asked = Placement { rtcp_mux: true, ..placed(30_000) };
+    let sdp = rewritten("m=image 4000 udptl t38\r\na=T38FaxVersion:0\r\n", &[Some(asked)]);
+    let placed = "c=IN IP4 192.0.2.9\r\nt=0 0\r\nm=image 30000 udptl t38\r\na=T38FaxVersion:0\r\na=sendrecv\r\n";
+    assert!(sdp.ends_with(placed), "{sdp}");
+}
+
+#[test]
+fn real_time_text_goes_through_the_relay_like_audio() {
+    let sdp = rewritten("m=text 4000 RTP/AVP 98\r\na=rtpmap:98 t140/1000\r\n", &[Some(placed(30_000))]);
+    assert!(
+        sdp.contains("m=text 30000 RTP/AVP 98\r\na=rtpmap:98 t140/1000\r\na=sendrecv\r\na=rtcp:30001\r\n"),
+        "{sdp}"
+    );
 }
 
 #[test]
