@@ -105,14 +105,15 @@ class Town(NamedTuple):
         assert "proxy replied with error" not in self.proxy.log()
 
 
-@pytest.fixture
-def town(tmp_path) -> Iterator[Town]:
-    """A proxy in front of a media server, without any call."""
-    with MediaServer(tmp_path, "alone") as server:
+@pytest.fixture(scope="module")
+def town(tmp_path_factory) -> Iterator[Town]:
+    """A proxy in front of a media server; each test leaves it without any call."""
+    folder = tmp_path_factory.mktemp("town")
+    with MediaServer(folder, "alone") as server:
         _awake(server)
         port, callee = free_udp_port(), free_udp_port()
-        config = CONFIG.format(port=port, ng=server.ng, folder=tmp_path, callee=callee)
-        with Kamailio(config, tmp_path, port) as proxy:
+        config = CONFIG.format(port=port, ng=server.ng, folder=folder, callee=callee)
+        with Kamailio(config, folder, port) as proxy:
             yield Town(proxy, server, callee)
 
 
