@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from mediaha.model.address import Address
 from mediaha.sip.errors import Malformed
-from mediaha.sip.message import MessageError, Request
+from mediaha.sip.message import MessageError, Request, Response
 from mediaha.sip.reading import message_untrusted
 from tests.fuzz.parties import readable
 from tests.fuzz.stage import STRANGER
@@ -29,6 +29,9 @@ class Checks:
         self.cseqs: dict = {}
         """What NeTS has asked in each dialog: methods by their numbers."""
         self.branches: set[str] = set()
+        self.standing: set = set()
+        """Dialogs in which somebody believes that he is in a call."""
+        self.over: set = set()
         self.to_stranger = self.from_stranger = 0
         self.bytes_to_stranger = self.bytes_from_stranger = 0
         self.named = False
@@ -38,9 +41,12 @@ class Checks:
         self.other_than_ack = False
         """Whether something that is no ACK called itself one in its CSeq."""
 
-    def said(self, data: bytes, way) -> None:
-        """A party sends this to NeTS; over a stream there may be no message in it, or several."""
+    def said(self, data: bytes, way, proper: bool) -> None:
+        """A party sends this to NeTS, as it meant to if ``proper``; in a stream it may be no message, or several."""
         self._note("──▶", data, way)
+        message = readable(data) if proper and isinstance(way, Address) else None
+        if isinstance(message, Response):
+            self._responded(message)
         if _is_stranger(way):
             self.from_stranger += 1
             self.bytes_from_stranger += len(data)
@@ -76,8 +82,32 @@ class Checks:
             self._answered(message, data)
         return message
 
+    def _responded(self, response) -> None:
+        """A party's response, to which it holds."""
+        if not self.stage.awaits(response):
+            return
+        if response.cseq.method == "INVITE" and 200 <= response.status < 300:
+            if _leads_somewhere(response):
+                self._begins(response)
+        elif response.to_tag and response.status in {408, 481}:
+            self._is_over(response)  # it knows of no such dialog any more (section 12.2.1.2)
+
+    def _begins(self, message) -> None:
+        dialog = _dialog(message)
+        if dialog not in self.over:
+            self.standing.add(dialog)
+
+    def _is_over(self, message) -> None:
+        dialog = _dialog(message)
+        self.over.add(dialog)
+        self.standing.discard(dialog)
+
     def _answered(self, response, data: bytes) -> None:
         assert response.cseq.method != "ACK" or self.other_than_ack, "an ACK is answered"
+        if response.cseq.method == "INVITE" and 200 <= response.status < 300:
+            self._begins(response)
+        if response.cseq.method == "BYE" and response.status in {200, 481}:
+            self._is_over(response)
         if response.status >= 200:
             key = _transaction(response)
             self.finals[key].add(data)
@@ -87,6 +117,8 @@ class Checks:
     def _asked(self, request) -> None:
         branch = request.via.branch
         assert branch, "a request of ours has no branch"
+        if request.method == "BYE":
+            self._is_over(request)
         if request.method in {"ACK", "CANCEL"} or branch in self.branches:
             return
         self.branches.add(branch)
@@ -110,6 +142,18 @@ class Checks:
 def _transaction(message) -> tuple[str, str, str]:
     via = message.via
     return (via.branch or via.text, via.sent_by, message.cseq.method)
+
+
+def _leads_somewhere(response) -> bool:
+    """Whether its dialog can be acknowledged and ended at all."""
+    try:
+        return response.contact is not None and response.contact.parsed_uri().scheme == "sip"
+    except Malformed:
+        return False
+
+
+def _dialog(message) -> tuple:
+    return (message.call_id, frozenset((message.from_tag, message.to_tag)))
 
 
 def _is_stranger(way) -> bool:

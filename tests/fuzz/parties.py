@@ -101,7 +101,7 @@ class Parties:
     said: deque = field(default_factory=lambda: deque(maxlen=KEPT))
     count: int = 0
     on_said = None
-    """Called with each message that is sent to NeTS, and whence."""
+    """Called with each message that is sent to NeTS, whence, and whether it is as its sender meant it."""
 
     # What they hear
 
@@ -135,13 +135,14 @@ class Parties:
 
     # What they say
 
-    def say(self, message: bytes, way, script=None) -> None:
+    def say(self, message: bytes, way, script=None, *, again: bool = False) -> None:
         """Send it, spoilt if there is a script that says so."""
+        proper = message
         if script is not None:
             message = spoilt(message, script)
         self.said.append((message, way))
         if self.on_said is not None:
-            self.on_said(message, way)
+            self.on_said(message, way, message == proper and not again)
         if not isinstance(way, Stream):
             self.stage.udp.says(message, way)
         elif not way.over:

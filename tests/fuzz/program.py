@@ -38,13 +38,13 @@ class Program:
         stage.on_heard = self._heard
         stage.on_taken = self.checks.took
 
-    def _heard(self, data, way) -> None:
+    def _heard(self, data, way, lost) -> None:
         try:
             message = self.checks.heard(data, way)
         except AssertionError:
             self.stage.faults.append(traceback.format_exc())  # raised here it would be NeTS's to survive
         else:
-            if message is not None:
+            if message is not None and not lost:
                 self.parties.hear(message, way)
 
     async def run(self) -> None:
@@ -95,7 +95,7 @@ class Program:
         """What was said before comes once more, from there or from somewhere else, spoilt or not."""
         if self.parties.said:
             message, way = self.script.latest(self.parties.said)
-            self.parties.say(message, self._place() if self.script.rarely() else way, self.script)
+            self.parties.say(message, self._place() if self.script.rarely() else way, self.script, again=True)
 
     async def babble(self) -> None:
         self.parties.say(self.script.piece(), self._place(), None)
@@ -245,6 +245,7 @@ class Program:
             assert not table, f"left of transactions: {table}"
         assert not stage.tcp.connections, "connections are left"
         assert not stage.pool.calls, f"media is left: {stage.pool.calls}"
+        assert not self.checks.standing, f"someone is left in a call: {self.checks.standing}"
 
 
 STEPS = (

@@ -22,6 +22,8 @@ from mediaha.nets import Limits, serve_nets
 from mediaha.nets.trunks import registering, watch
 from mediaha.sip.registration import Answer, Contact
 from mediaha.sip.target import Target
+from mediaha.sip.transaction.client_invite import Completed
+from mediaha.sip.transaction.events import ClientKey
 from mediaha.sip.transport import streams as stream_module
 from tests.fuzz.wire import Stream, WireStreams, WireUdp
 from tests.nets.world import FakePool
@@ -101,13 +103,13 @@ class Stage:
         self.faults: list[str] = []
         """What NeTS itself has noticed of its mistakes."""
         self.on_heard = None
-        """Called with each message that NeTS sends, and whither."""
+        """Called with each message that NeTS sends, whither, and whether nobody is there."""
         self.on_taken = None
         """Called with each message that has come to NeTS."""
 
-    def hears(self, message, way):
+    def hears(self, message, way, *, lost=False):
         if self.on_heard is not None:
-            self.on_heard(message, way)
+            self.on_heard(message, way, lost)
 
     def takes(self, message):
         if self.on_taken is not None:
@@ -139,6 +141,12 @@ class Stage:
             due = trio.lowlevel.current_statistics().seconds_to_next_deadline
             self.clock.jump(max(min(left, due), 0.0) + 1e-6)
         raise AssertionError("time does not get on: something is due again and again")
+
+    def awaits(self, response):
+        """Whether NeTS takes notice of a response: what was refused once is not accepted any more."""
+        key = ClientKey(response.via.branch or "", response.cseq.method)
+        transaction = self.endpoint._layer._clients._table.get(key)
+        return transaction is not None and not isinstance(transaction.state, Completed)
 
     @property
     def carrier(self):

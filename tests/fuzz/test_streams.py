@@ -49,7 +49,7 @@ def answers(segments):
     said, taken = [], []
 
     async def act(stage):
-        stage.on_heard = lambda data, way: said.append(data)
+        stage.on_heard = lambda data, way, lost: said.append(data)
         stage.on_taken = taken.append
         stream = stage.tcp.connected_by(CALLER)
         for segment in segments:

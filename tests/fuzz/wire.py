@@ -44,10 +44,9 @@ class WireUdp:
         self._ears = None
 
     def send(self, message, target):
-        if target.address in self._stage.closed:
-            return CLOSED
-        self._stage.hears(message, target.address)
-        return None
+        closed = target.address in self._stage.closed
+        self._stage.hears(message, target.address, lost=closed)
+        return CLOSED if closed else None
 
     def receive(self):
         return NOTHING
