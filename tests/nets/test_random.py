@@ -10,23 +10,29 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mediaha.model.media import Anchored, Fault, MediaRefused, Stranded
-from mediaha.nets.call import Answered, AwaitingAck, Idle, Offering, Over, Ringing, Trying, wake_at
+from mediaha.nets.call import IDLE, Answered, AwaitingAck, Ending, Idle, Offering, Over, Ringing, Trying, wake_at
 from mediaha.nets.errand import bridge_for, call_for, replacing, travelling
 from mediaha.nets.events import (
     Acked,
     AnswerMedia,
+    Bereft,
     Cancelled,
     DropMedia,
     FindWays,
+    GiveBack,
     HandOver,
     Joined,
+    Keep,
+    Lent,
     MediaFailed,
     MediaReady,
     OfferMedia,
+    Orphan,
     PlaceFor,
     Progressed,
     Reply,
     Report,
+    Returned,
     Send,
     SendAck,
     Stop,
@@ -85,7 +91,11 @@ class Chaos(Story):
         self.reports = []
         self.late = None
         self.looking = None
-        super().__init__(**self.begins())
+        self.lender = ""
+        begins = self.begins()
+        if "begun" in begins:
+            self.lender = begins["begun"][0].lender
+        super().__init__(**begins)
 
     def begins(self):
         return {
@@ -138,6 +148,12 @@ class Chaos(Story):
             case HandOver():
                 assert effect.call == self.placed[-1].call
                 self.away.add(effect.party)
+            case Keep() | GiveBack():
+                assert self.lender, "there is somebody to tell, and once"
+                assert isinstance(effect, Keep) or isinstance(self.call.phase, Ending | Over)
+                self.lender = ""
+            case Orphan():
+                assert isinstance(self.call.phase, Ending | Over)
             case Report():
                 assert all(status < 200 for status in self.reports), "nothing comes after the end"
                 self.reports.append(effect.status)
@@ -153,7 +169,7 @@ class Chaos(Story):
                 assert party not in self.away, "nobody is in two calls"
             if ours and answered and not isinstance(leg.exchange, AwaitingAck):
                 assert leg.exchange == Offering(ours[0].ref)
-            if answered and self.call.relay is None and isinstance(leg.exchange, Idle):
+            if answered and self.call.relay is None and isinstance(leg.exchange, Idle) and not leg.away:
                 assert not leg.pending, "who may be told is told at once"
 
     def find(self):
@@ -168,6 +184,8 @@ class Chaos(Story):
             return
         self.now += self.draw() % 7 * 0.1 if self.draw() % 32 else 40.0
         actions = [self.party, self.tick] if self.calm else [self.party, self.move, self.tick, self.lose]
+        if self.draw() % 8 == 0:
+            actions.append(self.lend)
         if self.pool:
             actions += [self.speak_pool] * 4
         if self.open:
@@ -259,7 +277,24 @@ class Chaos(Story):
         phase = self.call.phase
         if party is Party.CALLEE and isinstance(phase, Ringing) and phase.forks:
             return self.pick(phase.forks).dialog
-        return self.call.leg(party).dialog
+        leg = self.call.leg(party)
+        return None if leg.away else leg.dialog
+
+    def lend(self):
+        """A party is wanted by another call, stays there or comes back; or whom we were lent is not wanted back."""
+        call = self.call
+        away = next((one for one in Party if call.leg(one).away), None)
+        if away is not None:
+            leg = call.leg(away)
+            dialog, _ = leg.dialog.request("INVITE")
+            there = structs.replace(leg, dialog=dialog, told=media_sdp("b", 30998), version=leg.version + 1, away="")
+            back = Returned(structs.replace(there, exchange=self.pick([IDLE, Offering(7)])), self.draw() % 2 > 0)
+            self.happens(self.pick([back, back, Taken(away, "another")]))
+        elif call.lender and self.draw() % 2:
+            self.lender = ""
+            self.happens(Bereft())
+        elif isinstance(call.phase, Answered) and call.waiting_tx is None and call.joined:
+            self.happens(Lent(self.pick(list(Party)), "another"))
 
     def ack(self):
         tx = self.awaiting_ack.pop(0)
@@ -362,5 +397,5 @@ def survives(numbers, kind=Chaos):
         chaos.step()
         if isinstance(chaos.call.phase, Answered):
             assert read_back(write_down(chaos.call)) == chaos.call
-            assert (adopted(chaos.call, chaos.now) is not None) == chaos.call.joined
+            assert (adopted(chaos.call, chaos.now) is not None) == (chaos.call.joined and not chaos.call.lender)
     chaos.ends()

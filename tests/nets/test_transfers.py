@@ -246,6 +246,11 @@ async def test_an_attended_transfer(how):
         await settled(world)
 
 
+def attended(call):
+    """Where to transfer somebody, so that it takes the referrer's place in this call."""
+    return f"sip:sue@sue.test?Replaces={quote(instead_of(call), safe='')}"
+
+
 async def two_calls(world, how):
     """Ann talks with Bob and with Sue; each call is given by her end and the far one."""
     calls = []
@@ -290,18 +295,141 @@ async def test_the_target_of_an_attended_transfer_puts_it_off():
         await settled(world)
 
 
-async def test_the_target_of_an_attended_transfer_cannot_take_the_media():
+async def test_a_target_that_cannot_take_the_media_goes_on_with_the_referrer():
+    """Codecs do not fit: it is told to the referrer, who still has both."""
     async with town() as world:
         (mine, bobs), (also_mine, sues) = await two_calls(world, "both placed")
         world.sue.reinvite_with = [488]
-        uri = f"sip:sue@sue.test?Replaces={quote(instead_of(also_mine), safe='')}"
-        await mine.ask("REFER", **to(uri))
-        await sues.over.wait()
-        await until(lambda: told(mine)[-1][1] == "terminated")
+        await mine.ask("REFER", **to(attended(also_mine)))
+        await until(lambda: told(mine) and told(mine)[-1][1] == "terminated")
         assert told(mine)[-1][0].startswith("SIP/2.0 488")
-        assert not bobs.over.is_set()
+        for one in (mine, bobs, also_mine, sues):
+            assert not one.over.is_set()
+        await until(lambda: len(world.nets.calls()) == 2)
+        for one, other in ((also_mine, sues), (sues, also_mine)):
+            assert (await one.ask("INFO")).status == 200
+            assert (await one.ask("INVITE", one.phone.sdp)).status == 200
+            await hear_one_another(one, other)
+        assert (await mine.ask("INVITE", mine.phone.sdp)).status == 200, "and resumes whom it had put on hold"
+        world.pool.crash("a")
+        await hear_one_another(also_mine, sues, "b")
+        await hear_one_another(mine, bobs, "b")
+        assert (await mine.ask("REFER", **to(attended(also_mine)))).status == 202, "the second try succeeds"
+        await hear_one_another(bobs, sues)
+        await mine.over.wait()
+        await also_mine.over.wait()
+        sues.bye()
+        await bobs.over.wait()
+        await settled(world)
+
+
+async def test_a_target_that_puts_it_off_for_ever_goes_on_with_the_referrer():
+    async with town(limits=Limits(glare_max=1)) as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "both came in")
+        world.sue.reinvite_with = [491, 491, 491]
+        await mine.ask("REFER", **to(attended(also_mine)))
+        await until(lambda: told(mine) and told(mine)[-1][1] == "terminated")
+        assert told(mine)[-1][0].startswith("SIP/2.0 491")
+        world.sue.reinvite_with = []
+        await hear_one_another(also_mine, sues)
+        assert (await sues.ask("INFO")).status == 200
+        sues.bye()
+        await also_mine.over.wait()
         mine.bye()
         await bobs.over.wait()
+        await settled(world)
+
+
+async def test_one_who_is_transferred_and_refuses_is_left_in_no_silence():
+    async with town() as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "both placed")
+        world.bob.reinvite_with = [488]
+        await mine.ask("REFER", **to(attended(also_mine)))
+        for one in (mine, also_mine, bobs, sues):
+            await one.over.wait()
+        assert "cause=488" in sues.why
+        await settled(world)
+
+
+async def test_a_target_that_is_silent_is_hung_up_and_nobody_waits_for_it():
+    async with town(limits=Limits(request_s_max=0.3)) as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "both placed")
+        world.sue.reinvite_with = ["nothing"] * 9
+        await mine.ask("REFER", **to(attended(also_mine)))
+        await also_mine.over.wait()
+        await until(lambda: told(mine) and told(mine)[-1][1] == "terminated")
+        assert told(mine)[-1][0].startswith("SIP/2.0 408")
+        await sues.over.wait()
+        assert not mine.over.is_set()
+        assert not bobs.over.is_set()
+        bobs.bye()
+        await mine.over.wait()
+
+
+@pytest.mark.parametrize("who", ["mine", "also mine", "bob", "sue"])
+async def test_somebody_hangs_up_while_the_target_has_not_agreed(who):
+    """Whoever is left over has somebody to talk to, or is hung up."""
+    async with town() as world:
+        (mine, bobs), (also_mine, sues) = await two_calls(world, "one came in")
+        world.sue.reinvite_with = ["nothing"]
+        await mine.ask("REFER", **to(attended(also_mine)))
+        await until(lambda: sues.reinvites)
+        {"mine": mine, "also mine": also_mine, "bob": bobs, "sue": sues}[who].bye()
+        match who:
+            case "mine" | "also mine":  # the referrer has done its part: the transfer goes on without it
+                sues.answer_late(200)
+                await hear_one_another(bobs, sues)
+                await mine.over.wait()
+                await also_mine.over.wait()
+                bobs.bye()
+            case "bob":
+                await mine.over.wait()
+                sues.answer_late(487)
+                await hear_one_another(also_mine, sues)
+                assert (await also_mine.ask("INFO")).status == 200
+                also_mine.bye()
+            case "sue":
+                sues.answer_late(487)
+                await also_mine.over.wait()
+                await until(lambda: told(mine) and told(mine)[-1][1] == "terminated")
+                assert not bobs.over.is_set()
+                mine.bye()
+        await settled(world)
+
+
+async def test_a_party_whose_peer_cannot_be_replaced_talks_on():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        world.bob.reinvite_with = [488]
+        sues = world.sue.call(world.nets.address, host="sue.test", headers=(("Replaces", instead_of(mine)),))
+        await sues.refused.wait()
+        assert sues.final.status == 488
+        assert not mine.over.is_set()
+        assert not theirs.over.is_set()
+        assert (await mine.ask("INVITE", mine.phone.sdp)).status == 200
+        await hear_one_another(mine, theirs)
+        mine.bye()
+        await theirs.over.wait()
+        await settled(world)
+
+
+async def test_who_gives_up_replacing_somebody_leaves_the_two_as_they_were():
+    async with town() as world:
+        mine, theirs = await talk(world, world.ann, world.bob)
+        before = theirs.port
+        world.bob.reinvite_with = ["nothing"]
+        sues = world.sue.call(world.nets.address, host="sue.test", headers=(("Replaces", instead_of(mine)),))
+        await until(lambda: theirs.reinvites)
+        assert (await mine.ask("INVITE", phone_sdp(4000, "sendonly", 2))).status == 491
+        assert (await mine.ask("INFO")).status == 500
+        sues.cancel()
+        await sues.refused.wait()
+        theirs.answer_late(200)  # it has overtaken the CANCEL
+        await until(lambda: theirs.reinvites > 1)
+        await until(lambda: theirs.port == before)
+        await hear_one_another(mine, theirs)
+        mine.bye()
+        await theirs.over.wait()
         await settled(world)
 
 

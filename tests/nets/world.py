@@ -199,6 +199,8 @@ class PhoneCall:
         self.reinvites = 0
         self.notified = []
         self.changed = trio.Event()
+        self.unanswered = None
+        """The last re-INVITE that was met with silence."""
 
     @property
     def port(self):
@@ -215,6 +217,19 @@ class PhoneCall:
     def bye(self):
         self.dialog, request = self.dialog.request("BYE")
         self.phone.endpoint.send(request, self.dialog.next_target(), lambda outcome: self.over.set())
+
+    def cancel(self):
+        """Take back the INVITE that made the call."""
+        self.phone.endpoint.cancel(self.key)
+
+    def answer_late(self, status):
+        """Answer the re-INVITE that was met with silence so far."""
+        event, body = self.unanswered, self.phone.sdp if status == 200 else b""
+        if body:
+            self.told(event.request.body)
+            self.phone.unacked[event.transaction] = self
+        headers = [("Contact", self.phone.contact), *([SDP] if body else [])]
+        self.phone.endpoint.respond(event.transaction, event.request.response(status, headers=headers, body=body))
 
     async def ask(self, method, body=b"", **headers):
         """A request in the dialog; its final response, acknowledged if need be."""
@@ -331,6 +346,7 @@ class Phone:
             call.reinvites += 1
             status = self.reinvite_with.pop(0) if self.reinvite_with else 200
             if status == "nothing":
+                call.unanswered = event
                 return
             if status == 200:
                 call.told(request.body)

@@ -88,6 +88,8 @@ class Leg(Value, frozen=True, kw_only=True):
     """Its Allow has UPDATE."""
     may_refer: bool = True
     """It may have the other party transferred, which makes a call from here: whoever is not trusted may not."""
+    away: str = ""
+    """The call to which the party is lent, see ``loan.py``; empty: it is here."""
     by_flow: bool = False
     """It has registered: what goes to it goes where it was met, for its own idea of its address may be a NAT's."""
 
@@ -253,6 +255,8 @@ class Call(Value, frozen=True, kw_only=True):
     transfer: Transfer | None = None
     on_behalf_of: str = ""
     """The call whose party this one is made for, because another one has asked for it (REFER): see ``errand.py``."""
+    lender: str = ""
+    """The call that has lent its party to this one, as the callee; empty: none, or it is not wanted back."""
     session: str = ""
     """The caller's Session-ID, or what we gave it for one: a call that comes back to us bears the same."""
     redirects: int = 0

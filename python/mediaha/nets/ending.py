@@ -5,11 +5,23 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.nets import subscription
-from mediaha.nets.call import IDLE, Answered, AwaitingAck, Ending, Nowhere, Offering, Over, Phase, Ringing, Trying
-from mediaha.nets.events import DropMedia, HandOver, SendCancel, TakeBack
+from mediaha.nets.call import (
+    IDLE,
+    Answered,
+    AwaitingAck,
+    Ending,
+    Idle,
+    Nowhere,
+    Offering,
+    Over,
+    Phase,
+    Ringing,
+    Trying,
+)
+from mediaha.nets.events import DropMedia, GiveBack, HandOver, Keep, Orphan, SendCancel, TakeBack
 from mediaha.nets.headers import Pairs, reason_of
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import NOBODY, Open, Party, Purpose
+from mediaha.nets.underway import NOBODY, Open, Party, Purpose, Step
 from mediaha.sip.message import Request, Response
 
 
@@ -43,6 +55,7 @@ def end(
         for branch in phase.branches:
             if turn.find(branch.ref) is not None:
                 give_up(turn, branch.ref, cause)
+    gone = (*gone, *_settle_loans(turn, status, gone))
     _answer_waiting(turn, status, text, headers)
     turn.relay(None)
     turn.become(Ending(_ended_by(turn)))
@@ -59,6 +72,28 @@ def end(
             turn.exchange(party, IDLE)
     turn.call = replace(turn.call, asks=(), place=Nowhere())
     turn.effects.append(DropMedia())
+
+
+def _settle_loans(turn: Turn, status: int, gone: tuple[Party, ...]) -> tuple[Party, ...]:
+    """Parties that this call has lent to another one, or was lent by one: those need no BYE from here."""
+    call = turn.call
+    away = tuple(party for party in Party if call.leg(party).away)
+    turn.effects += (Orphan(call.leg(party).away) for party in away)
+    if not call.lender:
+        return away
+    turn.call = replace(call, lender="")
+    if Party.CALLEE in gone or status in {408, 481}:
+        turn.effects.append(Keep(call.lender))
+        return away
+    relay, leg = call.relay, call.callee
+    unasked = relay is None or relay.step in {Step.PLACING, Step.FORWARDING}
+    renew = not unasked or not isinstance(leg.exchange, Idle)
+    turn.effects.append(GiveBack(call.lender, leg, renew))
+    for item in call.open:
+        if item.party is Party.CALLEE and item.purpose is Purpose.MEDIA and not item.cancelled:
+            turn.change(item.ref, cancelled=True, until=turn.now + turn.rules.limits.request_s_max)
+            turn.effects.append(SendCancel(item.ref))
+    return (*away, Party.CALLEE)
 
 
 def _ended_by(turn: Turn) -> float:

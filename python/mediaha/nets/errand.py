@@ -5,6 +5,8 @@
     attended transfer:  the same offer ─▶ pool ─▶ re-INVITE to the party that the referrer has spoken to ─▶ the same
     INVITE, Replaces:   the caller's offer ─▶ pool ─▶ re-INVITE to the party that it wants ─▶ 200 to the caller
 
+In the last two the party is lent by the call that it is in (``loan.py``) until it has agreed.
+
 What a caller would be told, the other call is told (``Report``), where ``transfer.py`` makes something of it. Until
 then nothing has changed for the one who is transferred: when it comes to nothing, it talks on. The new call has media
 of its own, under its own name at the media servers: those of the old one are deleted with the old call.
@@ -76,7 +78,7 @@ def bridge_for(
         rules=rules,
     )  # fmt: skip
     offer = turn.call.caller.sdp
-    turn.call = replace(turn.call, callee=leg, phase=Answered(now))
+    turn.call = replace(turn.call, callee=leg, phase=Answered(now), lender=consulted.id)
     turn.note("bridging", on_behalf_of=transferred.id, with_party_of=consulted.id)
     _bridge(turn, NOBODY, offer)
     return turn.call, turn.effects
@@ -96,7 +98,7 @@ def replacing(
     )  # fmt: skip
     call = Call(
         id=id, seed=seed, placed_at=placed_at, domain=replaced.domain, servers=replaced.servers, targets=(),
-        caller=caller, callee=leg, phase=Answered(now), transfers=replaced.transfers + 1,
+        caller=caller, callee=leg, phase=Answered(now), transfers=replaced.transfers + 1, lender=replaced.id,
     )  # fmt: skip
     turn = Turn(call, now, rules)
     turn.learn(Party.CALLER, request)

@@ -114,6 +114,24 @@ class Taken(Value, frozen=True):
     call: str
 
 
+class Lent(Value, frozen=True):
+    """A party is asked to go on in another call: until it has agreed, it may come back."""
+
+    party: Party
+    call: str
+
+
+class Returned(Value, frozen=True):
+    """A party that was lent is back, with this leg. ``renew``: it must be told again what holds here."""
+
+    leg: Leg
+    renew: bool
+
+
+class Bereft(Value, frozen=True):
+    """The call that has lent its party to this one is over: it cannot come back."""
+
+
 class Stop(Value, frozen=True):
     """The call is to end now, whoever wants that: an operator, the end of a drain."""
 
@@ -136,6 +154,9 @@ Event: TypeAlias = (
     | Progressed
     | Joined
     | Taken
+    | Lent
+    | Returned
+    | Bereft
     | Stop
 )
 
@@ -254,6 +275,26 @@ class HandOver(Value, frozen=True):
     leg: Leg
 
 
+class Keep(Value, frozen=True):
+    """The party that was lent by this call stays, or is gone: the lender does not get it back."""
+
+    lender: str
+
+
+class GiveBack(Value, frozen=True):
+    """The party that was lent by this call goes on there. ``renew``: it may believe what it was told here."""
+
+    lender: str
+    leg: Leg
+    renew: bool
+
+
+class Orphan(Value, frozen=True):
+    """The call that has lent a party to ``call`` ends."""
+
+    call: str
+
+
 class Report(Value, frozen=True):
     """Tell the call on whose behalf this one is made what has become of it."""
 
@@ -284,6 +325,9 @@ Effect: TypeAlias = (
     | PlaceFor
     | TakeBack
     | HandOver
+    | Keep
+    | GiveBack
+    | Orphan
     | Report
     | Note
 )

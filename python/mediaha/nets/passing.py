@@ -17,7 +17,8 @@ def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
     """A party sends something to the other one."""
     other = party.other
     under_way = sum(item.purpose is Purpose.PASSING for item in turn.call.open)
-    ready = isinstance(turn.call.phase, Answered) and turn.leg(other).dialog is not None
+    there = turn.leg(other).dialog is not None and not turn.leg(other).away
+    ready = isinstance(turn.call.phase, Answered) and there
     if not ready or turn.call.waiting_tx is not None or under_way >= turn.rules.limits.passing_max:
         turn.reply(tx, 500, tag=turn.leg(party).tag, headers=(("Retry-After", "1"),))
         return

@@ -68,7 +68,7 @@ def settle(turn: Turn) -> None:
 
 def _may_be_told(turn: Turn, party: Party) -> bool:
     relay = turn.call.relay
-    if party is Party.CALLER and not turn.call.joined:
+    if turn.leg(party).away or (party is Party.CALLER and not turn.call.joined):
         return False
     if isinstance(turn.call.phase, Ringing) and not turn.connected(party):
         # By UPDATE, so that early media goes on too; else it is told when the call is answered.

@@ -32,7 +32,7 @@ RETRIES = 20
 def look(turn: Turn, party: Party) -> None:
     """Whether the party's session is over, or due for a refresh."""
     expiry = turn.leg(party).expiry
-    if expiry is None or not isinstance(turn.call.phase, Answered):
+    if expiry is None or turn.leg(party).away or not isinstance(turn.call.phase, Answered):
         return
     if expiry.until is not None and expiry.until <= turn.now:
         end(turn, 408, f"the session with the {party} has expired", text="Session expired")

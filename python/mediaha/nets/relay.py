@@ -14,7 +14,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
-from mediaha.nets import questions
+from mediaha.nets import loan, questions
 from mediaha.nets.call import IDLE, AwaitingAck, Idle, Paused, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
@@ -36,7 +36,8 @@ def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
         turn.reply(tx, 500, tag=mine.tag, headers=(("Retry-After", str(int(turn.chance("overlap") * 10))),))
         return
     # A pause is over when the party comes by itself: that is what it was for.
-    if running is not None or not isinstance(mine.exchange, Idle | Paused) or not isinstance(other.exchange, Idle):
+    busy = running is not None or bool(other.away)
+    if busy or not isinstance(mine.exchange, Idle | Paused) or not isinstance(other.exchange, Idle):
         turn.note("glare", party=str(party), method=request.method)
         turn.reply(tx, 491, tag=mine.tag)
         return
@@ -223,6 +224,7 @@ def connect(turn: Turn, sdp: bytes) -> None:
         turn.relay(None)
         turn.ack(other, relay.ref, relay.ack_cseq, sdp)
         turn.exchange(other, IDLE)
+        loan.repaid(turn)
         return
     turn.set_leg(by, pending=sdp)
     if relay.first and holds_back(turn):
@@ -247,6 +249,7 @@ def finish(turn: Turn) -> None:
     sdp = turn.leg(by).pending
     early = turn.leg(by).told if relay.first else b""
     turn.relay(None)
+    loan.repaid(turn)
     if relay.tx == NOBODY:
         _report(turn, by)
         return

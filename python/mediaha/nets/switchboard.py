@@ -15,17 +15,23 @@ from msgspec.structs import replace
 
 from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
-from mediaha.nets.call import Answered, Idle, Leg, Placing, Ringing, Trying
+from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.destination import Destination
 from mediaha.nets.events import (
+    Bereft,
     Cancelled,
     FindWays,
+    GiveBack,
     HandOver,
     Joined,
+    Keep,
+    Lent,
+    Orphan,
     PlaceFor,
     Progressed,
     Report,
+    Returned,
     Stop,
     TakeBack,
     Taken,
@@ -59,6 +65,9 @@ class Switchboard:
             PlaceFor: self._place_for,
             TakeBack: self._take_back,
             HandOver: self._hand_over,
+            Keep: self._keep,
+            GiveBack: self._give_back,
+            Orphan: self._orphan,
             Report: self._report,
         }
 
@@ -80,7 +89,7 @@ class Switchboard:
             return UNKNOWN
         if replaces.early_only:
             return Refusal(486)
-        if call.waiting_tx is not None or not call.joined:
+        if call.waiting_tx is not None or not call.joined or call.leg(party.other).away:
             return NOT_NOW
         now, remaining = time.monotonic(), party.other
         leg = errand.travelling(call.leg(remaining), now, self._carrier.rules)
@@ -95,7 +104,7 @@ class Switchboard:
         except Malformed as fault:
             return Refusal(400, str(fault))
         self._tables.let_go(held, leg.tag)
-        self._carrier.follow(held, Taken(remaining, decision[0].id))
+        self._carrier.follow(held, Lent(remaining, decision[0].id))
         self._carrier.take(decision, request, now, expect)
         self._known_by(decision[0].id, leg)
         return None
@@ -175,12 +184,14 @@ class Switchboard:
         if not isinstance(call.phase, Answered) or call.waiting_tx is not None or not call.joined:
             return UNKNOWN
         now, rules, target = time.monotonic(), self._carrier.rules, party.other
+        if call.leg(target).away:
+            return NOT_NOW
         leg = errand.travelling(call.leg(target), now, rules)
         decision = errand.bridge_for(
             held.call, transfer, leg, call, placed_at=time.time(), now=now, rules=rules
         )  # fmt: skip
         self._tables.let_go(consulted, leg.tag)
-        self._carrier.follow(consulted, Taken(target, transfer.call))
+        self._carrier.follow(consulted, Lent(target, transfer.call))
         self._carrier.begin(decision, now)
         self._known_by(transfer.call, leg)
         return None
@@ -207,3 +218,33 @@ class Switchboard:
         if other is not None:
             waits = other.call.waiting_tx == NOBODY
             self._carrier.follow(other, Cancelled(NOBODY) if waits else Stop("the transfer was taken back"))
+
+    # A party that one call has lent to another
+
+    def _keep(self, held: Held, effect: Keep) -> None:
+        found = self._lender(held, effect.lender)
+        if found is not None:
+            lender, party = found
+            self._carrier.follow(lender, Taken(party, held.call.id))
+
+    def _give_back(self, held: Held, effect: GiveBack) -> None:
+        found = self._lender(held, effect.lender)
+        if found is None:
+            self._carrier.follow(held, Bereft())
+            return
+        lender, party = found
+        self._tables.hand_over(effect.leg.tag, held, lender, party)
+        self._carrier.follow(lender, Returned(effect.leg, effect.renew))
+
+    def _orphan(self, _: Held, effect: Orphan) -> None:
+        other = self._tables.calls.get(effect.call)
+        if other is not None and other.call.lender:
+            self._carrier.follow(other, Bereft())
+
+    def _lender(self, held: Held, name: str) -> tuple[Held, Party] | None:
+        """The call that has lent a party to this one, and which; None: it is over."""
+        lender = self._tables.calls.get(name)
+        if lender is None or isinstance(lender.call.phase, Ending | Over):
+            return None
+        party = next((one for one in Party if lender.call.leg(one).away == held.call.id), None)
+        return None if party is None else (lender, party)

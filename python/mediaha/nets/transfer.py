@@ -40,7 +40,7 @@ def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
         turn.note("transfer refused", by=str(party), why="not trusted")
         turn.reply(tx, 403, tag=tag)
         return
-    if call.transfer is not None and call.transfer.pending:
+    if turn.leg(party.other).away or (call.transfer is not None and call.transfer.pending):
         turn.reply(tx, 491, tag=tag)
         return
     try:

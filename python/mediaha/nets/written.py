@@ -39,6 +39,8 @@ def adopted(call: Call, now: float) -> Call | None:
     """
     if not isinstance(call.phase, Answered) or call.caller.dialog is None or call.callee.dialog is None:
         return None
+    if call.lender:
+        return None  # its callee goes on in the call that has lent it
     place = Serving(call.place.server) if isinstance(call.place, Stranded) else call.place
     return replace(
         call, caller=_settled(call.caller, now), callee=_settled(call.callee, now), relay=None, open=(), asks=(),
@@ -52,7 +54,7 @@ def _settled(leg: Leg, now: float) -> Leg:
     # Connections are the old instance's; their numbers mean nothing here.
     met = None if leg.met is None else leg.met._replace(listener="", connection=0)
     expiry = _anew(leg.expiry, now)
-    return replace(leg, met=met, flow=None, exchange=IDLE, glares=0, pending=pending, expiry=expiry)
+    return replace(leg, met=met, flow=None, exchange=IDLE, glares=0, pending=pending, expiry=expiry, away="")
 
 
 def _anew(expiry: Expiry | None, now: float) -> Expiry | None:
