@@ -306,6 +306,21 @@ def to_xml(steps: Iterable[Step | list[Step]]) -> str:
     return f'<?xml version="1.0" encoding="ISO-8859-1"?>\n<scenario name="steps">\n{body}\n{reference}\n</scenario>\n'
 
 
+def begins(transaction: str, sent: Step) -> Step:
+    """A request with a name for its transaction; without one, SIPp takes a late 200 to INVITE for that to BYE."""
+    return Step(sent.xml.replace("<send ", f'<send start_txn="{transaction}" ', 1))
+
+
+def acknowledges(transaction: str, ack: Step) -> Step:
+    """The ACK of a named INVITE; it is sent again whenever the 200 comes again."""
+    return Step(ack.xml.replace("<send ", f'<send ack_txn="{transaction}" ', 1))
+
+
+def answers(transaction: str, *received: Step) -> list[Step]:
+    """The responses to a named request."""
+    return [Step(one.xml.replace("<recv ", f'<recv response_txn="{transaction}" ', 1)) for one in received]
+
+
 def checked(steps: Iterable[Step | list[Step]]) -> list[Step | list[Step]]:
     """The steps of a party that is called, which says that it is there when it is asked instead (OPTIONS)."""
     answer = _send("SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]o[call_number]\n"
