@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from tests.nets.test_transfers import Partition, instead_of
 from tests.nets.world import open_world, phone_sdp, until
 
 FAST = Timers(t1=0.03, t2=0.12, t4=0.15, trying=0.02, d=2.0)
+DIRECTIONS = ["sendonly", "sendrecv", "inactive"]
 LIMITS = Limits(request_s_max=FAST.transaction, ring_s_max=1.0, stranded_s_max=1.0)
 
 
@@ -50,11 +52,45 @@ async def _life(world, chance):
         return
     for _ in range(3):
         with trio.move_on_after(3.0):
-            direction = chance.choice(["sendonly", "sendrecv", "inactive"])
-            await mine.ask(chance.choice(["INVITE", "INVITE", "UPDATE", "INFO"]), phone_sdp(4000, direction))
+            changed = phone_sdp(4000, chance.choice(DIRECTIONS))
+            await mine.ask(chance.choice(["INVITE", "INVITE", "UPDATE", "INFO"]), changed)
         if mine.over.is_set():
             return
     mine.bye()
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_phones_that_vanish_for_good_leave_nothing_behind(seed):
+    """Nobody hangs up and nothing is drained: NeTS finds out by itself, whatever their calls were about."""
+    chance = random.Random(seed)
+    limits = dataclasses.replace(LIMITS, session_s=2, session_s_min=1)
+    async with open_world(timers=FAST, limits=limits, servers=("a", "b", "c")) as world:
+        networks = world.spoil(seed, 0.1)
+        with trio.move_on_after(2.0):
+            async with trio.open_nursery() as nursery:
+                for _ in range(12):
+                    nursery.start_soon(_talks_for_ever, world, random.Random(chance.random()))
+                await trio.sleep(0.2 + 0.4 * chance.random())
+                world.pool.crash("a")
+                await trio.sleep(0.05 * chance.random())
+                for network in chance.choice([networks, networks[:1], networks[1:]]):
+                    network.vanish()
+                world.pool.crash("b")
+        assert len(world.nets.calls()) > world.nets.ending(), "somebody was there to vanish"
+        await until(lambda: not any(world.nets._carrier.tables.sizes().values()), within=30.0)
+        assert not world.pool.calls, "media is left"
+        await until(lambda: world.nets._endpoint.open_transactions == (0, 0), within=20.0)
+        assert not world.nets._carrier.counters.get("decisions_failed")
+
+
+async def _talks_for_ever(world, chance):
+    """A call whose caller now and then changes something, and never hangs up."""
+    await trio.sleep(chance.random() * 0.3)
+    mine = world.caller.call(world.nets.address, offer=chance.random() < 0.8)
+    await mine.answered.wait()
+    while True:
+        await mine.ask(chance.choice(["INVITE", "UPDATE", "INFO"]), phone_sdp(4000, chance.choice(DIRECTIONS)))
+        await trio.sleep(chance.random() * 0.2)
 
 
 @pytest.mark.parametrize("seed", range(3))

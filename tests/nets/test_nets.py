@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 import trio
@@ -10,7 +11,7 @@ import trio
 from mediaha.model.media import Fault, MediaRefused
 from mediaha.nets import Limits, read_back, write_down
 from mediaha.sip.message import Headers, Request
-from tests.nets.world import open_world, phone_sdp, until
+from tests.nets.world import BadNetwork, open_world, phone_sdp, until
 
 A, B = 10000, 20000
 
@@ -350,6 +351,21 @@ async def test_draining_ends_what_is_left_at_the_deadline():
         await theirs.over.wait()
         assert "503" in mine.why
         await world.empties()
+
+
+async def test_draining_is_not_held_up_by_a_target_that_never_said_a_word(monkeypatch):
+    """RFC 3261 section 9.1: an INVITE without any response cannot be cancelled, and may be answered for 64*T1."""
+    monkeypatch.setattr("mediaha.nets.nets.BYE_S_MAX", 0.1)
+    async with open_world() as world:
+        silent = BadNetwork(world.callee.endpoint, world.nursery, random.Random(0), 0.0)
+        silent.vanish()
+        mine = world.caller.call(world.nets.address)
+        await until(lambda: any(status == 100 for status in mine.statuses))
+        world.caller.endpoint.cancel(mine.key)
+        await mine.refused.wait()
+        assert (len(world.nets.calls()), world.nets.ending()) == (1, 1)
+        with trio.fail_after(20):
+            await world.nets.drain(30)
 
 
 async def test_a_call_can_be_explained_by_any_of_its_names():

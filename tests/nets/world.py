@@ -421,10 +421,10 @@ class World:
         self.routes.to = routes
 
     def spoil(self, seed, loss):
-        """From now on messages of both phones are lost, repeated and delayed."""
+        """From now on messages of both phones are lost, repeated and delayed. Gives the network of each."""
         chance = random.Random(seed)
-        for phone in (self.caller, self.callee):
-            BadNetwork(phone.endpoint, self.nursery, chance, loss)
+        phones = (self.caller, self.callee)
+        return [BadNetwork(phone.endpoint, self.nursery, chance, loss) for phone in phones]
 
     async def empties(self):
         """Until nothing is left of any call: a leak makes the test time out."""
@@ -452,6 +452,10 @@ class BadNetwork:
 
     def __getattr__(self, name):
         return getattr(self._transport, name)
+
+    def vanish(self):
+        """Nothing goes through any more, either way."""
+        self._loss = 1.0
 
     def send(self, message, target):
         for _ in range(self._times()):

@@ -103,6 +103,7 @@ def test_sigterm_lets_calls_go_on_until_the_deadline_and_says_so_to_options(tmp_
                 "name": "nets-1",
                 "listen": [f"{site.address}/udp", f"{site.address}/tcp"],
                 "calls": 1,
+                "ending": 0,
                 "taking_calls": False,
                 "listeners": [
                     {"listen": f"{site.address}/udp", "connections": None, "certificate_until": None},

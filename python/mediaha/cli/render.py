@@ -39,8 +39,9 @@ def print_status(answer: object) -> None:
     state = "draining: no new calls" if status.draining else f"up for {duration(status.for_s)}"
     console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
     for nets in status.nets:
+        calls = _counted(nets.calls, "call") + (f" ({nets.ending} ending)" if nets.ending else "")
         taking = "" if nets.taking_calls else ", takes no calls"
-        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {_counted(nets.calls, 'call')}{taking}")
+        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}{taking}")
         if nets.turned_away:
             said = f"{_counted(nets.turned_away, 'message')} dropped unread: their sources sent too many"
             console.print(said, style="yellow")

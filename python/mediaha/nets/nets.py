@@ -15,7 +15,7 @@ from mediaha.model.media import Moved, ServerChanged
 from mediaha.model.sip import SipSettings
 from mediaha.model.site import NetsSpec
 from mediaha.model.trunk import RegistrationView, TargetView, Trunk, WhenDown
-from mediaha.nets.call import Call, Leg
+from mediaha.nets.call import Call, Ending, Leg
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.events import Stop
 from mediaha.nets.gate import networks_of
@@ -35,7 +35,9 @@ from mediaha.sip.transaction.timers import Timers
 from mediaha.sip.transport.tls import CertificateError
 
 BYE_S_MAX = 4.0
-"""How long the ends of calls are waited for when NeTS stops."""
+"""How long the ends of calls are waited for when NeTS stops: as long as a BYE is sent four times."""
+LOOK_S = 0.1
+"""How often a NeTS that drains looks whether anybody still talks."""
 
 _log = structlog.get_logger("nets")
 
@@ -89,6 +91,10 @@ class Nets:
     def calls(self) -> tuple[Call, ...]:
         """The calls as they are now, those that are being set up or ended included."""
         return tuple(held.call for held in self._carrier.tables.calls.values())
+
+    def ending(self) -> int:
+        """How many of them are over for their parties, and wait for the last responses."""
+        return sum(isinstance(call.phase, Ending) for call in self.calls())
 
     def explain(self, name: str) -> dict[str, object] | None:
         """The story of a call, JSON-able, by NeTS's own name for it or the Call-ID of either leg; None: unknown."""
@@ -155,13 +161,15 @@ class Nets:
     async def drain(self, deadline_s: float) -> None:
         """Take no more calls, let those that are there end; after ``deadline_s`` end the rest with BYE.
 
-        Returns when there is no call any more, or when parties do not respond to their BYE.
+        Returns when there is no call any more, or when what is left of them are responses that do not come: a target
+        that was silent keeps its call for 64*T1, as it may still answer an INVITE that nobody wants any more.
         """
         self._reception.draining = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._registrations.leave)
             with trio.move_on_after(deadline_s):
-                await self._empty()
+                while self.ending() < len(self._carrier.tables.calls):  # noqa: ASYNC110 - a call ends in many ways
+                    await trio.sleep(LOOK_S)
         for held in list(self._carrier.tables.calls.values()):
             self._carrier.happens(held, Stop("Server is shutting down"))
         with trio.move_on_after(BYE_S_MAX):

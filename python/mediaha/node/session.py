@@ -53,6 +53,10 @@ class Session:
         """How many calls it has."""
         return len(self.running.calls())
 
+    def ending(self) -> int:
+        """How many of them are over for their parties, and wait for the last responses."""
+        return self.running.ending()
+
     def transactions(self) -> int:
         """SIP transactions that are not forgotten yet."""
         return self.running.transactions()

@@ -95,6 +95,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     listen: list[str]
     """Each as ``192.0.2.11:5060/udp``."""
     calls: int
+    ending: int = 0
+    """Of those, how many are over for their parties, and wait for the last responses."""
     transactions: int = 0
     """SIP transactions that are not forgotten yet: a request is, half a minute after its response."""
     taking_calls: bool
@@ -211,6 +213,7 @@ def nets_status(
     now: Clocks,
     *,
     calls: int,
+    ending: int,
     transactions: int,
     taking_calls: bool,
     listeners: Sequence[ListenerView],
@@ -224,6 +227,7 @@ def nets_status(
         name=spec.name,
         listen=[str(one) for one in spec.listeners],
         calls=calls,
+        ending=ending,
         transactions=transactions,
         taking_calls=taking_calls,
         listeners=[_listener_status(view) for view in listeners],

@@ -47,6 +47,10 @@ class ControlledNets(Protocol):
         """How many calls it has."""
         ...
 
+    def ending(self) -> int:
+        """How many of them are over for their parties, and wait for the last responses."""
+        ...
+
     def transactions(self) -> int:
         """SIP transactions that are not forgotten yet."""
         ...
@@ -220,6 +224,7 @@ def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
         nets.spec,
         now,
         calls=nets.calls(),
+        ending=nets.ending(),
         transactions=nets.transactions(),
         taking_calls=nets.taking_calls(),
         listeners=nets.listeners(),
