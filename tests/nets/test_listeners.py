@@ -12,6 +12,7 @@ import trio.testing
 from mediaha.model.address import Address
 from mediaha.model.listener import TCP, TLS, UDP, Listener, Tls
 from mediaha.nets.call import Idle
+from mediaha.nets.destination import Destination, secured
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.target import Target
 from tests.nets.world import LOOPBACK, Phone, open_world, until
@@ -91,6 +92,60 @@ async def test_the_legs_of_a_call_have_their_own_transports(tls, caller_by, call
         await theirs.over.wait()
         await mine.over.wait()
         await world.empties()
+
+
+@needs_openssl
+async def test_a_call_to_a_sips_uri_goes_by_tls_alone_and_everybody_is_called_so(tls):
+    async with mixed(tls, TLS, TLS) as world:
+        for phone in (world.caller, world.callee):
+            phone.contact = f"<sips:{phone.name}@{phone.endpoint.address}>"
+        mine, theirs = await world.connect(scheme="sips")
+        assert theirs.invite.uri == f"sips:desk@{world.callee.endpoint.address}"
+        place = next(place for place in world.nets._endpoint.places if place.transport == TLS)
+        for dialog in (mine.dialog, theirs.dialog):
+            assert dialog.remote_target == f"sips:nets@{place.sent_by}"
+        assert (await theirs.ask("INVITE", theirs.phone.sdp)).status == 200
+        assert (await mine.ask("UPDATE")).status == 200
+        world.pool.crash("a")
+        await mine.until_port(lambda port: port > 20000)
+        await theirs.until_port(lambda port: port > 20000)
+        assert (await mine.ask("OPTIONS")).status == 200
+        theirs.bye()
+        await mine.over.wait()
+        await world.empties()
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("caller_by", "callee_by", "status", "warning"),
+    [
+        (TLS, UDP, 480, '380 mediaha "SIPS Not Allowed"'),
+        (TLS, TCP, 480, "380"),
+        (TCP, TLS, 416, ""),
+        (UDP, TLS, 416, ""),
+    ],
+)
+async def test_a_call_to_a_sips_uri_never_goes_in_the_clear(tls, caller_by, callee_by, status, warning):
+    async with mixed(tls, caller_by, callee_by) as world:
+        mine = world.caller.call(world.front, scheme="sips")
+        await mine.refused.wait()
+        assert mine.final.status == status
+        assert (mine.final.headers.get("Warning") or "").startswith(warning)
+        with pytest.raises(trio.WouldBlock):
+            world.callee.rings.receive_nowait()
+
+
+def test_of_phones_that_ring_together_only_those_with_a_sips_name_do():
+    def phone(name, *, beside, scheme="sips", transport=TLS):
+        target = Target(transport, Address("192.0.2.1", 5061))
+        return Destination(target=target, uri=f"{scheme}:{name}@192.0.2.1", is_phone=True, beside=beside)
+
+    asked = [
+        phone("a", beside=False, scheme="sip"), phone("b", beside=True), phone("c", beside=True),
+        phone("d", beside=False, transport=UDP), phone("e", beside=True), phone("f", beside=False),
+    ]  # fmt: skip
+    found = [(one.uri[5:6], one.beside) for one in secured(asked)]
+    assert found == [("b", False), ("c", True), ("e", False), ("f", False)]
 
 
 async def cut_all(world):

@@ -358,18 +358,18 @@ class Phone:
         else:
             self.endpoint.respond(event.transaction, request.response(200, headers=headers))
 
-    def call(self, nets, host="desk.test", *, offer=True, headers=(), user="desk"):
+    def call(self, nets, host="desk.test", *, offer=True, headers=(), user="desk", scheme="sip"):
         """Place a call; what comes of it is told by the returned call's events."""
         call = PhoneCall(self)
         call_id, tag = secrets.token_hex(8), secrets.token_hex(4)
         fields = [
-            ("From", f"<sip:{self.name}@pbx.test>;tag={tag}"), ("To", f"<sip:{user}@{host}>"), ("Call-ID", call_id),
-            ("CSeq", "1 INVITE"), ("Contact", self.contact), ("Max-Forwards", "70"), *headers,
+            ("From", f"<sip:{self.name}@pbx.test>;tag={tag}"), ("To", f"<{scheme}:{user}@{host}>"),
+            ("Call-ID", call_id), ("CSeq", "1 INVITE"), ("Contact", self.contact), ("Max-Forwards", "70"), *headers,
         ]  # fmt: skip
         body = self.sdp if offer else b""
         if body:
             fields.append(SDP)
-        request = Request("INVITE", f"sip:{user}@{host}", Headers(fields), body)
+        request = Request("INVITE", f"{scheme}:{user}@{host}", Headers(fields), body)
         call.invite = request
         self.calls[call_id] = call
 

@@ -36,15 +36,16 @@ class Refusal:
     headers: Pairs = ()
 
 
-def screen(request: Request) -> Refusal | None:
+def screen(request: Request, *, by_tls: bool = False) -> Refusal | None:
     """What is asked of every request, inside a dialog or not: a method, a kind of URI and extensions that we know.
 
+    A ``sips`` URI asks for TLS on the whole way (section 26.2.2): what has not come ``by_tls`` has lost that already.
     Raises Malformed: answer 400.
     """
     method = request.method
     if method not in ALLOWED:
         return Refusal(405 if method in KNOWN_ELSEWHERE else 501, headers=(ALLOW,))
-    if request.request_uri.scheme != "sip":
+    if request.request_uri.scheme not in ({"sip", "sips"} if by_tls else {"sip"}):
         return Refusal(416)
     required = [option for value in request.headers.all("Require") for option in split_commas(value)]
     unknown = [option for option in required if option.lower() not in SUPPORTED]
@@ -131,4 +132,4 @@ def came_back(request: Request, party: Party, call: Call) -> bool:
     if party is not Party.CALLEE or not isinstance(phase, Trying | Ringing):
         return False
     targets = (call.targets[branch.target] for branch in phase.branches)
-    return any(request.uri == target.uri_of(phase.invite.user) for target in targets)
+    return any(request.uri == target.uri_of(phase.invite.user, secure=phase.invite.secure) for target in targets)

@@ -90,6 +90,8 @@ class Leg(Value, frozen=True, kw_only=True):
     """It may have the other party transferred, which makes a call from here: whoever is not trusted may not."""
     away: str = ""
     """The call to which the party is lent, see ``loan.py``; empty: it is here."""
+    secure: bool = False
+    """It has called a ``sips`` URI, or was called by one: we are one for it, too (RFC 3261 section 12.1)."""
     by_flow: bool = False
     """It has registered: what goes to it goes where it was met, for its own idea of its address may be a NAT's."""
 
@@ -109,6 +111,8 @@ class Invite(Value, frozen=True, kw_only=True):
     cseq: int
     trusted: bool = True
     """The caller may know who answers, whatever the callee wants (RFC 3325)."""
+    secure: bool = False
+    """The Request-URI was a ``sips`` one: the call goes by TLS alone."""
     reliability: Literal["", "supported", "required"] = ""
     """Whether the caller acknowledges provisional responses (100rel), or insists on it."""
 

@@ -36,6 +36,7 @@ def invite_of(request: Request, host: str, session: str, *, trusted: bool = True
         headers=headers,
         cseq=request.cseq.number,
         trusted=trusted,
+        secure=request.request_uri.scheme == "sips",
         reliability=_reliability(request),
     )
 
@@ -83,7 +84,8 @@ def first_invite(
         *session,
         *headers,
     )
-    return Request("INVITE", target.uri_of(invite.user), Headers((*fields, SDP_TYPE) if body else fields), body)
+    uri = target.uri_of(invite.user, secure=invite.secure)
+    return Request("INVITE", uri, Headers((*fields, SDP_TYPE) if body else fields), body)
 
 
 def once_more(request: Request, changes: Pairs) -> Request:

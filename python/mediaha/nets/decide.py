@@ -89,7 +89,8 @@ def begin(
     tag = name(seed, "caller")
     session = session_of(request) or draw(seed, "session").hex()[:32]
     caller = Leg(
-        tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk, by_flow=by_flow, may_refer=trusted
+        tag=tag, dialog=Dialog.from_request(request, tag), met=flow, secure=request.request_uri.scheme == "sips",
+        trunk=trunk, by_flow=by_flow, may_refer=trusted,
     )  # fmt: skip
     call = Call(
         id=id,

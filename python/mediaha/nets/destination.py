@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from mediaha.model.address import Address
 from mediaha.model.value import Value
 from mediaha.sip.registration import Contact
-from mediaha.sip.target import UDP, Target
+from mediaha.sip.target import TLS, UDP, Target
 from mediaha.sip.uri import Uri, uri_untrusted
 
 UNAVAILABLE = (503,)
@@ -42,12 +44,18 @@ class Destination(Value, frozen=True, kw_only=True):
     doubt: str = ""
     """Why it is tried after the others of its list, for people; empty: it is not."""
 
-    def uri_of(self, user: str) -> str:
-        """The Request-URI for a user there."""
+    def uri_of(self, user: str, *, secure: bool = False) -> str:
+        """The Request-URI for a user there; ``secure``: a ``sips`` one, which names no transport (RFC 5630)."""
         if self.is_phone:
             return self.uri
         uri = uri_untrusted(self.uri)
-        return str(Uri(uri.scheme, self.user or user or None, uri.host, uri.port, uri.parameters))
+        scheme, parameters = ("sips", None) if secure else (uri.scheme, uri.parameters)
+        return str(Uri(scheme, self.user or user or None, uri.host, uri.port, parameters))
+
+    @property
+    def takes_sips(self) -> bool:
+        """Whether it can be called by a ``sips`` URI: over TLS, and a phone has a name of that kind."""
+        return self.target.transport == TLS and (not self.is_phone or self.uri.lower().startswith("sips:"))
 
     def __str__(self) -> str:
         place = str(self.target.address) if self.target.transport == UDP else str(self.target)
@@ -73,6 +81,18 @@ def phones_of(contacts: Sequence[Contact], way_to: Callable[[Contact], Target]) 
         )
         for index, contact in enumerate(ordered)
     )
+
+
+def secured(targets: Sequence[Destination]) -> tuple[Destination, ...]:
+    """Those that can be called by a ``sips`` URI; who is tried together still is."""
+    found: list[Destination] = []
+    together = False
+    for target in targets:
+        together = together and target.beside
+        if target.takes_sips:
+            found.append(replace(target, beside=together))
+            together = True
+    return tuple(found)
 
 
 def plain(address: Address) -> Destination:

@@ -94,7 +94,8 @@ def replacing(
     """
     tag = name(seed, "caller")
     caller = Leg(
-        tag=tag, dialog=Dialog.from_request(request, tag), met=flow, trunk=trunk, by_flow=by_flow, may_refer=trusted
+        tag=tag, dialog=Dialog.from_request(request, tag), met=flow, secure=request.request_uri.scheme == "sips",
+        trunk=trunk, by_flow=by_flow, may_refer=trusted,
     )  # fmt: skip
     call = Call(
         id=id, seed=seed, placed_at=placed_at, domain=replaced.domain, servers=replaced.servers, targets=(),

@@ -45,7 +45,10 @@ def try_target(turn: Turn, index: int) -> None:
     tag = name(call.seed, f"callee {number}")
     # A user is known, whatever his phone says of itself.
     may_refer = first.trusted or first.is_phone
-    leg = Leg(tag=tag, met=first.target, by_flow=first.is_phone, trunk=first.trunk, may_refer=may_refer)
+    secure = first.uri_of("", secure=phase.invite.secure).lower().startswith("sips:")
+    leg = Leg(
+        tag=tag, met=first.target, secure=secure, by_flow=first.is_phone, trunk=first.trunk, may_refer=may_refer
+    )  # fmt: skip
     turn.call = replace(turn.call, callee=leg)
     body = turn.told(Party.CALLEE, sdp) if sdp else b""
     branches = tuple(

@@ -26,7 +26,7 @@ from mediaha.nets.entrance import Entrance
 from mediaha.nets.events import Acked, Cancelled, Received
 from mediaha.nets.headers import ABILITIES, session_of
 from mediaha.nets.ports import Media, Phones, Routes
-from mediaha.nets.routing import Routing
+from mediaha.nets.routing import Routing, Way
 from mediaha.nets.switchboard import Switchboard
 from mediaha.nets.tables import Held
 from mediaha.nets.trunks.watch import Trunks
@@ -35,6 +35,7 @@ from mediaha.sip.endpoint import Endpoint
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Headers, Request
 from mediaha.sip.registration import Answer
+from mediaha.sip.target import TLS
 from mediaha.sip.transaction.events import Acknowledged, Incoming, ServerEvent, Unacknowledged
 from mediaha.sip.transaction.events import Cancelled as CancelReceived
 
@@ -116,7 +117,7 @@ class Reception:
                 return
             user = asked
         try:
-            refusal = screen(request)
+            refusal = screen(request, by_tls=event.flow.transport == TLS)
         except Malformed as fault:
             refusal = Refusal(400, str(fault))
         if refusal is not None:
@@ -172,6 +173,8 @@ class Reception:
             )
         uri = request.request_uri
         way = self._routing.way(uri.user or "", uri.host)
+        if uri.scheme == "sips" and isinstance(way, Way):
+            way = way.secured()
         if isinstance(way, Refusal):
             return way
         of_session = self._carrier.tables.by_session(session_of(request))

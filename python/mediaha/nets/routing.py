@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mediaha.model.site import Domain
 from mediaha.model.user import User
 from mediaha.nets.admission import Refusal, unavailable
-from mediaha.nets.destination import Destination, phones_of
+from mediaha.nets.destination import Destination, phones_of, secured
 from mediaha.nets.ports import Phones, Routes
 from mediaha.nets.rules import Limits
 from mediaha.nets.trunks.watch import Trunks
@@ -16,6 +16,8 @@ from mediaha.sip.registration import Contact
 from mediaha.sip.target import UDP, Target
 from mediaha.sip.uri import Uri
 
+SIPS_NOT_ALLOWED = ("Warning", '380 mediaha "SIPS Not Allowed"')
+
 
 class Way(NamedTuple):
     """Where a call to somebody goes."""
@@ -23,6 +25,11 @@ class Way(NamedTuple):
     domain: str
     servers: tuple[str, ...]
     targets: tuple[Destination, ...]
+
+    def secured(self) -> Way | Refusal:
+        """The same by TLS alone, for who calls a ``sips`` URI (RFC 5630 section 5.4)."""
+        targets = secured(self.targets)
+        return self._replace(targets=targets) if targets else Refusal(480, headers=(SIPS_NOT_ALLOWED,))
 
 
 class Routing:

@@ -85,12 +85,16 @@ class Rules:
     contacts: Mapping[str, str] = field(default_factory=dict)
     """... and over each, by the listener's name, and by the transport and family of addresses that it serves."""
 
-    def contact_to(self, target: Target | None) -> str:
-        """Our Contact for whoever is at this target: they find us by the transport that leads to them."""
+    def contact_to(self, target: Target | None, *, secure: bool = False) -> str:
+        """Our Contact for whoever is at this target: they find us by the transport that leads to them.
+
+        ``secure``: as ``sips``, which means TLS and does not say so again (RFC 5630 section 5.1.1.1).
+        """
         if target is None:
             return self.contact
-        by_name = self.contacts.get(target.listener)
-        return by_name or self.contacts.get(_kind(target.transport, target.address.host), self.contact)
+        found = self.contacts.get(target.listener)
+        found = found or self.contacts.get(_kind(target.transport, target.address.host), self.contact)
+        return f"sips{found.removeprefix('sip').partition(';')[0]}" if secure else found
 
 
 def contacts_of(places: Iterable[Place]) -> dict[str, str]:

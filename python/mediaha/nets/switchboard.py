@@ -17,7 +17,7 @@ from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
 from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
-from mediaha.nets.destination import Destination
+from mediaha.nets.destination import Destination, secured
 from mediaha.nets.events import (
     Bereft,
     Cancelled,
@@ -135,6 +135,9 @@ class Switchboard:
             way = self._way_to(user, host, held.call.domain)
             if isinstance(way, Way):
                 targets += (one if one.is_phone else replace(one, user=user) for one in way.targets)
+        phase = held.call.phase
+        if isinstance(phase, Trying | Ringing) and phase.invite.secure:
+            targets = list(secured(targets))
         self._carrier.follow(held, WaysFound(effect.ref, effect.response, tuple(targets)))
 
     # A transfer, step by step

@@ -126,7 +126,8 @@ class Turn:
 
     def contact(self, party: Party) -> tuple[str, str]:
         """Our Contact, as the party can use it."""
-        return ("Contact", f"<{self.rules.contact_to(self.leg(party).met)}>")
+        leg = self.leg(party)
+        return ("Contact", f"<{self.rules.contact_to(leg.met, secure=leg.secure)}>")
 
     def _final(self, tx: int, status: int) -> None:
         """After the final response to the INVITE no provisional one is repeated (RFC 3262 section 3)."""
