@@ -145,13 +145,13 @@ class Site:
         ask("lose", self.control, server=name)
         return pid
 
-    def stop(self) -> int:
-        """Ask it to stop, twice if need be; gives the exit status."""
-        for _ in range(2):
+    def stop(self, patience_s: float = 10) -> int:
+        """Ask it to stop, and after ``patience_s`` to do so at once; gives the exit status."""
+        for seconds in (patience_s, 10):
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(10)
+                    self.process.wait(seconds)
         if self.process.poll() is None:
             self.process.kill()
         status = self.process.wait()
@@ -162,7 +162,8 @@ class Site:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        # Calls that a story has left behind are not waited for.
+        self.stop(patience_s=1)
 
 
 def left_over(folder: Path) -> list[str]:
