@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.site import Site
 
 SITE = """\
@@ -19,12 +19,12 @@ address = "127.0.0.1"
 name = "first"
 host = "beta"
 ng = "127.0.0.1:{first}"
-ports = "28000-28399"
+ports = "{ports[0][0]}-{ports[0][1]}"
 [[media]]
 name = "second"
 host = "beta"
 ng = "127.0.0.1:{second}"
-ports = "28400-28799"
+ports = "{ports[1][0]}-{ports[1][1]}"
 [[domains]]
 name = "*"
 media = ["first", "second"]
@@ -35,7 +35,7 @@ targets = ["127.0.0.1:5070"]
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "site.toml"
-    path.write_text(SITE.format(first=free_udp_port(), second=free_udp_port()))
+    path.write_text(SITE.format(first=free_udp_port(), second=free_udp_port(), ports=[rtp_ports(), rtp_ports()]))
     return path
 
 
@@ -91,7 +91,8 @@ def test_a_stopped_media_server_does_not_hold_up_the_end(host):
 
 def test_a_reload_adds_and_takes_out_media_servers(host, file):
     before = file.read_text()
-    third = f'[[media]]\nname = "third"\nhost = "beta"\nng = "127.0.0.1:{free_udp_port()}"\nports = "28800-28999"\n'
+    ng, (first, last) = free_udp_port(), rtp_ports()
+    third = f'[[media]]\nname = "third"\nhost = "beta"\nng = "127.0.0.1:{ng}"\nports = "{first}-{last}"\n'
     file.write_text(before.replace('"first", "second"', '"second", "third"') + third)
     host.process.send_signal(signal.SIGHUP)
     host.wait_until(
@@ -135,7 +136,7 @@ def test_status_is_a_table_for_people(host):
 
 def test_a_second_one_on_the_same_control_socket_is_told(host, tmp_path):
     other = tmp_path / "other.toml"
-    other.write_text(SITE.format(first=free_udp_port(), second=free_udp_port()))
+    other.write_text(SITE.format(first=free_udp_port(), second=free_udp_port(), ports=[rtp_ports(), rtp_ports()]))
     with Site(tmp_path, str(other), standalone=False) as second:
         assert second.process.wait(20) == 1
     assert f"mediaha: another mediaha answers on the control socket {host.control}" in second.log()

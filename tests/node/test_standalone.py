@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.sipp import Sipp, expect, invite, provisional, request, respond, respond_in_dialog, take
 from tests.peers.site import Site
 
@@ -157,12 +157,12 @@ address = "127.0.0.1"
 name = "media-1"
 host = "here"
 ng = "127.0.0.1:{}"
-ports = "28000-28399"
+ports = "{}-{}"
 [[media]]
 name = "media-2"
 host = "here"
 ng = "127.0.0.1:{}"
-ports = "28400-28799"
+ports = "{}-{}"
 [[nets]]
 name = "nets-1"
 host = "here"
@@ -179,7 +179,8 @@ hang_s_max = 1
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "site.toml"
-    path.write_text(SITE.format(*(free_udp_port() for _ in range(4))))
+    media = (free_udp_port(), *rtp_ports(), free_udp_port(), *rtp_ports())
+    path.write_text(SITE.format(*media, free_udp_port(), free_udp_port()))
     return path
 
 
@@ -200,11 +201,9 @@ def test_a_reload_moves_new_calls_and_lets_the_old_ones_stay(file, tmp_path):
         site.target_port = int(file.read_text().partition('targets = ["127.0.0.1:')[2].partition('"')[0])
         caller, callee = connected(site, tmp_path)
         with caller, callee:
-            without = (
-                SITE[: SITE.index('[[media]]\nname = "media-1"')] + SITE[SITE.index('[[media]]\nname = "media-2"') :]
-            )
-            ports = [part.partition('"')[0] for part in file.read_text().split("127.0.0.1:")[2:]]
-            file.write_text(without.replace('"media-1", ', "").format(*ports))
+            text = file.read_text()
+            begin, end = (text.index(f'[[media]]\nname = "{name}"') for name in ("media-1", "media-2"))
+            file.write_text((text[:begin] + text[end:]).replace('"media-1", ', ""))
             site.process.send_signal(signal.SIGHUP)
             site.wait_until(lambda status: status["domains"] == {"*": ["media-2"]}, "the new list")
             assert site.server("media-1")["state"] == "draining"
