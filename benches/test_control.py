@@ -29,6 +29,8 @@ from mediaha.load import adopt_calls
 
 pytestmark = pytest.mark.timeout(900)
 KIB = 1024
+MEMORY_PORTS = {steered_relay: ["20000-29999"]}
+"""Not those of the steered server that stays for the whole module, which nobody else can have."""
 ADOPTION_PORTS = {steered_relay: "10000-51999", rtpengine_relay: "10000-29999"}
 ADOPTED = {steered_relay: SETTINGS.adopted_calls, rtpengine_relay: min(SETTINGS.adopted_calls, 4000)}
 BUNDLES_IN_FLIGHT = 8
@@ -166,7 +168,7 @@ def started(open_relay, core, folder, *arguments):
 @pytest.mark.parametrize("open_relay", [sockets_relay, steered_relay, rtpengine_relay], ids=[OURS, STEERED, RIVAL])
 def test_memory_of_a_call(open_relay, cores, tmp_path, measured, benchmark):
     """A fresh process each, since memory that was used once is kept."""
-    with started(open_relay, cores[0], tmp_path) as relay:
+    with started(open_relay, cores[0], tmp_path, *MEMORY_PORTS.get(open_relay, [])) as relay:
         some, many = prepare(50), prepare(SETTINGS.memory_calls)
         set_up(relay.ng, some, 1)
         before = sizes(relay)

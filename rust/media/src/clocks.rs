@@ -6,8 +6,10 @@ const DYNAMIC_MAX: usize = 12;
 /// Payload type to clock rate in Hz. The default knows the static payload types only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clocks {
-    dynamic: [(u8, u32); DYNAMIC_MAX],
-    known: usize,
+    /// Apart from their rates, since the two together would take half as much again: there is one of these in every stream.
+    types: [u8; DYNAMIC_MAX],
+    hertz: [u32; DYNAMIC_MAX],
+    known: u8,
 }
 
 impl Clocks {
@@ -20,10 +22,11 @@ impl Clocks {
         if hertz == 0 {
             return;
         }
-        if let Some(entry) = self.dynamic[..self.known].iter_mut().find(|entry| entry.0 == payload_type) {
-            entry.1 = hertz;
-        } else if let Some(free) = self.dynamic.get_mut(self.known) {
-            *free = (payload_type, hertz);
+        let free = usize::from(self.known);
+        if let Some(place) = self.place(payload_type) {
+            self.hertz[place] = hertz;
+        } else if free < DYNAMIC_MAX {
+            (self.types[free], self.hertz[free]) = (payload_type, hertz);
             self.known += 1;
         }
     }
@@ -31,14 +34,14 @@ impl Clocks {
     /// What was noted.
     #[must_use]
     pub fn noted(&self) -> impl ExactSizeIterator<Item = (u8, u32)> + '_ {
-        self.dynamic[..self.known].iter().copied()
+        self.types.into_iter().zip(self.hertz).take(self.known.into())
     }
 
     /// The rate in Hz of `payload_type`; 8000 for one that nobody described.
     #[must_use]
     pub fn hertz(&self, payload_type: u8) -> u32 {
-        if let Some(entry) = self.dynamic[..self.known].iter().find(|entry| entry.0 == payload_type) {
-            return entry.1;
+        if let Some(place) = self.place(payload_type) {
+            return self.hertz[place];
         }
         match payload_type {
             6 => 16_000,
@@ -48,6 +51,10 @@ impl Clocks {
             17 => 22_050,
             _ => 8_000,
         }
+    }
+
+    fn place(&self, payload_type: u8) -> Option<usize> {
+        self.types[..self.known.into()].iter().position(|&known| known == payload_type)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The name of an interface that was given none.
 pub const DEFAULT_NAME: &str = "default";
@@ -11,7 +12,7 @@ pub const DEFAULT_NAME: &str = "default";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// What `direction` calls it. Several interfaces may share a name, one for each address family.
-    pub name: String,
+    pub name: Arc<str>,
     /// What sockets are bound to.
     pub local: IpAddr,
     /// What SDP shows: the same, unless the server is behind a NAT.
@@ -22,7 +23,7 @@ impl Interface {
     /// An interface without a NAT in front of it, named [`DEFAULT_NAME`].
     #[must_use]
     pub fn plain(address: IpAddr) -> Self {
-        Self { name: DEFAULT_NAME.to_owned(), local: address, advertised: address }
+        Self { name: DEFAULT_NAME.into(), local: address, advertised: address }
     }
 }
 
@@ -45,7 +46,7 @@ impl FromStr for Interface {
         if local.is_ipv4() != advertised.is_ipv4() {
             return Err(InterfaceError::FamiliesDiffer { text: text.to_owned(), local, advertised });
         }
-        Ok(Self { name: name.to_owned(), local, advertised })
+        Ok(Self { name: name.into(), local, advertised })
     }
 }
 
@@ -132,7 +133,7 @@ mod tests {
         let plain: Interface = "127.0.0.1".parse().unwrap();
         assert_eq!(plain, Interface::plain([127, 0, 0, 1].into()));
         let natted: Interface = "pub/10.0.0.5!203.0.113.5".parse().unwrap();
-        assert_eq!(natted.name, "pub");
+        assert_eq!(&*natted.name, "pub");
         assert_eq!(natted.local.to_string(), "10.0.0.5");
         assert_eq!(natted.advertised.to_string(), "203.0.113.5");
         for text in ["2001:db8::1", "[2001:db8::1]", "default/2001:db8::1"] {

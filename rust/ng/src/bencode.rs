@@ -1,5 +1,8 @@
 //! Bencode: `d3:key5:value6:numberi7e4:listl1:a1:bee`.
 
+use std::fmt;
+use std::io::Write;
+
 use crate::datagram::BodyFault;
 use crate::value::{Dictionary, Value};
 use crate::{DEPTH_MAX, VALUES_MAX};
@@ -106,7 +109,7 @@ pub(crate) fn write_dictionary(dictionary: &Dictionary, bytes: &mut Vec<u8>) {
 fn write_value(value: &Value, bytes: &mut Vec<u8>) {
     match value {
         Value::Text(text) => write_text(text, bytes),
-        Value::Integer(number) => bytes.extend_from_slice(format!("i{number}e").as_bytes()),
+        Value::Integer(number) => write_number(format_args!("i{number}e"), bytes),
         Value::List(items) => {
             bytes.push(b'l');
             for item in items {
@@ -119,7 +122,11 @@ fn write_value(value: &Value, bytes: &mut Vec<u8>) {
 }
 
 fn write_text(text: &[u8], bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(text.len().to_string().as_bytes());
-    bytes.push(b':');
+    write_number(format_args!("{}:", text.len()), bytes);
     bytes.extend_from_slice(text);
+}
+
+fn write_number(number: fmt::Arguments<'_>, bytes: &mut Vec<u8>) {
+    // Memory takes whatever is written.
+    let _ = bytes.write_fmt(number);
 }

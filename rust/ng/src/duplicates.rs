@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mediaha_time::{Duration, Time};
 
@@ -24,15 +25,20 @@ impl Default for DuplicatesConfig {
     }
 }
 
-type Key = (SocketAddr, Vec<u8>);
+/// Who asked, and under which cookie.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    source: SocketAddr,
+    cookie: Box<[u8]>,
+}
 
 /// The replies of the last seconds by source and cookie.
 #[derive(Debug)]
 pub struct Duplicates {
     config: DuplicatesConfig,
-    replies: HashMap<Key, Vec<u8>>,
+    replies: HashMap<Arc<Asked>, Box<[u8]>>,
     /// Oldest first; every key of `replies` is in it exactly once.
-    ages: VecDeque<(Time, Key)>,
+    ages: VecDeque<(Time, Arc<Asked>)>,
     bytes: usize,
     crowded_out: u64,
 }
@@ -48,15 +54,15 @@ impl Duplicates {
     #[must_use]
     pub fn lookup(&mut self, source: SocketAddr, cookie: &[u8], now: Time) -> Option<&[u8]> {
         self.expire(now);
-        self.replies.get(&(source, cookie.to_vec())).map(Vec::as_slice)
+        self.replies.get(&Asked { source, cookie: cookie.into() }).map(AsRef::as_ref)
     }
 
     /// Keeps `reply`. A reply remembered before under the same source and cookie stays: the first was carried out.
     pub fn remember(&mut self, source: SocketAddr, cookie: &[u8], reply: Vec<u8>, now: Time) {
         self.expire(now);
         let size = cookie.len() + reply.len();
-        let key = (source, cookie.to_vec());
-        if size > self.config.bytes_max || self.config.replies_max == 0 || self.replies.contains_key(&key) {
+        let asked = Asked { source, cookie: cookie.into() };
+        if size > self.config.bytes_max || self.config.replies_max == 0 || self.replies.contains_key(&asked) {
             return;
         }
         while self.replies.len() >= self.config.replies_max || self.bytes + size > self.config.bytes_max {
@@ -64,8 +70,9 @@ impl Duplicates {
             self.crowded_out += 1;
         }
         self.bytes += size;
-        self.ages.push_back((now, key.clone()));
-        self.replies.insert(key, reply);
+        let asked = Arc::new(asked);
+        self.ages.push_back((now, Arc::clone(&asked)));
+        self.replies.insert(asked, reply.into());
     }
 
     /// How many replies are kept.
@@ -93,9 +100,9 @@ impl Duplicates {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, key)) = self.ages.pop_front() {
-            let reply = self.replies.remove(&key).unwrap_or_default();
-            self.bytes -= key.1.len() + reply.len();
+        if let Some((_, asked)) = self.ages.pop_front() {
+            let reply = self.replies.remove(&asked).unwrap_or_default();
+            self.bytes -= asked.cookie.len() + reply.len();
         }
     }
 }

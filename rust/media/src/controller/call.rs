@@ -1,5 +1,6 @@
 //! What is known of a call: its dialogues, and the streams of each.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use mediaha_time::Time;
@@ -42,8 +43,8 @@ pub(super) struct Dialogue {
 pub(super) struct MediaStream {
     pub(super) id: StreamId,
     /// `audio` or `video`, and the transport, for reports.
-    pub(super) kind: String,
-    pub(super) protocol: String,
+    pub(super) kind: Word,
+    pub(super) protocol: Word,
     /// Indexed by [`Side::index`].
     pub(super) ends: [End; 2],
     pub(super) parties: [Party; 2],
@@ -51,6 +52,19 @@ pub(super) struct MediaStream {
     pub(super) clocks: Clocks,
     /// It was on a server that has died, perhaps on this one.
     pub(super) wary: bool,
+}
+
+/// A word of an `m=` line. The usual ones take no memory of their own.
+pub(super) type Word = Cow<'static, str>;
+
+const USUAL_WORDS: [&str; 6] = ["audio", "RTP/AVP", "RTP/SAVP", "UDP/TLS/RTP/SAVPF", "video", "RTP/SAVPF"];
+
+/// Bytes that are no UTF-8 become U+FFFD.
+pub(super) fn word(bytes: &[u8]) -> Word {
+    match USUAL_WORDS.into_iter().find(|usual| usual.as_bytes() == bytes) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+    }
 }
 
 /// Our end towards a party.

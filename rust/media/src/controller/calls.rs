@@ -1,6 +1,7 @@
 //! The table of calls, with the moments at which the clock must look at them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use mediaha_time::Time;
 
@@ -9,8 +10,8 @@ use super::call::Call;
 /// All calls by call-id. Every call has exactly one deadline.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    by_id: BTreeMap<Vec<u8>, Call>,
-    deadlines: BTreeSet<(Time, Vec<u8>)>,
+    by_id: BTreeMap<Arc<[u8]>, Call>,
+    deadlines: BTreeSet<(Time, Arc<[u8]>)>,
     /// How many of them are probes.
     probes: usize,
     /// Calls that came, went or were borrowed to be changed, since somebody asked; `None` while nobody will.
@@ -34,15 +35,16 @@ impl Calls {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Call)> {
-        self.by_id.iter().map(|(call_id, call)| (call_id.as_slice(), call))
+        self.by_id.iter().map(|(call_id, call)| (&**call_id, call))
     }
 
     /// Adds a call. One of the same id must not be there.
     pub(super) fn insert(&mut self, call_id: &[u8], call: Call) {
-        self.deadlines.insert((call.check_at, call_id.to_vec()));
-        self.by_id.insert(call_id.to_vec(), call);
-        self.probes += usize::from(is_probe(call_id));
         note(&mut self.changed, call_id);
+        self.probes += usize::from(is_probe(call_id));
+        let call_id: Arc<[u8]> = call_id.into();
+        self.deadlines.insert((call.check_at, Arc::clone(&call_id)));
+        self.by_id.insert(call_id, call);
     }
 
     pub(super) fn remove(&mut self, call_id: &[u8]) -> Option<Call> {
@@ -69,16 +71,18 @@ impl Calls {
     }
 
     /// A call that must be looked at by now.
-    pub(super) fn due(&self, now: Time) -> Option<Vec<u8>> {
-        self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, call_id)| call_id.clone())
+    pub(super) fn due(&self, now: Time) -> Option<Arc<[u8]>> {
+        self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, call_id)| Arc::clone(call_id))
     }
 
     /// Has the clock look at a call at another time.
     pub(super) fn check_at(&mut self, call_id: &[u8], at: Time) {
-        if let Some(call) = self.by_id.get_mut(call_id) {
-            self.deadlines.remove(&(call.check_at, call_id.to_vec()));
-            self.deadlines.insert((at, call_id.to_vec()));
-            call.check_at = at;
+        let Some((call_id, _)) = self.by_id.get_key_value(call_id) else { return };
+        let mut deadline = (Time::ZERO, Arc::clone(call_id));
+        if let Some(call) = self.by_id.get_mut(&deadline.1) {
+            deadline.0 = std::mem::replace(&mut call.check_at, at);
+            self.deadlines.remove(&deadline);
+            self.deadlines.insert((at, deadline.1));
         }
     }
 }

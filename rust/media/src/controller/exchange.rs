@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use mediaha_ng::{Options, RtcpMux};
 
-use super::call::{Dialogue, End, MediaStream, Party};
+use super::call::{Dialogue, End, MediaStream, Party, word};
 use super::interfaces::{candidates, family_of};
 use super::mux::Mux;
 use super::switchboard::Switchboard;
@@ -155,8 +155,8 @@ impl Exchange<'_> {
         let left = adopt(section, opened, slot, wary, board);
         let stream = slot.as_mut()?;
         // A new offer may change it, for instance from plain RTP to DTLS-SRTP, or from audio to fax.
-        stream.kind = String::from_utf8_lossy(&section.kind).into_owned();
-        stream.protocol = String::from_utf8_lossy(&section.protocol).into_owned();
+        stream.kind = word(&section.kind);
+        stream.protocol = word(&section.protocol);
         let mux = self.listen(section, stream);
         board.install(stream);
         for end in &left {
@@ -237,8 +237,8 @@ fn adopt(
         (slot, [Some(a), Some(b)]) => {
             *slot = Some(MediaStream {
                 id: board.name(),
-                kind: String::from_utf8_lossy(&section.kind).into_owned(),
-                protocol: String::from_utf8_lossy(&section.protocol).into_owned(),
+                kind: word(&section.kind),
+                protocol: word(&section.protocol),
                 ends: [a, b],
                 parties: [Party::default(); 2],
                 mux: Mux::default(),

@@ -100,7 +100,7 @@ impl Controller {
             } else {
                 self.end(&call_id, datapath, now);
                 self.counted.expired += 1;
-                expired.push(Expired { call_id, reason });
+                expired.push(Expired { call_id: call_id.to_vec(), reason });
             }
         }
         expired

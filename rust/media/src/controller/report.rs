@@ -136,8 +136,8 @@ fn media(
     }
     Dictionary::new()
         .with("index", index)
-        .with("type", stream.kind.as_str())
-        .with("protocol", stream.protocol.as_str())
+        .with("type", &*stream.kind)
+        .with("protocol", &*stream.protocol)
         .with("streams", streams)
 }
 

@@ -1,5 +1,6 @@
 //! The same SDP with the relay in the place of its author.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::attribute::{Attribute, PayloadAttribute};
@@ -73,13 +74,16 @@ pub fn rewrite(description: &Description, placements: &[Option<Placement>], opti
     text
 }
 
+/// A line without its ending: most stay as they were.
+type Line<'a> = Cow<'a, [u8]>;
+
 struct Rewriter<'a> {
     description: &'a Description,
     options: &'a RewriteOptions,
     /// The address for lines that belong to no placed stream.
     address: Option<IpAddr>,
     /// The session's `c=` line, if it has one: as it was, and as it will be.
-    connection: Option<(&'a [u8], Vec<u8>)>,
+    connection: Option<(&'a [u8], Line<'a>)>,
 }
 
 impl<'a> Rewriter<'a> {
@@ -99,72 +103,72 @@ impl<'a> Rewriter<'a> {
         Self { description, options, address, connection }
     }
 
-    fn session(&self) -> Vec<Vec<u8>> {
+    fn session(&self) -> Vec<Line<'_>> {
         let lines = self.description.session_lines();
         lines.filter(|line| !is_dropped_from_session(line)).map(|line| self.session_line(line)).collect()
     }
 
-    fn session_line(&self, text: &[u8]) -> Vec<u8> {
+    fn session_line(&self, text: &'a [u8]) -> Line<'_> {
         match (&text[..2], &self.connection, self.address) {
-            (b"c=", Some((_, new)), _) => new.clone(),
-            (b"o=", _, Some(address)) if self.options.replace_origin => replaced_origin(text, address),
-            _ => text.to_vec(),
+            (b"c=", Some((_, new)), _) => Cow::Borrowed(new),
+            (b"o=", _, Some(address)) if self.options.replace_origin => replaced_origin(text, address).into(),
+            _ => text.into(),
         }
     }
 
     /// A stream that goes through the relay.
-    fn placed(&self, section: &MediaSection, placement: Placement) -> Vec<Vec<u8>> {
+    fn placed(&self, section: &'a MediaSection, placement: Placement) -> Vec<Line<'a>> {
         let mut lines = self.kept_lines(section, placement.rtp, Some(placement.address));
         if !section.own_address {
-            let needed = connection_line(placement.address);
+            let needed = Line::from(connection_line(placement.address));
             // Hold by the unspecified address stays in the session's line and needs no other.
             let held = section.address.is_some_and(|address| address.is_unspecified());
             if !held && self.connection.as_ref().is_none_or(|(_, new)| *new != needed) {
                 lines.push(needed);
             }
         }
-        lines.push(format!("a={}", section.direction.text()).into_bytes());
+        lines.push([b"a=", section.direction.text().as_bytes()].concat().into());
         if section.rtp {
-            lines.extend(missing_rtpmaps(&lines, section));
-            lines.extend(rtcp_attribute(placement, self.options.rtcp_attribute));
-            lines.extend(placement.rtcp_mux.then(|| b"a=rtcp-mux".to_vec()));
+            lines.extend(missing_rtpmaps(&lines, section).into_iter().map(Line::from));
+            lines.extend(rtcp_attribute(placement, self.options.rtcp_attribute).map(Line::from));
+            lines.extend(placement.rtcp_mux.then(|| Line::from(b"a=rtcp-mux".as_slice())));
         }
         in_order(lines, section)
     }
 
     /// A stream that is refused or has ended; what concerns its media is left out.
-    fn refused(&self, section: &MediaSection) -> Vec<Vec<u8>> {
+    fn refused(&self, section: &'a MediaSection) -> Vec<Line<'a>> {
         let mut lines = self.kept_lines(section, 0, self.address);
         lines.retain(|line| !matches!(Attribute::of(line), Some(Attribute::Payload(..) | Attribute::Ptime)));
         in_order(lines, section)
     }
 
     /// A stream that is none of the relay's business. If it depended on the session's `c=`, it gets it as its own.
-    fn untouched(&self, section: &MediaSection) -> Vec<Vec<u8>> {
-        let mut lines: Vec<_> = self.description.section_lines(section).map(<[u8]>::to_vec).collect();
+    fn untouched(&self, section: &'a MediaSection) -> Vec<Line<'a>> {
+        let mut lines: Vec<_> = self.description.section_lines(section).map(Line::from).collect();
         let depends = !section.own_address && !section.disabled;
-        if let Some((old, _)) = self.connection.as_ref().filter(|(old, new)| depends && old != new) {
+        if let Some((old, _)) = self.connection.as_ref().filter(|(old, new)| depends && **old != **new) {
             let place = lines.iter().take_while(|line| matches!(line[0], b'm' | b'i')).count();
-            lines.insert(place, old.to_vec());
+            lines.insert(place, Cow::Borrowed(*old));
         }
         lines
     }
 
     /// The section's lines with port and address replaced, without those that are written anew or not at all.
-    fn kept_lines(&self, section: &MediaSection, port: u16, address: Option<IpAddr>) -> Vec<Vec<u8>> {
+    fn kept_lines(&self, section: &'a MediaSection, port: u16, address: Option<IpAddr>) -> Vec<Line<'a>> {
         let lines = self.description.section_lines(section).filter(|line| !is_dropped_from_section(line));
         lines
             .map(|line| match &line[..2] {
-                b"m=" => media_line(section, port),
+                b"m=" => media_line(section, port).into(),
                 b"c=" => replaced_connection(line, address),
-                _ => line.to_vec(),
+                _ => line.into(),
             })
             .collect()
     }
 }
 
 /// `m=`, `i=`, `c=` and whatever else is no attribute first (RFC 8866 section 5), then the attributes.
-fn in_order(mut lines: Vec<Vec<u8>>, section: &MediaSection) -> Vec<Vec<u8>> {
+fn in_order<'a>(mut lines: Vec<Line<'a>>, section: &MediaSection) -> Vec<Line<'a>> {
     lines.sort_by_cached_key(|line| match Attribute::of(line) {
         Some(attribute) => (4, attribute.rank(&section.formats)),
         None => (b"mic".iter().position(|letter| *letter == line[0]).unwrap_or(3), (0, 0, 0)),
@@ -194,13 +198,13 @@ fn media_line(section: &MediaSection, port: u16) -> Vec<u8> {
 }
 
 fn connection_line(address: IpAddr) -> Vec<u8> {
-    format!("c=IN {}", line::family_and_address(address)).into_bytes()
+    [b"c=IN ", line::family_and_address(address).as_bytes()].concat()
 }
 
 /// The `c=` line with `address` in it; as it was without one, or when it says "on hold" by the unspecified address.
-fn replaced_connection(text: &[u8], address: Option<IpAddr>) -> Vec<u8> {
+fn replaced_connection(text: &[u8], address: Option<IpAddr>) -> Line<'_> {
     let held = line::connection_untrusted(&text[2..]).is_some_and(|address| address.is_unspecified());
-    address.filter(|_| !held).map_or_else(|| text.to_vec(), connection_line)
+    address.filter(|_| !held).map_or(text.into(), |address| connection_line(address).into())
 }
 
 fn replaced_origin(text: &[u8], address: IpAddr) -> Vec<u8> {
@@ -209,7 +213,7 @@ fn replaced_origin(text: &[u8], address: IpAddr) -> Vec<u8> {
 }
 
 /// `a=rtpmap` for the static payload types whose author left it out.
-fn missing_rtpmaps(lines: &[Vec<u8>], section: &MediaSection) -> Vec<Vec<u8>> {
+fn missing_rtpmaps(lines: &[Line<'_>], section: &MediaSection) -> Vec<Vec<u8>> {
     let mapped: Vec<&[u8]> = lines
         .iter()
         .filter_map(|line| match Attribute::of(line) {
@@ -226,10 +230,13 @@ fn missing_rtpmaps(lines: &[Vec<u8>], section: &MediaSection) -> Vec<Vec<u8>> {
 }
 
 fn rtcp_attribute(placement: Placement, form: RtcpAttribute) -> Option<Vec<u8>> {
-    let address = line::family_and_address(placement.address);
+    let port = placement.rtcp;
     match form {
-        RtcpAttribute::Port => Some(format!("a=rtcp:{}", placement.rtcp).into_bytes()),
-        RtcpAttribute::Full => Some(format!("a=rtcp:{} IN {address}", placement.rtcp).into_bytes()),
+        RtcpAttribute::Port => Some(format!("a=rtcp:{port}").into_bytes()),
+        RtcpAttribute::Full => {
+            let address = line::family_and_address(placement.address);
+            Some(format!("a=rtcp:{port} IN {address}").into_bytes())
+        }
         RtcpAttribute::Absent => None,
     }
 }

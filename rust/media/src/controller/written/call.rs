@@ -2,7 +2,7 @@
 
 use super::codec::{Reader, Writer};
 use crate::clocks::Clocks;
-use crate::controller::call::{Call, Dialogue, End, MediaStream, Party};
+use crate::controller::call::{Call, Dialogue, End, MediaStream, Party, word};
 use crate::controller::mux::Mux;
 use crate::interface::Interface;
 use crate::plan::{PortPair, StreamId};
@@ -85,8 +85,8 @@ fn read_dialogue(reader: &mut Reader<'_>, interfaces: &[Interface]) -> Option<Di
 fn read_stream(reader: &mut Reader<'_>, interfaces: &[Interface]) -> Option<MediaStream> {
     Some(MediaStream {
         id: StreamId(reader.u64()?),
-        kind: reader.text()?,
-        protocol: reader.text()?,
+        kind: word(reader.text()?.as_bytes()),
+        protocol: word(reader.text()?.as_bytes()),
         ends: [read_end(reader, interfaces)?, read_end(reader, interfaces)?],
         parties: [read_party(reader)?, read_party(reader)?],
         mux: Mux::from_bits(reader.u8()?)?,

@@ -93,8 +93,8 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
-    pub(super) fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     #[allow(clippy::option_option)] // "There is none" and "it cannot be read" are two things.
