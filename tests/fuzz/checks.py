@@ -89,6 +89,8 @@ class Checks:
         if response.cseq.method == "INVITE" and 200 <= response.status < 300:
             if _leads_somewhere(response):
                 self._begins(response)
+            else:
+                self._is_over(response)  # whatever is said after that is taken for its repetition
         elif response.to_tag and response.status in {408, 481}:
             self._is_over(response)  # it knows of no such dialog any more (section 12.2.1.2)
 

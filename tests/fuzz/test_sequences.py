@@ -25,7 +25,7 @@ def test_a_seeded_sequence_is_survived(seed):
     survives(random.Random(seed).randbytes(400))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.binary(min_size=60, max_size=300))
 def test_any_sequence_is_survived(program):
     survives(program)

@@ -68,7 +68,7 @@ def answers(segments):
     return sorted(said), taken
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(PIECES, st.lists(st.integers(1, 3000), max_size=40))
 @example([LIES[0], GOOD[0]], [])
 @example([GOOD[0], message()[:60]], [])
