@@ -74,6 +74,8 @@ def test_audio_goes_both_ways_through_the_media_server_and_nowhere_else(site, tm
         talk([(caller_audio, told_caller), (callee_audio, told_callee)], 50)
         caller.wait()
         callee.wait()
+    for audio in (caller_audio, callee_audio):
+        audio.listen()  # the last ones may still have been on their way
     assert {ssrc for ssrc, _, _ in callee_audio.heard} == {0xA}
     assert {ssrc for ssrc, _, _ in caller_audio.heard} == {0xB}
     assert {source for _, _, source in callee_audio.heard} == {told_callee}, "heard from where it was told to send"

@@ -8,16 +8,17 @@ standard output, logs and complaints go to standard error.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from mediaha.cli.complaints import exit_status_of
 
 
-def main() -> None:
-    """Run the command line and exit with its status."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a command line and exit with its status; ``words`` None: the one that this process was started with."""
     from mediaha.cli.commands import app  # noqa: PLC0415 - the parser is not needed by those who import mediaha
 
     try:
-        result = app()
+        result = app(words)
     except BaseException as error:
         sys.exit(exit_status_of(error))
     sys.exit(result if isinstance(result, int) else 0)
