@@ -145,6 +145,6 @@ def test_one_media_server_says_where_it_is_and_ends_when_asked():
             "end that, or choose another port with --listen-ng\n"
         )
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         events = [json.loads(line)["event"] for line in process.stderr]
         assert events[-1] == "stopped"

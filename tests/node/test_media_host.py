@@ -84,7 +84,7 @@ def test_a_stopped_media_server_does_not_hold_up_the_end(host):
     host.signal("first", signal.SIGSTOP)
     pids = [server["pid"] for server in host.status()["servers"]]
     host.process.terminate()
-    assert host.process.wait(10) == 0
+    assert host.process.wait(60) == 0
     assert all(gone(pid) for pid in pids)
     assert not host.control.exists()
 
@@ -156,7 +156,7 @@ def test_a_log_that_nobody_reads_does_not_stop_anything(file):
             pid = host.signal("first", signal.SIGKILL)
             host.wait_until(lambda status: both_run(status) and status["servers"][0]["pid"] != pid, "a new process")
             host.process.terminate()
-            assert host.process.wait(10) == 0
+            assert host.process.wait(60) == 0
     finally:
         os.close(reader)
         os.close(writer)
