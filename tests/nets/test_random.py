@@ -28,6 +28,7 @@ from mediaha.nets.events import (
     MediaReady,
     OfferMedia,
     Orphan,
+    PickedUp,
     PlaceFor,
     Progressed,
     Reply,
@@ -281,7 +282,7 @@ class Chaos(Story):
         return None if leg.away else leg.dialog
 
     def lend(self):
-        """A party is wanted by another call, stays there or comes back; or whom we were lent is not wanted back."""
+        """A party is wanted by another call, stays there or comes back, or a call that rings is picked up."""
         call = self.call
         away = next((one for one in Party if call.leg(one).away), None)
         if away is not None:
@@ -293,6 +294,12 @@ class Chaos(Story):
         elif call.lender and self.draw() % 2:
             self.lender = ""
             self.happens(Bereft())
+        elif isinstance(call.phase, Ringing):
+            self.tx += 1
+            self.waiting[self.tx] = "INVITE"
+            self._serials[Party.CALLEE] = max(1, self._serials[Party.CALLEE])
+            picks_up = invite(self.pick([OFFER, ANSWER, b""]), headers=self.pick(TIMERS))
+            self.happens(PickedUp(self.tx, picks_up, CALLER, "", self.draw() % 2 > 0, True))
         elif isinstance(call.phase, Answered) and call.waiting_tx is None and call.joined:
             self.happens(Lent(self.pick(list(Party)), "another"))
 

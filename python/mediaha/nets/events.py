@@ -114,6 +114,17 @@ class Taken(Value, frozen=True):
     call: str
 
 
+class PickedUp(Value, frozen=True):
+    """Somebody takes the place of the phones that ring, by the INVITE of server transaction ``tx``."""
+
+    tx: int
+    request: Request
+    flow: Target
+    trunk: str
+    by_flow: bool
+    trusted: bool
+
+
 class Lent(Value, frozen=True):
     """A party is asked to go on in another call: until it has agreed, it may come back."""
 
@@ -154,6 +165,7 @@ Event: TypeAlias = (
     | Progressed
     | Joined
     | Taken
+    | PickedUp
     | Lent
     | Returned
     | Bereft

@@ -161,8 +161,8 @@ class Reception:
         """Take a call, or say why not. ``known``: whoever calls has proved who he is."""
         tx = next(self._tx)
 
-        def expect(held: Held) -> None:
-            self._carrier.tables.expect(held, Party.CALLER, tx, event.transaction, request)
+        def expect(held: Held, party: Party = Party.CALLER) -> None:
+            self._carrier.tables.expect(held, party, tx, event.transaction, request)
 
         trunk = self._trunks.trunk_at(event.flow)
         by_flow = known or self._phones.are_at(event.flow)

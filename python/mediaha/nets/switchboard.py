@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mediaha.nets import errand
 from mediaha.nets.admission import Refusal
-from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Placing, Ringing, Trying
+from mediaha.nets.call import Answered, Call, Ending, Idle, Leg, Over, Placing, Ringing, Trying
 from mediaha.nets.carrier import Carrier
 from mediaha.nets.destination import Destination, secured
 from mediaha.nets.events import (
@@ -28,6 +28,7 @@ from mediaha.nets.events import (
     Keep,
     Lent,
     Orphan,
+    PickedUp,
     PlaceFor,
     Progressed,
     Report,
@@ -41,6 +42,7 @@ from mediaha.nets.referral import Replaces, host_of, replaces_untrusted, user_of
 from mediaha.nets.routing import Way
 from mediaha.nets.tables import Held
 from mediaha.nets.underway import NOBODY, Party, Transfer
+from mediaha.sip.dialog import Dialog
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Request, reason_of
 from mediaha.sip.target import Target
@@ -72,10 +74,13 @@ class Switchboard:
         }
 
     def replace(
-        self, request: Request, tx: int, flow: Target, expect: Callable[[Held], None], *, trunk: str, by_flow: bool,
-        trusted: bool,
+        self, request: Request, tx: int, flow: Target, expect: Callable[[Held, Party], None], *, trunk: str,
+        by_flow: bool, trusted: bool,
     ) -> Refusal | None:  # fmt: skip
-        """An INVITE with Replaces (RFC 3891): its sender takes the place of a party of a call, or is refused."""
+        """An INVITE with Replaces (RFC 3891): its sender takes the place of a party of a call, or is refused.
+
+        ``expect`` enters its transaction, as the party's that it has become.
+        """
         try:
             replaces = replaces_untrusted(*request.headers.all("Replaces"))
         except Malformed as fault:
@@ -85,6 +90,8 @@ class Switchboard:
             return UNKNOWN
         held, party = found
         call = held.call
+        if isinstance(call.phase, Ringing) and party is Party.CALLEE:
+            return self._pick_up(held, PickedUp(tx, request, flow, trunk, by_flow, trusted), expect)
         if not isinstance(call.phase, Answered):
             return UNKNOWN
         if replaces.early_only:
@@ -105,8 +112,19 @@ class Switchboard:
             return Refusal(400, str(fault))
         self._tables.let_go(held, leg.tag)
         self._carrier.follow(held, Lent(remaining, decision[0].id))
-        self._carrier.take(decision, request, now, expect)
+        self._carrier.take(decision, request, now, lambda new: expect(new, Party.CALLER))
         self._known_by(decision[0].id, leg)
+        return None
+
+    def _pick_up(self, held: Held, event: PickedUp, expect: Callable[[Held, Party], None]) -> Refusal | None:
+        """A phone rings in that dialog: the INVITE is the call's from now on."""
+        try:
+            Dialog.from_request(event.request, "")
+        except Malformed as fault:
+            return Refusal(400, str(fault))
+        expect(held, Party.CALLEE)
+        self._carrier.stories.also(held.story, event.request.call_id)
+        self._carrier.happens(held, event)
         return None
 
     def _known_by(self, call_id: str, leg: Leg) -> None:
@@ -120,8 +138,8 @@ class Switchboard:
         # Some phones take the tags for those of the other side.
         for ours, theirs in ((replaces.to_tag, replaces.from_tag), (replaces.from_tag, replaces.to_tag)):
             found = self._tables.by_tag(ours)
-            dialog = None if found is None else found[0].call.leg(found[1]).dialog
-            if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, theirs):
+            dialogs = () if found is None else _dialogs(found[0].call, found[1])
+            if any((one.call_id, one.remote_tag) == (replaces.call_id, theirs) for one in dialogs):
                 return found
         return None
 
@@ -251,3 +269,13 @@ class Switchboard:
             return None
         party = next((one for one in Party if lender.call.leg(one).away == held.call.id), None)
         return None if party is None else (lender, party)
+
+
+def _dialogs(call: Call, party: Party) -> tuple[Dialog, ...]:
+    """A party's dialog, or those with all the phones that ring."""
+    dialog, phase = call.leg(party).dialog, call.phase
+    if dialog is not None:
+        return (dialog,)
+    if party is Party.CALLEE and isinstance(phase, Ringing):
+        return tuple(fork.dialog for fork in phase.forks)
+    return ()
