@@ -69,8 +69,8 @@ pub(crate) struct Liveness {
     /// Unanswered pings, oldest first.
     pings: VecDeque<(Cookie, Time)>,
     instance: Option<Instance>,
-    /// Another process is taking over what its process has left, and may be silent until then.
-    succeeds_until: Time,
+    /// Since when another process has been taking over what its process has left, and until when it may be silent.
+    succession: Option<(Time, Time)>,
 }
 
 /// Which life of the server process speaks.
@@ -98,7 +98,7 @@ impl Liveness {
             ping_at: now,
             pings: VecDeque::new(),
             instance: None,
-            succeeds_until: Time::ZERO,
+            succession: None,
         }
     }
 
@@ -140,7 +140,10 @@ impl Liveness {
     /// When [`tick`](Self::tick) and [`ping_is_due`](Self::ping_is_due) want to be asked again.
     pub(crate) fn next_at(&self, config: &Config, rtt: Option<Duration>) -> Time {
         match self.state {
-            State::Usable { .. } => self.ping_at.min(self.heard_at + suspect_after(config, rtt)),
+            State::Usable { .. } => {
+                let judged_at = self.heard_at + suspect_after(config, rtt);
+                self.ping_at.min(self.succession.map_or(judged_at, |(_, until)| judged_at.max(until)))
+            }
             State::Suspect { .. } | State::Recovering { .. } | State::Dead { .. } => self.ping_at,
         }
     }
@@ -177,7 +180,7 @@ impl Liveness {
         now: Time,
     ) -> Option<Verdict> {
         let silence = now.since(self.heard_at);
-        if now < self.succeeds_until {
+        if self.is_succeeded(now) {
             return None;
         }
         let limit = if others_heard {
@@ -218,7 +221,8 @@ impl Liveness {
         }
         let forgot = self.instance_changes(instance, sent_at)?;
         self.heard_at = now;
-        self.succeeds_until = Time::ZERO;
+        // What was asked before may have been answered by the process that is gone.
+        self.succession.take_if(|(since, _)| sent_at >= *since);
         let first = !std::mem::replace(&mut self.ever_heard, true);
         let verdict = self.pong_moves(first, forgot, owes_nothing, config, now);
         Some(Heard { rtt: now.since(sent_at), verdict })
@@ -232,6 +236,8 @@ impl Liveness {
                 self.heard_at = now;
                 None
             }
+            // Perhaps in the name of the process that is gone.
+            State::Suspect { .. } if self.succession.is_some_and(|(_, until)| now < until) => None,
             State::Suspect { answers, refusals, .. } => {
                 self.heard_at = now;
                 *answers += 1;
@@ -245,7 +251,7 @@ impl Liveness {
 
     /// The network says that nobody listens there. One such word may be about a packet from before a restart.
     pub(crate) fn refused(&mut self, now: Time) -> Option<Verdict> {
-        if now < self.succeeds_until {
+        if self.is_succeeded(now) {
             return None;
         }
         match &mut self.state {
@@ -271,7 +277,7 @@ impl Liveness {
         if self.is_dead() {
             return None;
         }
-        self.succeeds_until = until;
+        self.succession = Some((now, until));
         if let State::Usable { .. } = self.state {
             self.suspect(why, 0, now);
             return Some(Verdict::Suspected);
@@ -281,13 +287,18 @@ impl Liveness {
 
     /// Somebody who knows says so. `None` when it was dead already.
     pub(crate) fn killed(&mut self, why: String, now: Time) -> Option<Verdict> {
-        self.succeeds_until = Time::ZERO;
+        self.succession = None;
         if let State::Dead { since, why: known } = &mut self.state {
             // Pongs to pings from before this moment are from the life that has ended.
             (*since, *known) = (now, why);
             return None;
         }
         Some(self.die(why, now))
+    }
+
+    /// Whether its silence says nothing yet.
+    fn is_succeeded(&self, now: Time) -> bool {
+        self.succession.is_some_and(|(_, until)| now < until)
     }
 
     /// Notes who speaks: whether the memory was lost, or `None` for a voice from an earlier life.

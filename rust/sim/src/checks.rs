@@ -46,7 +46,7 @@ impl World {
         }
         let then = self.now - FIT_TO_LIVE;
         let server = self.servers.iter().find(|server| server.name == name);
-        if then > Time::ZERO && server.is_some_and(|server| server.effects.is_fit_since(then)) {
+        if then > Time::ZERO && server.is_some_and(|server| server.effects.is_sound_since(then)) {
             self.violate(format!("{name} is called dead ({why}), and nothing was wrong with it"));
         }
     }
@@ -55,7 +55,7 @@ impl World {
     pub(crate) fn judge_grayness(&mut self, name: &str, why: &str) {
         let then = self.now - FIT_TO_LIVE;
         let server = self.servers.iter().find(|server| server.name == name);
-        if why.contains("forwards no media") && server.is_some_and(|server| server.effects.is_fit_since(then)) {
+        if why.contains("forwards no media") && server.is_some_and(|server| server.effects.is_sound_since(then)) {
             self.violate(format!("{name} is called gray, and nothing was wrong with it"));
         }
     }
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    fn was_stopped_since(&self, then: Time) -> bool {
+    pub(crate) fn was_stopped_since(&self, then: Time) -> bool {
         self.is_stopped() || self.last_stall > then
     }
 

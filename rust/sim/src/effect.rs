@@ -39,6 +39,19 @@ pub(crate) enum Effect {
     Unlisted,
     /// It answers, and forwards no media.
     Gray,
+    /// The process is gone, and what it had waits for the next one, as does what is sent to its sockets.
+    Succession(Ending),
+}
+
+/// How a succession ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The next process goes on with all that there was.
+    Adopted,
+    /// It finds the table damaged, and starts without a memory.
+    Refused,
+    /// There is none in time, and what was left is thrown away.
+    NobodyInTime,
 }
 
 /// The effects that are at work on one server.
@@ -47,16 +60,21 @@ pub(crate) struct Effects {
     active: Vec<(u64, Effect)>,
     /// Since when nothing is wrong.
     fit_since: Option<Time>,
+    /// Since when nothing is wrong but that one process follows another in time.
+    sound_since: Option<Time>,
 }
 
 impl Effects {
     /// Nothing is wrong, from the beginning.
     pub(crate) fn none() -> Self {
-        Self { active: Vec::new(), fit_since: Some(Time::ZERO) }
+        Self { active: Vec::new(), fit_since: Some(Time::ZERO), sound_since: Some(Time::ZERO) }
     }
 
     /// Something is wrong from now on, until [`end`](Self::end) with the same id.
     pub(crate) fn begin(&mut self, id: u64, effect: Effect) {
+        if effect != Effect::Succession(Ending::Adopted) {
+            self.sound_since = None;
+        }
         self.active.push((id, effect));
         self.fit_since = None;
     }
@@ -68,6 +86,9 @@ impl Effects {
         let ended = before != self.active.len();
         if ended && self.active.is_empty() {
             self.fit_since = Some(now);
+        }
+        if ended && self.is_only(&Effect::Succession(Ending::Adopted)) {
+            self.sound_since = self.sound_since.or(Some(now));
         }
         ended
     }
@@ -93,6 +114,16 @@ impl Effects {
     /// Whether this is all that is wrong.
     pub(crate) fn is_only(&self, effect: &Effect) -> bool {
         self.active.iter().all(|(_, active)| active == effect)
+    }
+
+    /// Whether one process is just following another.
+    pub(crate) fn succession(&self) -> bool {
+        self.active.iter().any(|(_, effect)| matches!(effect, Effect::Succession(_)))
+    }
+
+    /// Whether nothing has been wrong since `then` but that one process has followed another in time.
+    pub(crate) fn is_sound_since(&self, then: Time) -> bool {
+        self.sound_since.is_some_and(|since| since <= then)
     }
 
     /// Whether nothing has been wrong since `then`.

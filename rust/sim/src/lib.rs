@@ -13,6 +13,7 @@ mod nets;
 mod plan;
 mod server;
 mod story;
+mod succession;
 mod telling;
 mod world;
 
@@ -38,6 +39,13 @@ pub enum Kind {
     Plain,
     /// It sends packets through them as well, and some forward none for a while.
     Probed,
+    /// Some of their processes die, and others go on with what they had, or cannot.
+    Succeeded,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Probed, Self::Succeeded];
 }
 
 /// Let the world of this seed happen.

@@ -58,7 +58,7 @@ fn run_all(first: u64, count: u64) -> Vec<(Kind, Outcome)> {
             if number >= count {
                 return;
             }
-            for kind in [Kind::Plain, Kind::Probed] {
+            for kind in Kind::ALL {
                 let outcome = run(first.wrapping_add(number), kind, false);
                 if !outcome.violations.is_empty() {
                     failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, outcome));

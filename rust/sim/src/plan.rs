@@ -2,8 +2,9 @@
 
 use mediaha_time::{Duration, Time};
 
+use crate::Kind;
 use crate::chance::Chance;
-use crate::effect::Effect;
+use crate::effect::{Effect, Ending};
 use crate::server::{ROOMY, Server};
 
 /// Faults begin before this, and have ended by then unless they last for ever.
@@ -46,7 +47,7 @@ pub(crate) enum What {
         effect: Effect,
         /// When it is over; [`Time::FAR`] for never.
         until: Time,
-        /// For a crash: how much later its supervisor tells the pool. For draining: told by command, not by itself.
+        /// For a crash or a succession: how much later its supervisor tells the pool. For draining: told by command, not by itself.
         told_after: Option<Duration>,
     },
     /// The pool itself does not run.
@@ -60,7 +61,7 @@ pub(crate) enum What {
 
 impl Plan {
     /// The world of this seed.
-    pub(crate) fn new(chance: &mut Chance, probed: bool) -> Self {
+    pub(crate) fn new(chance: &mut Chance, kind: Kind) -> Self {
         let count = 1 + chance.index(4);
         let servers: Vec<Server> = (1..=4).take(count).map(|number| server(number, chance)).collect();
         let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
@@ -68,11 +69,21 @@ impl Plan {
         let calls = if is_crowded { 150 } else { 1 + chance.index(16) };
         let calls = (0..calls).map(|_| (list(&names, chance), begin(is_crowded, chance))).collect();
         let mut faults = faults(count, chance);
-        if probed {
+        if kind != Kind::Plain {
             // In half of these worlds nothing else goes wrong, so that it is seen how it ends.
             faults.truncate(if chance.happens(500) { 0 } else { faults.len() });
-            faults.extend((0..=chance.index(2)).map(|_| gray(count, chance)));
         }
+        let probed = match kind {
+            Kind::Plain => false,
+            Kind::Probed => {
+                faults.extend((0..=chance.index(2)).map(|_| gray(count, chance)));
+                true
+            }
+            Kind::Succeeded => {
+                faults.extend((0..=chance.index(4)).flat_map(|_| succession(count, chance)));
+                chance.happens(500)
+            }
+        };
         Self { servers, calls, faults, probed }
     }
 }
@@ -156,6 +167,35 @@ fn gray(servers: usize, chance: &mut Chance) -> Fault {
     let until = (at + Duration::from_millis(chance.within(200..=3_500))).min(HEALED_AT);
     let (server, effect) = (chance.index(servers), Effect::Gray);
     Fault { at, what: What::Server { server, effect, until, told_after: None } }
+}
+
+/// The supervisor waits for the next process for so long.
+pub(crate) const SUCCEEDS_WITHIN: Duration = Duration::from_millis(500);
+
+/// A process dies; another one goes on with what it had, or starts without, or there is none for a while.
+fn succession(servers: usize, chance: &mut Chance) -> Vec<Fault> {
+    let at = Time::from_millis(chance.within(300..=4_300));
+    let (server, told_after) = (chance.index(servers), Duration::from_millis(chance.within(0..=30)));
+    let fault = |at, effect, until, told| {
+        let told_after = Some(told);
+        Fault { at, what: What::Server { server, effect, until, told_after } }
+    };
+    let ending = match chance.index(8) {
+        0 => Ending::NobodyInTime,
+        1 => Ending::Refused,
+        _ => Ending::Adopted,
+    };
+    // Well before its supervisor gives up.
+    let until = at + Duration::from_millis(chance.within(1..=350));
+    if ending != Ending::NobodyInTime {
+        return vec![fault(at, Effect::Succession(ending), until, told_after)];
+    }
+    let given_up_at = at + told_after + SUCCEEDS_WITHIN;
+    let until = (given_up_at + Duration::from_millis(chance.within(0..=1_000))).min(HEALED_AT);
+    vec![
+        fault(at, Effect::Succession(ending), given_up_at, told_after),
+        fault(given_up_at, Effect::Down, until, Duration::ZERO),
+    ]
 }
 
 const REASONS: [&str; 3] = [mediaha_ng::reason::LOAD_LIMIT, mediaha_ng::reason::NO_PORTS, "Internal error"];

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use mediaha_media::testing::TableDatapath;
-use mediaha_media::{Controller, ControllerConfig, Interface, StreamPlan, Verdict};
+use mediaha_media::{Controller, ControllerConfig, Interface, StreamPlan, Unadoptable, Verdict, Written};
 use mediaha_ng::bundle::{self, Bundle};
 use mediaha_ng::{Datagram, Reply, Request, datagram_untrusted, reply_untrusted, request_untrusted};
 use mediaha_time::Time;
@@ -13,6 +14,8 @@ use crate::effect::{Effect, Effects};
 
 /// A server that takes so many calls is never full.
 pub(crate) const ROOMY: usize = 1_000;
+/// Its ports for RTP.
+const PORTS: RangeInclusive<u16> = 20_000..=29_999;
 /// What a socket holds while nobody reads it.
 const SOCKET_DATAGRAMS_MAX: usize = 400;
 
@@ -67,10 +70,15 @@ impl Server {
 
     /// Whether the process is there and runs.
     pub(crate) fn is_running(&self) -> bool {
-        !self.effects.has(&Effect::Down) && !self.effects.has(&Effect::Hung)
+        !self.effects.has(&Effect::Down) && !self.waits()
     }
 
-    /// Whether the process is there.
+    /// Whether nobody reads what is sent to it at the moment.
+    fn waits(&self) -> bool {
+        self.effects.has(&Effect::Hung) || self.effects.succession()
+    }
+
+    /// Whether the process is there, or its sockets are.
     pub(crate) fn is_up(&self) -> bool {
         !self.effects.has(&Effect::Down)
     }
@@ -81,6 +89,32 @@ impl Server {
         self.waiting.clear();
         self.refused.clear();
         (self.controller, self.datapath) = process(number, self.lives, self.sessions_max);
+    }
+
+    /// Which process it is.
+    pub(crate) fn life(&self) -> u32 {
+        self.lives
+    }
+
+    /// The next process goes on with what this one has left.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn succeed(&mut self, number: u8, now: Time) -> Result<(), Unadoptable> {
+        let calls = self.sessions(now).iter().filter_map(|id| self.controller.written_call(id)).collect();
+        let written = Written { ledger: self.controller.written_ledger(), calls };
+        let mut datapath = std::mem::replace(&mut self.datapath, TableDatapath::new(PORTS)).killed();
+        let config = config(number, self.lives, self.sessions_max);
+        self.controller = Controller::adopt(config, &written, &mut datapath, now)?;
+        (self.datapath, self.refused) = (datapath, BTreeMap::new());
+        Ok(())
+    }
+
+    /// The next process starts without a memory, and reads what waits in the sockets.
+    pub(crate) fn forget(&mut self, number: u8) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.crash(number);
+        self.waiting = waiting;
     }
 
     /// It was told to drain, or not to any more.
@@ -96,7 +130,7 @@ impl Server {
 
     /// A datagram has arrived at a process that is up; what it answers at once.
     pub(crate) fn receive(&mut self, datagram: Vec<u8>, now: Time) -> Option<Vec<u8>> {
-        if self.effects.has(&Effect::Hung) {
+        if self.waits() {
             if self.waiting.len() < SOCKET_DATAGRAMS_MAX {
                 self.waiting.push(datagram);
             }
@@ -192,11 +226,15 @@ impl Server {
 
 /// A fresh process of the `number`th server.
 fn process(number: u8, life: u32, sessions_max: usize) -> (Controller, TableDatapath) {
+    (Controller::new(config(number, life, sessions_max)), TableDatapath::new(PORTS))
+}
+
+fn config(number: u8, life: u32, sessions_max: usize) -> ControllerConfig {
     let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, number));
     let interface = Interface { name: "default".into(), local: address, advertised: address };
     let mut config = ControllerConfig::new(vec![interface], format!("{number}-{life}").into_bytes());
     config.sessions_max = sessions_max;
-    (Controller::new(config), TableDatapath::new(30000..=39999))
+    config
 }
 
 /// The error with which a failing server answers offers, answers and adoptions; the rest it does.

@@ -12,7 +12,7 @@ use mediaha_time::{Duration, Time};
 use crate::Kind;
 use crate::chance::Chance;
 use crate::checks::{LEFT_WITHIN, MOVED_WITHIN};
-use crate::effect::Effect;
+use crate::effect::{Effect, Ending};
 use crate::nets::{Act, Nets, Violation};
 use crate::plan::{EMPTY_AT, HEALED_AT, Plan, SETTLED_AT, What};
 use crate::server::Server;
@@ -71,6 +71,10 @@ enum Happens {
     Begin(What),
     End(usize, u64),
     Told(usize),
+    /// The supervisor says that one process follows another.
+    Succeeding(usize),
+    /// It does, or it does not; which process it is that has left something.
+    Succeeds(usize, u32, Ending),
     /// A call whose server died then must have found another by now.
     Overdue(usize, u32),
     Healed,
@@ -83,7 +87,7 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, kind: Kind, told: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let Plan { servers, calls, faults, probed } = Plan::new(&mut chance, kind == Kind::Probed);
+        let Plan { servers, calls, faults, probed } = Plan::new(&mut chance, kind);
         let probe_ms = if probed { PROBE_MS } else { 0 };
         let (lists, begins): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let mut world = Self {
@@ -149,6 +153,8 @@ impl World {
                 let (server, why) = (self.servers[server].name.clone(), EXIT.to_owned());
                 self.pool_input(Input::Command(Command::Died { server, why }));
             }
+            Happens::Succeeding(server) => self.tell_of_succession(server),
+            Happens::Succeeds(server, life, ending) => self.succeed(server, life, ending),
             Happens::Overdue(call, placed) => self.check_moved(call, placed),
             Happens::Healed => self.nets.quiet = true,
             Happens::Settled => {
@@ -182,6 +188,7 @@ impl World {
     fn begin(&mut self, what: What) {
         match what {
             What::Stall { until, clock_first } => self.stall(until, clock_first),
+            What::Server { server, effect: Effect::Succession(_), .. } if !self.can_be_succeeded(server) => {}
             What::Server { server, effect, until, told_after } => {
                 let now = self.now;
                 self.story
@@ -201,6 +208,11 @@ impl World {
                         }
                     }
                     Effect::Draining => self.drain(server, told_after.is_some()),
+                    Effect::Succession(ending) => {
+                        let life = self.servers[server].life();
+                        self.arrange(until, Happens::Succeeds(server, life, ending));
+                        self.arrange(now + told_after.unwrap_or_default(), Happens::Succeeding(server));
+                    }
                     Effect::Unlisted => self.configure(),
                     _ => {}
                 }
@@ -212,11 +224,11 @@ impl World {
     }
 
     fn end(&mut self, server: usize, id: u64) {
-        let was_hung = self.servers[server].effects.has(&Effect::Hung);
+        let was_waiting = !self.servers[server].is_running();
         self.servers[server].effects.end(id, self.now);
         self.story
             .tell(self.now, || format!("m{} one trouble less: {:?}", server + 1, self.servers[server].effects));
-        if was_hung && self.servers[server].is_running() {
+        if was_waiting && self.servers[server].is_running() {
             for reply in self.servers[server].resume(self.now) {
                 self.send_to_pool(server, &reply);
             }
@@ -267,7 +279,7 @@ impl World {
         self.pool_input(Input::Tick);
     }
 
-    fn pool_input(&mut self, input: Input) {
+    pub(crate) fn pool_input(&mut self, input: Input) {
         if let Some((_, waiting, _)) = &mut self.stalled {
             waiting.push_back(input);
             return;
@@ -310,6 +322,9 @@ impl World {
         self.story.tell(self.now, || heard(event));
         if let Event::ServerState { server, state: ServerState::Suspect, why, .. } = event {
             self.judge_grayness(server, why);
+        }
+        if let Event::Moved { call_id, from_server, .. } = event {
+            self.judge_move(call_id, from_server);
         }
         if let Event::ServerState { server, state: ServerState::Dead, why, .. } = event {
             self.judge_death(server, why);
@@ -489,6 +504,6 @@ fn text(cookie: Cookie) -> Vec<u8> {
     format!("{:016x}", cookie.0).into_bytes()
 }
 
-fn number(server: usize) -> u8 {
+pub(crate) fn number(server: usize) -> u8 {
     u8::try_from(server + 1).unwrap_or(u8::MAX)
 }

@@ -194,3 +194,39 @@ fn a_takeover_that_fails_is_a_death_at_once_and_new_calls_do_not_wait_for_it() {
     world.run_ms(2);
     assert_eq!(world.moves().len(), 1);
 }
+
+/// Seed 724 of the succeeded worlds.
+#[test]
+fn the_last_pong_of_the_process_that_is_gone_does_not_speak_for_the_next_one() {
+    // In some of these moments it is on its way.
+    for us in (0..60_000).step_by(200) {
+        let mut world = World::new(&["a", "b"]);
+        world.talk("c", &["a", "b"]);
+        world.run(Duration::from_micros(us));
+        world.hang("a");
+        world.command(Command::Succeeding { server: "a".into(), why: "signal 9".into(), within_ms: 500 });
+        world.run_ms(490);
+        assert_eq!((world.state("a"), world.moves().len()), (ServerState::Suspect, 0), "after {us} µs");
+    }
+}
+
+/// Seed 350 of the succeeded worlds: the pool woke again and again, and never later.
+#[test]
+fn what_the_process_that_is_gone_has_answered_makes_nobody_usable() {
+    let mut world = World::new(&["a", "b"]);
+    world.server("a").slow = Duration::from_millis(10);
+    for call in ["c", "d", "e"] {
+        world.ring(call, &["a"]);
+    }
+    for call in ["c", "d", "e"] {
+        world.answer_of(call, "caller", "callee", "b1");
+    }
+    world.run_ms(5);
+    world.hang("a");
+    world.command(Command::Succeeding { server: "a".into(), why: "signal 9".into(), within_ms: 500 });
+    world.run_ms(490);
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Suspect, 0));
+    world.resume("a");
+    world.run_ms(200);
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Usable, 0));
+}

@@ -225,7 +225,11 @@ impl World {
 
     /// Time passes, and all that happens in it happens.
     pub(crate) fn run_ms(&mut self, ms: u64) {
-        let until = self.now + Duration::from_millis(ms);
+        self.run(Duration::from_millis(ms));
+    }
+
+    pub(crate) fn run(&mut self, span: Duration) {
+        let until = self.now + span;
         loop {
             let wire = self.wire.iter().map(|(at, _)| *at).min();
             let tick = self.pool.wake_at().map(|at| at.max(self.now));
