@@ -116,9 +116,11 @@ Content-Length: 0
     )
 
 
-def expect(status: int, optional: bool = False, pattern: str | None = None) -> Step:
-    """Receive a response; ``pattern`` must be found in it."""
+def expect(status: int, optional: bool = False, pattern: str | None = None, *, then: str | None = None) -> Step:
+    """Receive a response; ``pattern`` must be found in it. It goes on at the label ``then``."""
     attributes = f'response="{status}" {"optional=" + chr(34) + "true" + chr(34) if optional else ""}'
+    if then is not None:
+        attributes += f' next="{then}"'
     return Step(f'<recv {attributes} rrs="true">{_search(pattern)}</recv>')
 
 
@@ -173,9 +175,10 @@ def take(
     return Step(f"<recv {attributes}>{_search(pattern, remember)}</recv>")
 
 
-def ignore(method: str) -> Step:
-    """From here on such a request that nobody waits for changes nothing. It stands before something to receive."""
-    return Step(f'<recv request="{method}" optional="global" advance_state="false"/>')
+def ignore(what: str | int) -> Step:
+    """From here on such a request, or response, changes nothing. It stands before something else to receive."""
+    kind = "response" if isinstance(what, int) else "request"
+    return Step(f'<recv {kind}="{what}" optional="global" advance_state="false"/>')
 
 
 def label(name: str) -> Step:
@@ -309,6 +312,11 @@ def to_xml(steps: Iterable[Step | list[Step]]) -> str:
 def begins(transaction: str, sent: Step) -> Step:
     """A request with a name for its transaction; without one, SIPp takes a late 200 to INVITE for that to BYE."""
     return Step(sent.xml.replace("<send ", f'<send start_txn="{transaction}" ', 1))
+
+
+def again(sent: Step) -> Step:
+    """What is sent again until it is answered."""
+    return Step(sent.xml.replace("<send ", '<send retrans="500" ', 1))
 
 
 def acknowledges(transaction: str, ack: Step) -> Step:

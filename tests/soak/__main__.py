@@ -2,7 +2,7 @@
 
 It moves into a network namespace of its own, in which nftables drops so many percent of the SIP datagrams at random,
 runs a site there between two SIPp, and looks at it every few seconds. Half-way the first media server loses its calls,
-which go on by re-INVITE. Phones can vanish too, in the middle of their calls.
+which go on by re-INVITE. Some callers cancel, and phones can vanish in the middle of their calls.
 
 No call may fail, by SIPp's account or by NeTS's: with everything sent again as RFC 3261 has it, a call is lost once in
 millions. At the end nothing may be left of them: calls, transactions, media sessions, descriptors and memory go back
@@ -18,14 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.peers.ports import free_udp_port
+from tests.peers.sipp import Step
 from tests.peers.site import Site
 from tests.peers.sitefile import CALM, SiteFile, ours
 from tests.soak.account import endings, moved, stories
-from tests.soak.phones import Phones, callee, caller
+from tests.soak.phones import LAZY, Phones, callee, caller, impatient_caller, lazy_callee
 
 INSIDE = "MEDIAHA_SOAK_INSIDE"
 LOOKS = 120
@@ -40,6 +42,7 @@ FILES_MORE = 4
 seconds later; and there may just be a process on its way that is to be the next spare."""
 STORIES_MAX = 5
 USUAL = "the caller hung up"
+GIVEN_UP = "the caller cancelled"
 VANISHED = "the caller does not respond"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -53,6 +56,7 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=50, help="calls a second (50)")
     parser.add_argument("--loss", type=float, default=2.0, help="percent of the SIP datagrams that are lost (2)")
     parser.add_argument("--talk", type=float, default=4.0, help="seconds of each call (4)")
+    parser.add_argument("--impatient", type=int, default=5, help="calls a second that are cancelled besides (5)")
     parser.add_argument("--vanish", type=int, default=20, help="phones that vanish in the middle of their call (20)")
     parser.add_argument("--t1", type=int, default=500, help="t1_ms of NeTS, on which its patience depends (500)")
     asked = parser.parse_args()
@@ -67,37 +71,42 @@ def main() -> int:
 def soak(folder: Path, asked: argparse.Namespace) -> int:
     """Place the calls, look on, and judge."""
     media = [ours("media-1", ports="30000-34999"), ours("media-2", ports="35000-39999")]
-    timers = {"t1_ms": asked.t1, "t2_ms": 8 * asked.t1, "t4_ms": 10 * asked.t1}
-    file = SiteFile(folder, *media, timings={**CALM, "session_s": SESSION_S}, sip=timers)
-    with file.serve() as site:
+    timers = {"t1_ms": asked.t1, "t2_ms": 8 * asked.t1, "t4_ms": 10 * asked.t1, "timer_d_s": 64 * asked.t1 / 1000}
+    lists = {domain: [one.name for one in media] for domain in ("*", LAZY)}
+    file = SiteFile(folder, *media, lists=lists, timings={**CALM, "session_s": SESSION_S}, sip=timers)
+    with file.serve() as site, ExitStack() as running:
+
+        def phones(name: str, steps: list[Step], rate: int = 0, calls: int = 0, port: int = 0) -> Phones:
+            to = ["-r", str(rate), "-m", str(calls), "-l", str(calls), site.address] if rate else []
+            return running.enter_context(Phones(folder, name, steps, port or free_udp_port(), *to))
+
         before = site.ready().open_files()
-        calls = round(asked.seconds * asked.rate)
-        place = ["-m", str(calls), "-r", str(asked.rate), "-l", str(asked.rate * 120), site.address]
-        called = Phones(folder, "callee", callee(), site.target_port, "-m", str(10 * calls))
-        phones = [called]
-        if asked.vanish:
-            many = ["-m", str(asked.vanish), "-r", str(asked.vanish), site.address]
-            phones.append(Phones(folder, "vanishing", caller(3_600_000), free_udp_port(), *many))
-        calling = Phones(folder, "caller", caller(round(asked.talk * 1000)), free_udp_port(), *place)
-        lose([site.port, *(one.port for one in (*phones, calling))], asked.loss)
-        memory = watch(site, calling, phones[1:], asked.seconds)
+        called = [phones("callee", callee(), port=site.target_port)]
+        called.append(phones("lazy", lazy_callee(), port=file.targets[LAZY]))
+        vanishing = [phones("vanishing", caller(3_600_000), asked.vanish, asked.vanish)] if asked.vanish else []
+        calls, given_up = (round(asked.seconds * rate) for rate in (asked.rate, asked.impatient))
+        calling = [phones("caller", caller(round(asked.talk * 1000)), asked.rate, calls)]
+        if given_up:
+            calling.append(phones("impatient", impatient_caller(), asked.impatient, given_up))
+        everybody = [*called, *vanishing, *calling]
+        lose([site.port, *(one.port for one in everybody)], asked.loss)
+        memory = watch(site, calling, vanishing, asked.seconds)
         left = forgotten(site, 64 * asked.t1 / 1000 * 2 + (SESSION_S if asked.vanish else 0) + 30)
         after = site.ready().open_files()
-        for one in (*phones, calling):
-            one.stop()
-    why = {**called.why(), **calling.why()}
+    why = {call_id: words for one in (*called, *calling) for call_id, words in one.why().items()}
+    log = folder / "site.log"
     verdict = {
-        "calls": calls,
-        "failed": {"caller": calling.failed(), "callee": len(called.why())},
-        "endings": endings(folder / "site.log"),
-        "moved": moved(folder / "site.log"),
+        "calls": {USUAL: calls, GIVEN_UP: given_up, VANISHED: asked.vanish},
+        "endings": endings(log),
+        "failed": sum(one.failed() for one in calling) + sum(len(one.why()) for one in called),
+        "moved": moved(log),
         "memory_mib": memory,
         "left": left,
         "descriptors": {"before": before, "after": after},
     }
     print(json.dumps(verdict, indent=2))
-    tell_failed(folder, why)
-    return 0 if is_well(verdict, asked) else 1
+    tell_failed(log, why)
+    return 0 if is_well(verdict) else 1
 
 
 def lose(ports: list[int], percent: float) -> None:
@@ -108,14 +117,14 @@ def lose(ports: list[int], percent: float) -> None:
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
 
 
-def watch(site: Site, calling: Phones, vanishing: list[Phones], seconds: float) -> list[float]:
-    """Say how it goes until the caller has ended, and do what goes wrong meanwhile.
+def watch(site: Site, calling: list[Phones], vanishing: list[Phones], seconds: float) -> list[float]:
+    """Say how it goes until the callers have ended, and do what goes wrong meanwhile.
 
     Gives NeTS's memory since the warm-up, in MiB.
     """
     began, memory, troubles = time.monotonic(), [], [(0.4, one.vanish) for one in vanishing]
     troubles.append((0.5, lambda: site.lose("media-1")))
-    while calling.calling:
+    while any(one.calling for one in calling):
         time.sleep(seconds / LOOKS)
         now = time.monotonic() - began
         nets = site.status()["nets"][0]
@@ -147,13 +156,12 @@ def forgotten(site: Site, patience_s: float) -> dict[str, int]:
         time.sleep(0.5)
 
 
-def is_well(verdict: dict[str, Any], asked: argparse.Namespace) -> bool:
+def is_well(verdict: dict[str, Any]) -> bool:
     """No call failed, nothing left, nothing grown."""
     memory, descriptors = verdict["memory_mib"], verdict["descriptors"]
-    expected = {USUAL: verdict["calls"], VANISHED: asked.vanish}
     return bool(
-        not any(verdict["failed"].values())
-        and verdict["endings"] == {why: count for why, count in expected.items() if count}
+        not verdict["failed"]
+        and verdict["endings"] == {why: count for why, count in verdict["calls"].items() if count}
         and verdict["moved"]
         and not any(verdict["left"].values())
         and (not memory or memory[-1] <= GROWTH_MAX * memory[0])
@@ -161,9 +169,9 @@ def is_well(verdict: dict[str, Any], asked: argparse.Namespace) -> bool:
     )
 
 
-def tell_failed(folder: Path, why: dict[str, str]) -> None:
+def tell_failed(log: Path, why: dict[str, str]) -> None:
     """Of some of the calls that failed: what SIPp has said, and what NeTS has decided about them."""
-    told = stories(folder / "site.log", why, (USUAL, VANISHED))
+    told = stories(log, why, (USUAL, GIVEN_UP, VANISHED))
     for call_id in list({**why, **told})[:STORIES_MAX]:
         words = why.get(call_id, "SIPp has not given it up")
         print(f"{call_id}: {words}", *told.get(call_id, ["NeTS knows no such call"]), sep="\n  ")

@@ -15,18 +15,23 @@ from pathlib import Path
 
 from tests.peers.sipp import (
     Step,
+    ack_failure,
     acknowledges,
+    again,
     answers,
     begins,
+    cancel,
     expect,
     ignore,
     invite,
     label,
     linger,
+    pause,
     provisional,
     request,
     respond,
     respond_in_dialog,
+    respond_to_invite,
     take,
     to_xml,
     until_listening,
@@ -36,7 +41,9 @@ LINGER_MS = 8000
 """For so long a BYE that comes again is answered again."""
 PATIENCE_MS = 200_000
 """How long SIPp waits for any message: longer than anything that NeTS gives up."""
-MOVED, TALKING, OVER = "1", "2", "3"
+MOVED, TALKING, OVER, RINGING = "1", "2", "3", "4"
+LAZY = "lazy.test"
+"""The domain of those who never answer."""
 
 # SIPp writes one warning behind the other, without an end of the line.
 _GIVEN_UP = (
@@ -54,6 +61,21 @@ def callee() -> list[Step]:
     moves = [label(MOVED), respond_in_dialog(200, "OK", "sendrecv"), *until_acked]
     talks = [label(TALKING), ignore("ACK"), take("INVITE", optional=True, then=MOVED), take("BYE")]
     return [*rings, *moves, *talks, label(OVER), respond_in_dialog(200, "OK"), linger(LINGER_MS)]
+
+
+def lazy_callee() -> list[Step]:
+    """Rings, and rings."""
+    rings = [take("INVITE"), respond(180, "Ringing"), ignore("INVITE"), take("CANCEL"), respond(200, "OK")]
+    ends = [again(respond_to_invite(487, "Request Terminated")), ignore("CANCEL"), take("ACK"), linger(LINGER_MS)]
+    return [*rings, *ends]
+
+
+def impatient_caller() -> list[Step]:
+    """Calls the lazy one, and gives up as soon as it may."""
+    rings = answers("call", expect(100, optional=True, then=RINGING), expect(180))
+    gives_up = [label(RINGING), pause(300), again(cancel())]
+    ends = [ignore(200), *answers("call", expect(487)), acknowledges("call", ack_failure()), linger(LINGER_MS)]
+    return [begins("call", invite(host=LAZY)), *rings, *gives_up, *ends]
 
 
 def caller(talk_ms: int) -> list[Step]:
@@ -96,6 +118,12 @@ class Phones:
         """End it whatever it is doing."""
         self._process.kill()
         self._process.wait()
+
+    def __enter__(self) -> Phones:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def failed(self) -> int:
         """How many of its calls did not go as its scenario says, by its own count."""
