@@ -15,6 +15,7 @@ import trio
 from mediaha.failover import open_pool
 from mediaha.media import RunningMedia, serve_media
 from mediaha.model.address import Address
+from mediaha.model.listener import Listener
 from mediaha.model.site import Domain, MediaServerSpec, NetsSpec, Site, Timings
 from mediaha.nets import Nets, serve_nets
 from mediaha.sip.dialog import Dialog
@@ -91,7 +92,7 @@ async def main() -> None:
             await start_server(nursery, alive["first"], "first", (20000, 20999)),
             await start_server(nursery, alive["second"], "second", (21000, 21999)),
         )
-        spec = NetsSpec("nets-1", "here", HERE)
+        spec = NetsSpec("nets-1", "here", (Listener(HERE),))
         domain = Domain("desk.test", ("first", "second"), (callee.endpoint.address,))
         site = Site("example", (), servers, (spec,), (domain,))
         async with open_pool(servers, Timings()) as pool:

@@ -40,10 +40,19 @@ def check_config(site: Path, /, *, host: str | None = None) -> int:
         return 1
     for warning in warnings:
         print(placed(str(site), warning))
-    counts = f"{len(found.hosts)} hosts, {len(found.media)} media servers, {len(found.nets)} NeTS"
-    users = f", {len(found.users)} users" if found.users else ""
-    print(f"{site}: site {found.name!r} is fine: {counts}, {len(found.domains)} domains{users}")
+    counted = [
+        _counted(len(found.hosts), "host", "hosts"),
+        _counted(len(found.media), "media server", "media servers"),
+        f"{len(found.nets)} NeTS",
+        _counted(len(found.domains), "domain", "domains"),
+        *([_counted(len(found.users), "user", "users")] if found.users else []),
+    ]
+    print(f"{site}: site {found.name!r} is fine: {', '.join(counted)}")
     return 0
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _certificates(file: Path, site: Site, named: str | None) -> tuple[Mistake, ...]:
