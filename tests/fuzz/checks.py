@@ -44,9 +44,12 @@ class Checks:
     def said(self, data: bytes, way, proper: bool) -> None:
         """A party sends this to NeTS, as it meant to if ``proper``; in a stream it may be no message, or several."""
         self._note("──▶", data, way)
-        message = readable(data) if proper and isinstance(way, Address) else None
+        message = readable(data) if proper else None
         if isinstance(message, Response):
-            self._responded(message)
+            if isinstance(way, Address):
+                self._responded(message)
+        elif message is not None and message.method == "BYE":
+            self._is_over(message)  # whatever comes of it, that party has left
         if _is_stranger(way):
             self.from_stranger += 1
             self.bytes_from_stranger += len(data)

@@ -99,6 +99,8 @@ class Parties:
     asked: deque = field(default_factory=lambda: deque(maxlen=KEPT))
     """Requests of NeTS that wait for a response, and whereto they went."""
     said: deque = field(default_factory=lambda: deque(maxlen=KEPT))
+    tagless: set = field(default_factory=set)
+    """Calls that were answered without a tag."""
     count: int = 0
     on_said = None
     """Called with each message that is sent to NeTS, whence, and whether it is as its sender meant it."""
@@ -284,6 +286,10 @@ class Parties:
 
     def _respond(self, request, way, status, tag, contact, headers, body, script=None) -> None:
         to = request.headers.get("To")
+        if 200 <= status < 300 and not tag:
+            self.tagless.add(request.call_id)
+        if request.call_id in self.tagless:
+            tag = ""  # who follows RFC 2543 does so all the time
         if tag and not request.to_tag:
             to += f";tag={tag}"
         if tag and request.method == "INVITE" and 100 < status < 300:
