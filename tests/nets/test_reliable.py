@@ -205,6 +205,7 @@ def test_the_next_one_waits_for_its_turn_and_only_the_newest_does():
     pracks(story, first)
     second = next(reply for reply in story.those(Reply) if reply.tx == 1)
     assert (second.status, rseq(second)) == (182, rseq(first) + 1)
+    assert [reply.status for reply in story.those(Reply)] == [200, 182], "the PRACK is answered first"
 
 
 def test_the_200_waits_until_the_answer_is_acknowledged():

@@ -26,6 +26,8 @@ def pracked(turn: Turn, party: Party, tx: int, request: Request) -> None:
         relay.begin(turn, party, tx, request)
     else:
         turn.reply(tx, 488, headers=(warning_of("no new offer can be carried to the callee yet"),))
+    # After the answer to the PRACK: many a caller takes nothing else before it.
+    reliable.go_on(turn)
     if running is not None and running.step is Step.HELD:
         relay.finish(turn)
 

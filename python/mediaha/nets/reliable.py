@@ -81,11 +81,15 @@ def acknowledged(turn: Turn, request: Request) -> bool:
     if promised is None or said != (promised.rseq, promised.cseq) or promised.acknowledged:
         return False
     agreed = promised.agreed or (promised.sent is not None and bool(promised.sent.sdp))
-    promised = replace(promised, acknowledged=True, agreed=agreed, sent=None)
-    turn.call = replace(turn.call, reliable=promised)
-    if promised.waiting and isinstance(turn.call.phase, Ringing):
-        _next(turn, replace(promised, waiting=promised.waiting[1:]), promised.waiting[0])
+    turn.call = replace(turn.call, reliable=replace(promised, acknowledged=True, agreed=agreed, sent=None))
     return True
+
+
+def go_on(turn: Turn) -> None:
+    """Send what has waited for a PRACK."""
+    promised = turn.call.reliable
+    if promised is not None and promised.sent is None and promised.waiting and isinstance(turn.call.phase, Ringing):
+        _next(turn, replace(promised, waiting=promised.waiting[1:]), promised.waiting[0])
 
 
 def holds_back(turn: Turn) -> bool:
