@@ -37,6 +37,7 @@ HANGS_UP = [pause(200), callee_request("BYE"), expect(200)]
 IS_TRANSFERRED = [*ANSWERS, *IS_TOLD_OF_NEW_MEDIA, *HANGS_UP]
 
 
+RINGS = re.compile(r"^SIP/2.0 180.*?\r?\n\r?\n", re.S | re.M)
 ACKNOWLEDGES = re.compile(r"^ACK sip:.*?\r?\n\r?\n", re.S | re.M)
 
 
@@ -93,6 +94,13 @@ def town(file, site, tmp_path):
             """The dialog of a caller, as NeTS knows it: what a Replaces says of it."""
             site.wait_until(lambda _: ACKNOWLEDGES.search(phone.messages()), f"{phone.name} is connected")
             return last_dialog(phone)
+
+        def early_dialog(self, phone):
+            """The same of somebody who rings."""
+            site.wait_until(lambda _: RINGS.search(phone.messages()), f"{phone.name} rings")
+            said = RINGS.search(phone.messages())[0]
+            ours, theirs = (re.search(rf"^{name}: .*?tag=(\S+)", said, re.M)[1] for name in ("From", "To"))
+            return f"{re.search(r'^Call-ID: (.*?)$', said, re.M)[1].strip()};to-tag={ours};from-tag={theirs}"
 
         def all_go_as_written(self):
             for phone in self.phones:
@@ -182,6 +190,16 @@ def test_somebody_takes_the_place_of_a_party(town):
     town.phone("bob", *IS_TRANSFERRED)
     first = town.phone("ann", *calls(), *IS_HUNG_UP)
     town.phone("sue_", *calls(headers=f"Replaces: {town.dialog(first)}\n"), *IS_HUNG_UP)
+    town.all_go_as_written()
+
+
+def test_a_call_that_rings_is_picked_up(town):
+    """The picker knows the early dialog from the phone that rings."""
+    terminated = [respond(487, "Request Terminated", cseq="CSeq: 1 INVITE"), take("ACK")]
+    leaves = [take("CANCEL"), respond(200, "OK"), *terminated]
+    rings = town.phone("bob", ANSWERS[0], respond(180, "Ringing"), *leaves)
+    town.phone("ann", *calls(), pause(500), request("BYE"), expect(200))
+    town.phone("sue_", *calls(headers=f"Replaces: {town.early_dialog(rings)};early-only\n"), *IS_HUNG_UP)
     town.all_go_as_written()
 
 
