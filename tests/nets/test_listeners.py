@@ -110,8 +110,12 @@ async def test_a_call_to_a_sips_uri_goes_by_tls_alone_and_everybody_is_called_so
         await mine.until_port(lambda port: port > 20000)
         await theirs.until_port(lambda port: port > 20000)
         assert (await mine.ask("OPTIONS")).status == 200
-        theirs.bye()
+        assert (await mine.ask("REFER", Refer_To="<sips:other@desk.test>")).status == 202
+        third = await world.callee.rings.receive()
+        assert third.invite.uri == f"sips:other@{world.callee.endpoint.address}"
         await mine.over.wait()
+        third.bye()
+        await theirs.over.wait()
         await world.empties()
 
 

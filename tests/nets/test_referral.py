@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaha.nets.referral import Replaces, Unwilling, referral_untrusted, replaces_untrusted
+from mediaha.nets.referral import Replaces, Unwilling, is_secure, referral_untrusted, replaces_untrusted
 from mediaha.sip.errors import Malformed
 from mediaha.sip.message import Headers, Request
 
@@ -25,6 +25,8 @@ def test_a_refer_says_who_is_to_be_called_and_nothing_else():
     said = referral_untrusted(refer(f'"Sue" <sip:sue@sue.test;user=phone;method=INVITE?{headers}>'))
     assert said.uri == "sip:sue@sue.test;user=phone"
     assert said.replaces == Replaces("a", "b", "c")
+    assert not is_secure(said)
+    assert is_secure(referral_untrusted(refer("<sips:a@b.test>")))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,6 @@ def test_a_refer_says_who_is_to_be_called_and_nothing_else():
         (("nonsense",), Malformed),
         (("<sip:a@b.test?Replaces=a>",), Malformed),
         (("<sip:a@b.test?Replaces=a%0D%0AX%3A1%3Bto-tag%3Db%3Bfrom-tag%3Dc>",), Malformed),
-        (("<sips:a@b.test>",), Unwilling),
         (("<http://b.test>",), Unwilling),
         (("<sip:a@b.test;method=SUBSCRIBE>",), Unwilling),
     ],

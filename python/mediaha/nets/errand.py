@@ -46,9 +46,9 @@ from mediaha.sip.target import Target
 
 def call_for(
     transferred: Call, transfer: Transfer, *, user: str, domain: str, servers: tuple[str, ...],
-    targets: tuple[Destination, ...], placed_at: float, now: float, rules: Rules,
+    targets: tuple[Destination, ...], placed_at: float, now: float, rules: Rules, secure: bool = False,
 ) -> Decision:  # fmt: skip
-    """The call to the target of a transfer (blind)."""
+    """The call to the target of a transfer (blind). ``secure``: to a ``sips`` URI."""
     referral, leg = transfer.referral, transferred.leg(transfer.by.other)
     headers = [("Referred-By", referral.referred_by)] if referral.referred_by else []
     if referral.replaces is not None:
@@ -61,6 +61,7 @@ def call_for(
         max_forwards=MAX_FORWARDS,
         headers=tuple(headers),
         cseq=0,
+        secure=secure,
     )
     turn = _begun(transferred, transfer, domain=domain, servers=servers, placed_at=placed_at, now=now, rules=rules)
     turn.call = replace(turn.call, targets=targets, phase=Placing(NOBODY, invite))

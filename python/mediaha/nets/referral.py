@@ -13,7 +13,7 @@ from mediaha.sip.uri import Uri, uri_untrusted
 
 TEXT_MAX = 512
 """Characters of a Replaces that are read."""
-SCHEMES = frozenset({"sip", "tel"})
+SCHEMES = frozenset({"sip", "sips", "tel"})
 
 
 class Replaces(Value, frozen=True):
@@ -99,6 +99,11 @@ def replaces_untrusted(value: str, *more: str) -> Replaces:
 def user_of(referral: Referral) -> str:
     """The user part of whom it is about: of a tel URI its number. Raises Malformed."""
     return uri_untrusted(referral.uri).user or ""
+
+
+def is_secure(referral: Referral) -> bool:
+    """Whether it is to be called by TLS alone. Raises Malformed."""
+    return uri_untrusted(referral.uri).scheme == "sips"
 
 
 def host_of(referral: Referral) -> str:

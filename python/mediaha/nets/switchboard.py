@@ -38,7 +38,7 @@ from mediaha.nets.events import (
     Taken,
     WaysFound,
 )
-from mediaha.nets.referral import Replaces, host_of, replaces_untrusted, user_of
+from mediaha.nets.referral import Replaces, host_of, is_secure, replaces_untrusted, user_of
 from mediaha.nets.routing import Way
 from mediaha.nets.tables import Held
 from mediaha.nets.underway import NOBODY, Party, Transfer
@@ -177,16 +177,19 @@ class Switchboard:
         except Malformed as fault:
             return Refusal(400, str(fault))
         way = self._way_to(user, host, held.call.domain)
+        secure = is_secure(referral)
+        if isinstance(way, Way) and secure:
+            way = way.secured()
         if isinstance(way, Refusal):
             return way
-        self._begin(held, transfer, user, way)
+        self._begin(held, transfer, user, way, secure=secure)
         return None
 
-    def _begin(self, held: Held, transfer: Transfer, user: str, way: Way) -> None:
+    def _begin(self, held: Held, transfer: Transfer, user: str, way: Way, *, secure: bool) -> None:
         now = time.monotonic()
         decision = errand.call_for(
             held.call, transfer, user=user, domain=way.domain, servers=way.servers, targets=way.targets,
-            placed_at=time.time(), now=now, rules=self._carrier.rules,
+            placed_at=time.time(), now=now, rules=self._carrier.rules, secure=secure,
         )  # fmt: skip
         self._carrier.begin(decision, now)
 
@@ -199,7 +202,7 @@ class Switchboard:
             # Nobody has answered there: that call is taken back, and made again for the one who is transferred.
             alone = replace(transfer, referral=replace(transfer.referral, replaces=None))
             way = Way(call.domain, call.servers, call.targets)
-            self._begin(held, alone, call.phase.invite.user, way)
+            self._begin(held, alone, call.phase.invite.user, way, secure=call.phase.invite.secure)
             self._carrier.follow(consulted, Cancelled(call.phase.tx))
             return None
         if not isinstance(call.phase, Answered) or call.waiting_tx is not None or not call.joined:
