@@ -1,6 +1,7 @@
 """Parties of a call whose media server is killed: who rings, who refuses, who puts off, who has moved itself."""
 
 import shutil
+import time
 
 import pytest
 
@@ -145,4 +146,36 @@ def test_a_held_call_is_moved_and_stays_on_hold(site, tmp_path):
         noted(site, "session changed")
         kill_its_server(site)
         call.wait()
+    site.settled()
+
+
+def fax(step):
+    """The same with a fax (T.38) in its SDP instead of audio."""
+    for audio, image in (
+        ("m=audio [rtp_port] RTP/AVP 8", "m=image [rtp_port] udptl t38"),
+        ("a=rtpmap:8 PCMA/8000", ""),
+    ):
+        assert audio in step.xml
+        step = Step(step.xml.replace(f"{audio}\r\n", f"{image}\r\n" if image else ""))
+    return step
+
+
+def test_a_call_that_has_become_a_fax_is_moved_as_a_fax(site, tmp_path):
+    """The machine that is called asks for it (T.38); the two exchange what no one in between can read."""
+    is_told = [take("INVITE", pattern="m=image"), fax(respond_in_dialog(200, "OK", "sendrecv")), take("ACK")]
+    asks = [fax(callee_request("INVITE", "sendrecv", 1)), *provisional(), expect(200, pattern="m=image")]
+    callee = [*RINGS, *ANSWERS, pause(300), *asks, callee_request("ACK", cseq=1), *is_told, *IS_HUNG_UP]
+    with pair(site, tmp_path, [*CALLS, *is_told, *is_told, pause(3000), *HANGS_UP], callee) as call:
+        noted(site, "session changed")
+        kill_its_server(site)
+        noted(site, "told", times=2)
+        assert call.told(call.caller)[1] != call.callee_audio.port, "the two must not meet behind the site's back"
+        for _ in range(PACKETS):
+            call.caller_audio.fax(call.told(call.caller))
+            call.callee_audio.fax(call.told(call.callee))
+            time.sleep(0.01)
+        call.wait()
+        for listener, other in ((call.caller_audio, call.callee_audio), (call.callee_audio, call.caller_audio)):
+            assert listener.listen() >= PACKETS_MIN
+            assert {ssrc for ssrc, _, _ in listener.heard} == {other.ssrc}
     site.settled()

@@ -52,6 +52,11 @@ class RtpEndpoint:
         header = struct.pack("!BBHII", 0x80, 8, self._sequence & 0xFFFF, self._sequence * 160, self.ssrc)
         self._sock.sendto(header + b"\xd5" * 160, remote)
 
+    def fax(self, remote: tuple[str, int]) -> None:
+        """One datagram that is no RTP: its first byte says so. What else of it is heard is told like RTP's."""
+        self._sequence += 1
+        self._sock.sendto(struct.pack("!BBHII", 0, 0, self._sequence & 0xFFFF, 0, self.ssrc), remote)
+
     def press(self, remote: tuple[str, int], digit: str, *, first: bool = False, end: bool = False) -> None:
         """One packet of a digit that is held down, or let go: all packets of one have its beginning's timestamp."""
         self._sequence += 1
@@ -94,6 +99,7 @@ def audio_addresses(messages: str, *, received: bool = False) -> list[tuple[str,
     """The media addresses of every SDP in a SIPp message log, in order: of all, or only of what it received."""
     parts = [part for part in re.split(r"-{20,}", messages) if not received or "message received" in part]
     places = [
-        (re.search(r"^c=IN IP[46] (\S+)", part, re.M), re.search(r"^m=audio (\d+) ", part, re.M)) for part in parts
+        (re.search(r"^c=IN IP[46] (\S+)", part, re.M), re.search(r"^m=(?:audio|image) (\d+) ", part, re.M))
+        for part in parts
     ]
     return [(host[1].strip(), int(audio[1])) for host, audio in places if host and audio]
