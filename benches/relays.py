@@ -131,17 +131,6 @@ def rtpengine_relay(core: int, folder: Path, ports: str = "20000-29999") -> Iter
 
 
 @contextmanager
-def all_relays(core: int, folder: Path) -> Iterator[list[Relay]]:
-    """Ours, and the rival if there is one, both on the same core: only one has work at a time."""
-    with mediaha_relay(core, folder) as ours:
-        if not rival_is_here():
-            yield [ours]
-            return
-        with rtpengine_relay(core, folder) as rival:
-            yield [ours, rival]
-
-
-@contextmanager
 def _running(name: str, ng: Address, command: list[str], core: int, folder: Path) -> Iterator[Relay]:
     log = folder / f"{name}.log"
     with log.open("wb") as out:

@@ -389,7 +389,7 @@ async def test_a_call_can_be_explained_by_any_of_its_names():
 
 async def test_another_nets_goes_on_with_a_call():
     class Notebook:
-        written: dict[str, bytes] = {}  # noqa: RUF012
+        written: dict[str, bytes] = {}  # noqa: RUF012 - one world has one of them
 
         def write(self, call):
             self.written[call.id] = write_down(call)

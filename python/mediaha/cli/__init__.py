@@ -15,7 +15,7 @@ from mediaha.cli.complaints import exit_status_of
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its status; ``words`` None: the one that this process was started with."""
-    from mediaha.cli.commands import app  # noqa: PLC0415 - the parser is not needed by those who import mediaha
+    from mediaha.cli.commands import app
 
     try:
         result = app(words)

@@ -26,8 +26,8 @@ def check_config(site: Path, /, *, host: str | None = None) -> int:
     host
         Whose files are looked into. Default: the host whose name is this machine's, or the only one.
     """
-    from mediaha.tca import SiteMistakes, load_site  # noqa: PLC0415 - keeps --help quick
-    from mediaha.tca.mistakes import placed  # noqa: PLC0415
+    from mediaha.tca import SiteMistakes, load_site
+    from mediaha.tca.mistakes import placed
 
     try:
         found, warnings = load_site(site)
@@ -57,8 +57,8 @@ def _counted(number: int, one: str, several: str) -> str:
 
 def _certificates(file: Path, site: Site, named: str | None) -> tuple[Mistake, ...]:
     """Warnings about the files of one host. Raises SiteMistakes, BadOption."""
-    from mediaha.cli import plan  # noqa: PLC0415
-    from mediaha.tca import SiteMistakes, certificate_mistakes, secret_warnings  # noqa: PLC0415
+    from mediaha.cli import plan
+    from mediaha.tca import SiteMistakes, certificate_mistakes, secret_warnings
 
     try:
         host = plan.host_of(site, named)

@@ -69,11 +69,11 @@ def drill(
     plot
         Write an SVG here: packets heard per 20 ms around the fault.
     """
-    import trio  # noqa: PLC0415 - keeps --help quick
+    import trio
 
-    from mediaha.drill.run import Plan  # noqa: PLC0415
-    from mediaha.ops.levels import LogFormat, LogLevel  # noqa: PLC0415
-    from mediaha.ops.logs import log_to  # noqa: PLC0415
+    from mediaha.drill.run import Plan
+    from mediaha.ops.levels import LogFormat, LogLevel
+    from mediaha.ops.logs import log_to
 
     plan = Plan(calls=calls, fault=fault, target=target, rate=rate)
     with log_to(2, LogFormat.CONSOLE, LogLevel.ERROR):
@@ -87,8 +87,8 @@ def drill(
 def _running_site(
     nets: str | None, callee: str | None, domain: str | None, control: Path | None
 ) -> SiteUnderDrill | None:
-    from mediaha.drill.site import DrillImpossible, SiteUnderDrill  # noqa: PLC0415
-    from mediaha.model.address import Address  # noqa: PLC0415
+    from mediaha.drill.site import DrillImpossible, SiteUnderDrill
+    from mediaha.model.address import Address
 
     if nets is None and callee is None and domain is None and control is None:
         return None
@@ -101,11 +101,11 @@ def _running_site(
 
 
 async def _drill(plan: Plan, site: SiteUnderDrill | None, media: int) -> Outcome:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
-    from mediaha.drill.run import run  # noqa: PLC0415
-    from mediaha.drill.site import own_site  # noqa: PLC0415
+    from mediaha.drill.run import run
+    from mediaha.drill.site import own_site
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting a site", total=None)
@@ -120,9 +120,9 @@ async def _drill(plan: Plan, site: SiteUnderDrill | None, media: int) -> Outcome
 
 
 def _show(outcome: Outcome, json: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from mediaha.drill.screen import show  # noqa: PLC0415
+    from mediaha.drill.screen import show
 
     if json:
         print(outcome.report.to_json().decode())
@@ -131,8 +131,8 @@ def _show(outcome: Outcome, json: bool) -> None:
 
 
 def _write_plot(outcome: Outcome, path: Path) -> None:
-    from mediaha.drill.plot import Line, Mark, chart  # noqa: PLC0415
-    from mediaha.drill.site import DrillImpossible  # noqa: PLC0415
+    from mediaha.drill.plot import Line, Mark, chart
+    from mediaha.drill.site import DrillImpossible
 
     report, timeline = outcome.report, outcome.timeline
     picture = chart(

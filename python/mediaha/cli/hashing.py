@@ -46,7 +46,7 @@ def hash_secret(
     md5
         Make the MD5 hash, for phones that know no better.
     """
-    from mediaha.sip.auth.digest import HashedSecret  # noqa: PLC0415 - keeps --help quick
+    from mediaha.sip.auth.digest import HashedSecret
 
     name, _, domain = user.rpartition("@")
     if not name or not domain:
@@ -70,7 +70,7 @@ def _secret(user: str) -> str:
     if not sys.stdin.isatty():
         secret = sys.stdin.readline(SECRET_LENGTH_MAX + 2).rstrip("\r\n")
     else:
-        from getpass import getpass  # noqa: PLC0415
+        from getpass import getpass
 
         secret = getpass(f"Secret of {user}: ", sys.stderr)
         if getpass("The same again: ", sys.stderr) != secret:
@@ -84,6 +84,6 @@ def _secret(user: str) -> str:
 
 def _quoted(text: str) -> str:
     """TOML writes such strings as JSON does."""
-    import json  # noqa: PLC0415
+    import json
 
     return json.dumps(text, ensure_ascii=False)

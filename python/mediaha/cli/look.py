@@ -30,8 +30,8 @@ def status(*, control: Control = None, json: AsJson = False) -> int:
     json
         One JSON object for scripts.
     """
-    from mediaha.cli import render  # noqa: PLC0415 - keeps --help quick
-    from mediaha.ops.asking import ask  # noqa: PLC0415
+    from mediaha.cli import render
+    from mediaha.ops.asking import ask
 
     answer = ask("status", control)
     if json:
@@ -55,8 +55,8 @@ def explain(call_id: str, /, *, control: Control = None, json: AsJson = False) -
     json
         One JSON object for scripts.
     """
-    from mediaha.cli import render, story  # noqa: PLC0415
-    from mediaha.ops.asking import ask  # noqa: PLC0415
+    from mediaha.cli import render, story
+    from mediaha.ops.asking import ask
 
     answer = ask("explain", control, call_id=call_id)
     if json:
@@ -112,7 +112,7 @@ def upgrade(server: str | None = None, /, *, control: Control = None) -> int:
     control
         The control socket of the mediaha to ask. Default: where `mediaha serve` puts it.
     """
-    from mediaha.ops.asking import ask  # noqa: PLC0415
+    from mediaha.ops.asking import ask
 
     answer = ask("upgrade", control, within_s=UPGRADE_S_MAX, server=server)
     for upgraded in msgspec.convert(answer, dict[str, list[str]])["servers"]:
@@ -121,7 +121,7 @@ def upgrade(server: str | None = None, /, *, control: Control = None) -> int:
 
 
 def _drain(server: str, control: Path | None, *, draining: bool) -> int:
-    from mediaha.ops.asking import ask  # noqa: PLC0415
+    from mediaha.ops.asking import ask
 
     ask("drain", control, server=server, draining=draining)
     print(

@@ -127,7 +127,7 @@ def serve(
         The least important lines to write.
     """
     # The heavy parts are imported where they are used: --help waits for none, and a media server for none of a site's.
-    from mediaha.cli import plan  # noqa: PLC0415
+    from mediaha.cli import plan
 
     alone = {"--listen": listen, "--target": target, "--caller": caller, "--ng-port": ng_port, "--media": media}
     one = {
@@ -145,7 +145,7 @@ def serve(
     }
     logs = Logs(log_format, log_level)
     if role == "media":
-        from mediaha.cli import mediaserver  # noqa: PLC0415
+        from mediaha.cli import mediaserver
 
         if spare and line is not None:
             return mediaserver.run_as_spare(logs, drain_s=drain_seconds, line=line)
@@ -166,7 +166,7 @@ def serve(
         )
         return mediaserver.run_alone(spec, logs, drain_s=drain_seconds, supervised=supervised, line=line)
     _refuse("the role all; add --role media", one)
-    from mediaha.cli import running  # noqa: PLC0415
+    from mediaha.cli import running
 
     if site is not None:
         _refuse("a site file, which says it itself", {**alone, "--ports": ports})

@@ -41,6 +41,6 @@ def trace(
     json
         One JSON object a message, for scripts.
     """
-    from mediaha.cli.following import follow  # noqa: PLC0415 - keeps --help quick
+    from mediaha.cli.following import follow
 
     return follow(call, pcap=pcap, seconds=seconds, control=control, json=json)

@@ -111,8 +111,8 @@ class Node:
 
     async def _start_nets(self, spec: NetsSpec, nursery: trio.Nursery, pools: AsyncExitStack) -> Session:
         from mediaha.failover import open_pool  # noqa: PLC0415 - a host of media servers alone needs neither
-        from mediaha.nets import Limits, serve_nets  # noqa: PLC0415
-        from mediaha.ops.phonebook import open_phonebook  # noqa: PLC0415
+        from mediaha.nets import Limits, serve_nets  # noqa: PLC0415 - as above
+        from mediaha.ops.phonebook import open_phonebook  # noqa: PLC0415 - as above
 
         pool = await pools.enter_async_context(open_pool(self.site.media, self.site.timings))
         self._pools.append(pool)
@@ -221,7 +221,7 @@ class Node:
             check_ports(self._media_ports(step.start))
         except MediahaError as error:
             mistakes = error.lines() if isinstance(error, SiteMistakes) else str(error).splitlines()
-            log.error("the site file cannot be used; the one before stays in force", mistakes=mistakes)  # noqa: TRY400
+            log.error("the site file cannot be used; the one before stays in force", mistakes=mistakes)  # noqa: TRY400 - a person's
             return
         self.site = self._routes.site = step.site
         for session in self._sessions:

@@ -311,24 +311,6 @@ async def open_endpoint(
             nursery.cancel_scope.cancel()
 
 
-async def serve_endpoint(
-    where: Address | Sequence[Listener],
-    *,
-    advertised: str | None = None,
-    timers: Timers | None = None,
-    limits: Limits | None = None,
-    stream_limits: StreamLimits = STREAM_LIMITS,
-    guard: RateLimit | None = None,
-    task_status: trio.TaskStatus[Endpoint] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """`open_endpoint` for ``nursery.start``: listens until cancelled."""
-    async with open_endpoint(
-        where, advertised=advertised, timers=timers, limits=limits, stream_limits=stream_limits, guard=guard
-    ) as endpoint:
-        task_status.started(endpoint)
-        await trio.sleep_forever()
-
-
 def _tokens() -> Iterator[str]:
     """Unguessable ones, for ever. Chance is fetched for many at once, since each time is a system call."""
     while True:

@@ -11,8 +11,6 @@ from enum import StrEnum
 
 from mediaha.model.value import Value
 
-MEDIA_TYPE = "application/sdp"
-
 
 class Direction(StrEnum):
     """Who may send, from the point of view of the body's author."""
