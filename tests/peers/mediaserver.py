@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,6 +68,9 @@ class MediaServer:
     def hang(self) -> None:
         """It stands still, and its ports stay bound."""
         self._process.send_signal(signal.SIGSTOP)
+        # One of its threads takes the signal, and only then the others stop.
+        while not all(_stands_still(thread) for thread in Path(f"/proc/{self._process.pid}/task").iterdir()):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """It goes on where it stood."""
@@ -81,3 +85,9 @@ class MediaServer:
 
     def __exit__(self, *_: object) -> None:
         self.crash()
+
+
+def _stands_still(thread: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
+    return True

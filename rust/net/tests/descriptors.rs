@@ -28,12 +28,13 @@ fn descriptors_at_rest() -> usize {
 
 #[test]
 fn deleted_calls_and_closed_servers_leave_no_descriptor_behind() {
-    a_server_with_calls(DatapathChoice::Sockets, 4);
+    let before_all = descriptors();
+    a_server_with_calls(DatapathChoice::Sockets, 4, before_all);
     let steered = MediaServer::start(config(DatapathChoice::Steered));
     match steered {
         Ok(server) => {
             server.close();
-            a_server_with_calls(DatapathChoice::Steered, 0);
+            a_server_with_calls(DatapathChoice::Steered, 0, before_all);
         }
         Err(error) => println!("steered ports are left out: {error}"),
     }
@@ -44,8 +45,7 @@ fn config(datapath: DatapathChoice) -> MediaServerConfig {
     MediaServerConfig { datapath, ..MediaServerConfig::new((V4, 0).into(), interfaces, ports(400)) }
 }
 
-fn a_server_with_calls(datapath: DatapathChoice, descriptors_per_call: usize) {
-    let before_all = descriptors();
+fn a_server_with_calls(datapath: DatapathChoice, descriptors_per_call: usize, before_all: usize) {
     let server = MediaServer::start(config(datapath)).unwrap();
     let mut client = Client::of(server.listen_ng());
     let (alice, bob) = (Party::at(V4), Party::at(V4));
@@ -53,12 +53,16 @@ fn a_server_with_calls(datapath: DatapathChoice, descriptors_per_call: usize) {
     for call in 0..50 {
         client.call(&format!("call-{call}"), [&alice, &bob], "");
     }
-    eventually("all ports open", || descriptors() == before_calls + 50 * descriptors_per_call);
+    // While a server without sockets for calls looks which ports are free, it may have been seen with a few more before.
+    let are =
+        |wanted: usize| if descriptors_per_call == 0 { descriptors() <= wanted } else { descriptors() == wanted };
+    eventually("all ports open", || are(before_calls + 50 * descriptors_per_call));
     for call in 0..50 {
         client.ask("delete", &[("call-id", &format!("call-{call}")), ("from-tag", "a"), ("delete delay", "0")]);
     }
-    eventually("all ports closed", || descriptors() == before_calls);
+    eventually("all ports closed", || are(before_calls));
     server.close();
     drop((client, alice, bob));
-    assert_eq!(descriptors(), before_all);
+    // On a busy machine a thread that was told to end may not have run yet.
+    eventually("all closed", || descriptors() == before_all);
 }
