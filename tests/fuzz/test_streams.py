@@ -98,4 +98,4 @@ def test_a_thousand_requests_in_one_segment_are_a_thousand_answers():
     said, taken = answers([written([GOOD[0]] * 1000)])
     assert len(taken) == 1000
     assert len(said) == 1000
-    assert {one[:11] for one in said} == {b"SIP/2.0 200", b"SIP/2.0 503"}, "at some length of the queue we are busy"
+    assert {one[:11] for one in said} == {b"SIP/2.0 200"}, "whoever sends more than we read waits, as TCP has it"

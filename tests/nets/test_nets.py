@@ -321,6 +321,15 @@ async def test_options_tells_the_truth():
         assert response.headers.get("Retry-After")
 
 
+async def test_whoever_cannot_read_as_fast_as_it_comes_takes_no_new_calls():
+    async with open_world(limits=Limits(behind_s_max=0.0)) as world:
+        others = [world.caller.call(world.nets.address) for _ in range(200)]
+        await until(lambda: all(call.answered.is_set() or call.refused.is_set() for call in others))
+        assert 503 in {call.statuses[-1] for call in others}
+        later = world.caller.call(world.nets.address)
+        await later.answered.wait()
+
+
 async def test_too_many_calls():
     async with open_world(limits=Limits(calls_max=1)) as world:
         await world.connect()

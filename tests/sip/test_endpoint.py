@@ -122,6 +122,47 @@ async def test_requests_that_nobody_takes_are_refused_and_the_queue_stays_bounde
         assert (await ear.next()).status == 503
 
 
+async def test_whoever_takes_events_at_once_knows_how_far_behind_he_is():
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        behind, all_heard = [], trio.Event()
+        ear = Ear()
+        alice.send(request("OPTIONS", alice), bob.address, ear)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+
+        def hear(event):
+            behind.append(bob.behind_s)
+            bob.respond(event.transaction, event.request.response(200, to_tag="bob"))
+            if len(behind) == 201:
+                all_heard.set()
+
+        bob.give_events(hear)
+        assert behind == [0.0], "what has waited is given at once"
+        for _ in range(200):  # more than are read at a time; all are there before the first is read
+            alice.send(request("OPTIONS", alice), bob.address, ear)
+        with trio.fail_after(10):
+            await all_heard.wait()
+        assert max(behind) > 0
+        assert bob.behind_s == 0.0
+        assert (await ear.next()).status == 200
+
+
+async def test_a_mistake_about_one_event_does_not_end_the_others():
+    async with open_endpoint(LOOPBACK, timers=Timers(t1=60.0)) as alice, open_endpoint(LOOPBACK) as bob:
+        taken, second = [], trio.Event()
+
+        def stumble(event):
+            taken.append(event)
+            if len(taken) == 2:
+                second.set()
+            raise ValueError("a mistake of ours")
+
+        bob.give_events(stumble)
+        for _ in range(2):
+            alice.send(request("OPTIONS", alice), bob.address, Ear())
+        with trio.fail_after(10):
+            await second.wait()
+
+
 async def test_an_address_in_use_is_said():
     async with open_endpoint(LOOPBACK) as alice:
         with pytest.raises(OSError, match="in use"):

@@ -86,16 +86,16 @@ def unavailable(limits: Limits, why: str) -> Refusal:
     return Refusal(503, why, (("Retry-After", str(limits.retry_after_s)),))
 
 
-def busy(limits: Limits, *, draining: bool, calls: int, backlog: int = 0) -> Refusal | None:
-    """Whether we take any call at all. ``backlog``: requests that have come and have not been looked at.
+def busy(limits: Limits, *, draining: bool, calls: int, behind_s: float = 0.0) -> Refusal | None:
+    """Whether we take any call at all. ``behind_s``: for how long more messages have been coming than we read.
 
-    With a backlog calls are refused before they cost anything; what belongs to calls that are there is still served.
+    Then calls are refused before they cost anything; what belongs to calls that are there is still served.
     """
     if draining:
         return unavailable(limits, "Draining")
     if calls >= limits.calls_max:
         return unavailable(limits, "Too Many Calls")
-    if backlog >= limits.backlog_max:
+    if behind_s > limits.behind_s_max:
         return unavailable(limits, "Overloaded")
     return None
 

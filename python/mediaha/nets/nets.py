@@ -207,16 +207,9 @@ class Nets:
             self._carrier.emptied = trio.Event()
             await self._carrier.emptied.wait()
 
-    async def listen(self) -> None:
-        """Take requests until cancelled."""
-        requests = self._endpoint.requests
-        async for event in requests:
-            self._reception.take(event)
-            while True:
-                try:
-                    self._reception.take(requests.receive_nowait())
-                except trio.WouldBlock:
-                    break
+    def listen(self) -> None:
+        """Take requests from now on."""
+        self._endpoint.give_events(self._reception.take)
 
     async def heed(self) -> None:
         """Take the pool's notices until there are no more. The path from here to the re-INVITEs has no wait in it."""
@@ -292,8 +285,8 @@ async def serve_nets(
         nursery.start_soon(registrations.run)
         nursery.start_soon(carrier.journal.run)
         nursery.start_soon(carrier.keep_time)
-        nursery.start_soon(nets.listen)
         nursery.start_soon(nets.heed)
+        nets.listen()
         _log.info("listening", name=spec.name, listeners=list(endpoint.listening))
         task_status.started(nets)
         await trio.sleep_forever()

@@ -214,8 +214,8 @@ class Reception:
         self._refuse(event, refusal or Refusal(200, headers=accept))
 
     def _busy(self) -> Refusal | None:
-        calls, backlog = len(self._carrier.tables.calls), self._endpoint.requests.statistics().current_buffer_used
-        return busy(self._limits, draining=self.draining, calls=calls, backlog=backlog)
+        calls, behind_s = len(self._carrier.tables.calls), self._endpoint.behind_s
+        return busy(self._limits, draining=self.draining, calls=calls, behind_s=behind_s)
 
     def _refuse(self, event: Incoming, refusal: Refusal) -> None:
         """Answer a request that no call has anything to do with."""

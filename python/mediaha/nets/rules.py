@@ -24,8 +24,8 @@ class Limits:
     """How long things may take (seconds), and how many of a thing there may be."""
 
     calls_max: int = 10_000
-    backlog_max: int = 256
-    """Requests that wait to be looked at while new calls are taken: about a third of a second's work."""
+    behind_s_max: float = 0.5
+    """For so long more messages may come than we read, as when many calls move at once; then new calls are refused."""
     ring_s_max: float = 180.0
     """From the first ringing to the answer; then the callee is cancelled and the caller gets 480."""
     target_s_max: float = 4.0

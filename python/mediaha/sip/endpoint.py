@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from math import inf
 
@@ -71,7 +71,20 @@ class Endpoint:
         self.on_lost: Callable[[int, str], None] | None = None
         """Called with the number of each connection that is closed, and why: a phone that came on it is gone. It must
         not block nor raise."""
+        self._on_event: Callable[[ServerEvent], None] | None = None
         self._alarm = trio.CancelScope()
+        self._behind: dict[str, float] = {}
+        """Since when a listener has had more to read each time than was taken, by its name."""
+
+    def give_events(self, on_event: Callable[[ServerEvent], None]) -> None:
+        """Call ``on_event`` with each event from now on instead of putting it into ``requests``: it saves a wake-up.
+
+        Those that wait there are given at once. It must not block; that it raises is logged.
+        """
+        self._on_event = on_event
+        with suppress(trio.WouldBlock):
+            while True:
+                self._pass_on(self.requests.receive_nowait())
 
     def respond(self, transaction: ServerKey, response: Response) -> None:
         """Answer a request; the layer repeats what must be repeated (2xx of INVITE until its ACK included).
@@ -145,6 +158,11 @@ class Endpoint:
         """Client and server transactions in the tables; both go to zero when nothing happens for 64*T1."""
         return self._layer.open_clients, self._layer.open_servers
 
+    @property
+    def behind_s(self) -> float:
+        """For how long more has been arriving than is read; 0: everything has been read."""
+        return trio.current_time() - min(self._behind.values()) if self._behind else 0.0
+
     def is_open(self, target: Target) -> bool:
         """False when it insists on a connection that is there no more."""
         transport = self._transports.get(target.listener)
@@ -212,8 +230,9 @@ class Endpoint:
     def _hear(self, heard: Heard) -> None:
         now = trio.current_time()
         receive = self._layer.receive
-        accepting = self._requests.statistics().current_buffer_used < REQUESTS_MAX
+        accepting = self._on_event is not None or self._requests.statistics().current_buffer_used < REQUESTS_MAX
         guard = self.guard
+        self._note_backlog(heard, now)
         for message, flow in heard.messages:
             if guard is not None and not guard.admits(flow.address.host, now):
                 continue
@@ -228,6 +247,12 @@ class Endpoint:
             self._layer.unreachable(flow, why, now)
             if flow.connection and self.on_lost is not None:
                 self.on_lost(flow.connection, why)
+
+    def _note_backlog(self, heard: Heard, now: float) -> None:
+        if heard.more and heard.messages:
+            self._behind.setdefault(heard.messages[0][1].listener, now)
+        elif self._behind and heard.messages:
+            self._behind.pop(heard.messages[0][1].listener, None)
 
     def _after_call(self) -> None:
         """The user has called: send what follows, and see to it that the rest is not forgotten."""
@@ -266,17 +291,27 @@ class Endpoint:
         return -inf if self._layer.has_events() else self._layer.wake_at() + TIMER_SLACK_S
 
     def _tell(self) -> None:
-        for event in self._layer.server_events():
-            try:
-                self._requests.send_nowait(event)
-            except (trio.WouldBlock, trio.BrokenResourceError):
-                self._layer.counters.refused_full += 1  # nobody listens any more: we are going down
-        for on, outcome in self._layer.client_events():
+        server_events, client_events = self._layer.server_events(), self._layer.client_events()
+        for event in server_events:
+            self._pass_on(event)
+        for on, outcome in client_events:
             try:
                 on(outcome)
             except Exception:
                 # One call's mistake must not end all the others.
                 _log.exception("client_event_failed", event_type=type(outcome).__name__)
+
+    def _pass_on(self, event: ServerEvent) -> None:
+        if self._on_event is None:
+            try:
+                self._requests.send_nowait(event)
+            except (trio.WouldBlock, trio.BrokenResourceError):
+                self._layer.counters.refused_full += 1  # nobody listens any more: we are going down
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            _log.exception("event_failed", event_type=type(event).__name__)
 
 
 @asynccontextmanager

@@ -20,6 +20,8 @@ class Heard(NamedTuple):
     messages: Sequence[Received] = ()
     lost: Sequence[tuple[Target, str]] = ()
     """Ways that lead nowhere (any more), each with the reason."""
+    more: bool = False
+    """There was more to be read than was taken at once."""
 
 
 NOTHING = Heard()

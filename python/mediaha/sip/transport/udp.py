@@ -75,10 +75,12 @@ class UdpTransport:
         batch: list[tuple[bytes, Target]] = []
         receive = self._socket.recvfrom
         flows = self._flows
+        more = True
         for _ in range(BATCH_MAX):
             try:
                 datagram, source = receive(DATAGRAM_MAX)
             except BlockingIOError:
+                more = False
                 break
             except OSError:  # an ICMP error of an earlier datagram; its details are in the error queue
                 self._failed = True
@@ -89,7 +91,7 @@ class UdpTransport:
             if flow.address.port != 0:  # nobody can be answered at port 0
                 batch.append((datagram, flow))
         # The kernel says so first with an error of the next call; this saves one per wake-up.
-        return Heard(batch, self._failures() if self._failed else ())
+        return Heard(batch, self._failures() if self._failed else (), more)
 
     def _flow(self, source: tuple[str, int]) -> Target:
         if len(self._flows) >= FLOWS_MAX:
