@@ -98,7 +98,8 @@ def soak(folder: Path, asked: argparse.Namespace) -> int:
     verdict = {
         "calls": {USUAL: calls, GIVEN_UP: given_up, VANISHED: asked.vanish},
         "endings": endings(log),
-        "failed": sum(one.failed() for one in calling) + sum(len(one.why()) for one in called),
+        "failed": sum(one.failed() for one in calling if one.ended) + sum(len(one.why()) for one in called),
+        "never ended": [one.name for one in calling if not one.ended],
         "moved": moved(log),
         "memory_mib": memory,
         "left": left,
@@ -124,7 +125,7 @@ def watch(site: Site, calling: list[Phones], vanishing: list[Phones], seconds: f
     """
     began, memory, troubles = time.monotonic(), [], [(0.4, one.vanish) for one in vanishing]
     troubles.append((0.5, lambda: site.lose("media-1")))
-    while any(one.calling for one in calling):
+    while not all(one.ended for one in calling):
         time.sleep(seconds / LOOKS)
         now = time.monotonic() - began
         nets = site.status()["nets"][0]
@@ -161,6 +162,7 @@ def is_well(verdict: dict[str, Any]) -> bool:
     memory, descriptors = verdict["memory_mib"], verdict["descriptors"]
     return bool(
         not verdict["failed"]
+        and not verdict["never ended"]
         and verdict["endings"] == {why: count for why, count in verdict["calls"].items() if count}
         and verdict["moved"]
         and not any(verdict["left"].values())
