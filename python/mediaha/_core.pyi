@@ -56,6 +56,7 @@ __all__ = [
     "read_message",
     "reason_of",
     "set_up_calls",
+    "share_heap",
     "split_commas",
     "uri_untrusted",
     "via_untrusted",
@@ -150,6 +151,9 @@ class MediaServer:
 
     def close(self) -> None:
         """Stop relaying, join the threads, give the ports back. A second call does nothing."""
+
+def share_heap() -> None:
+    """Have all threads that this process starts from here on share one heap. For one that is a media server alone."""
 
 @final
 class Keeper:

@@ -12,6 +12,7 @@ import trio
 
 from mediaha.cli.complaints import FAILED, sentences_of
 from mediaha.cli.options import Logs, drain_s_of
+from mediaha.media import share_heap
 from mediaha.model.site import MediaServerSpec
 from mediaha.node.alone import run_media, run_spare
 from mediaha.ops.logs import log_to, stderr_format
@@ -53,6 +54,7 @@ def _say_ready(spec: MediaServerSpec) -> None:
 
 
 def _run(main: Callable[[], Awaitable[None]], logs: Logs, *, supervised: bool) -> int:
+    share_heap()  # before the log starts the first thread
     with log_to(sys.stderr.fileno(), logs.form or stderr_format(), logs.level):
         try:
             trio.run(main)

@@ -2,7 +2,8 @@
 //!
 //! UDP loses datagrams and clients send again under the same cookie; each must get the reply that was lost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -61,18 +62,19 @@ impl Duplicates {
     pub fn remember(&mut self, source: SocketAddr, cookie: &[u8], reply: Vec<u8>, now: Time) {
         self.expire(now);
         let size = cookie.len() + reply.len();
-        let asked = Asked { source, cookie: cookie.into() };
-        if size > self.config.bytes_max || self.config.replies_max == 0 || self.replies.contains_key(&asked) {
+        if size > self.config.bytes_max || self.config.replies_max == 0 {
             return;
         }
         while self.replies.len() >= self.config.replies_max || self.bytes + size > self.config.bytes_max {
             self.drop_oldest();
             self.crowded_out += 1;
         }
-        self.bytes += size;
-        let asked = Arc::new(asked);
-        self.ages.push_back((now, Arc::clone(&asked)));
-        self.replies.insert(asked, reply.into());
+        let asked = Arc::new(Asked { source, cookie: cookie.into() });
+        if let Entry::Vacant(vacant) = self.replies.entry(asked) {
+            self.bytes += size;
+            self.ages.push_back((now, Arc::clone(vacant.key())));
+            vacant.insert(reply.into());
+        }
     }
 
     /// How many replies are kept.

@@ -24,7 +24,7 @@ mod _core {
     #[pymodule_export]
     use super::load::{Arrivals, Gap, Load, adopt_calls, set_up_calls};
     #[pymodule_export]
-    use super::media::{MediaServer, Record};
+    use super::media::{MediaServer, Record, share_heap};
     #[pymodule_export]
     use super::pool::Pool;
     #[pymodule_export]

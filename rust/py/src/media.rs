@@ -142,6 +142,11 @@ impl From<mediaha_net::Record> for Record {
     }
 }
 
+#[pyfunction]
+pub(crate) fn share_heap() {
+    mediaha_net::sys::share_heap();
+}
+
 fn interface(py: Python<'_>, text: &str) -> PyResult<Interface> {
     text.parse().map_err(|error: mediaha_media::InterfaceError| Raised::BadArgument.with(py, error.to_string()))
 }
