@@ -14,7 +14,7 @@ All of it is values, so a call can be written down and read back: see ``written.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from math import inf
 from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
@@ -320,29 +320,28 @@ def name(seed: str, what: str) -> str:
 
 def wake_at(call: Call) -> float | None:
     """When the call has to be looked at again even if nothing happens; None: never."""
-    return min(_deadlines(call), default=None)
-
-
-def _deadlines(call: Call) -> Iterator[float]:
-    phase, place = call.phase, call.place
-    if isinstance(phase, Trying | Ringing | Ending) and phase.until is not None:
-        yield phase.until
-    if isinstance(place, Stranded) and isinstance(phase, Placing | Trying | Ringing | Answered):
-        yield place.until
-    for leg in (call.caller, call.callee):
-        if isinstance(leg.exchange, AwaitingAck | Paused):
-            yield leg.exchange.until
-        if leg.expiry is not None and isinstance(phase, Answered):
-            yield from _expiries(leg.expiry)
+    phase, stranded = call.phase, _until(call.place)
+    due = min(_until(phase), _until(call.caller.exchange), _until(call.callee.exchange))
+    if stranded < due and not isinstance(phase, Ending | Over):
+        due = stranded
+    if isinstance(phase, Answered):
+        due = min(due, _expires_at(call.caller.expiry), _expires_at(call.callee.expiry))
     if call.reliable is not None and call.reliable.sent is not None:
-        yield min(call.reliable.resend_at, call.reliable.until)
+        due = min(due, call.reliable.resend_at, call.reliable.until)
     for item in call.open:
-        if item.until is not None:
-            yield item.until
+        if item.until is not None and item.until < due:
+            due = item.until
+    return None if due == inf else due
 
 
-def _expiries(expiry: Expiry) -> Iterator[float]:
-    if expiry.refresh_at is not None:
-        yield expiry.refresh_at
-    if expiry.until is not None:
-        yield expiry.until
+def _until(state: Phase | Place | Exchange) -> float:
+    """When the state is over by itself. After each event this is asked; to ask which state it is would take longer."""
+    until: float = getattr(state, "until", inf)
+    return until
+
+
+def _expires_at(expiry: Expiry | None) -> float:
+    if expiry is None:
+        return inf
+    refresh_at, until = expiry.refresh_at, expiry.until
+    return min(inf if refresh_at is None else refresh_at, inf if until is None else until)

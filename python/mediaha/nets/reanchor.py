@@ -55,7 +55,7 @@ def stranded(turn: Turn, notice: StrandedNotice) -> None:
 def settle(turn: Turn) -> None:
     """Tell each party what it has not been told, if it may be told now."""
     call = turn.call
-    if not isinstance(call.phase, Answered | Ringing):
+    if not (call.caller.pending or call.callee.pending) or not isinstance(call.phase, Answered | Ringing):
         return
     for party in Party:
         leg = call.leg(party)

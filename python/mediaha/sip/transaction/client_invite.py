@@ -42,11 +42,19 @@ class Calling(State):
     give_up_at: float
     cancel_wanted: bool = False
 
+    @property
+    def wake_at(self) -> float:
+        return min(self.resend_at, self.give_up_at)
+
 
 class Proceeding(State):
     """A provisional response was heard; a final one may take minutes. ``give_up_at`` is set by a CANCEL."""
 
     give_up_at: float = inf
+
+    @property
+    def wake_at(self) -> float:
+        return self.give_up_at
 
 
 class Completed(State):
@@ -55,12 +63,20 @@ class Completed(State):
     until: float
     ack: bytes
 
+    @property
+    def wake_at(self) -> float:
+        return self.until
+
 
 class Accepted(State):
     """Accepted; ``acks`` has each 2xx's To tag, and its ACK once the user has given it."""
 
     until: float
     acks: dict[str, tuple[bytes, Target] | None] = field(default_factory=dict)
+
+    @property
+    def wake_at(self) -> float:
+        return self.until
 
 
 class Terminated(State):
@@ -128,12 +144,7 @@ class ClientInvite:
     @property
     def wake_at(self) -> float:
         """The next timer."""
-        state = self.state
-        if isinstance(state, Calling):
-            return min(state.resend_at, state.give_up_at)
-        if isinstance(state, Proceeding):
-            return state.give_up_at
-        return inf if isinstance(state, Terminated) else state.until
+        return self.state.wake_at
 
     @property
     def finished(self) -> bool:

@@ -31,6 +31,10 @@ class Trying(State):
     interval: float
     give_up_at: float
 
+    @property
+    def wake_at(self) -> float:
+        return min(self.resend_at, self.give_up_at)
+
 
 class Proceeding(State):
     """A provisional response was heard."""
@@ -38,11 +42,19 @@ class Proceeding(State):
     resend_at: float
     give_up_at: float
 
+    @property
+    def wake_at(self) -> float:
+        return min(self.resend_at, self.give_up_at)
+
 
 class Completed(State):
     """Answered."""
 
     until: float
+
+    @property
+    def wake_at(self) -> float:
+        return self.until
 
 
 class Terminated(State):
@@ -92,10 +104,7 @@ class ClientNonInvite:
     @property
     def wake_at(self) -> float:
         """The next timer."""
-        state = self.state
-        if isinstance(state, Trying | Proceeding):
-            return min(state.resend_at, state.give_up_at)
-        return state.until if isinstance(state, Completed) else inf
+        return self.state.wake_at
 
     @property
     def finished(self) -> bool:

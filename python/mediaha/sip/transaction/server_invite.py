@@ -34,6 +34,10 @@ class Proceeding(State):
     trying_at: float
     last: bytes = b""
 
+    @property
+    def wake_at(self) -> float:
+        return self.trying_at
+
 
 class Completed(State):
     """Refused with ``final``."""
@@ -43,11 +47,19 @@ class Completed(State):
     interval: float
     give_up_at: float
 
+    @property
+    def wake_at(self) -> float:
+        return min(self.resend_at, self.give_up_at)
+
 
 class Confirmed(State):
     """The refusal has been acknowledged."""
 
     until: float
+
+    @property
+    def wake_at(self) -> float:
+        return self.until
 
 
 class Accepted(State):
@@ -58,6 +70,10 @@ class Accepted(State):
     interval: float
     until: float
     acknowledged: bool = False
+
+    @property
+    def wake_at(self) -> float:
+        return min(self.resend_at, self.until)
 
 
 class Terminated(State):
@@ -94,14 +110,7 @@ class ServerInvite:
     @property
     def wake_at(self) -> float:
         """The next timer."""
-        state = self.state
-        if isinstance(state, Proceeding):
-            return state.trying_at
-        if isinstance(state, Completed):
-            return min(state.resend_at, state.give_up_at)
-        if isinstance(state, Accepted):
-            return min(state.resend_at, state.until)
-        return state.until if isinstance(state, Confirmed) else inf
+        return self.state.wake_at
 
     @property
     def finished(self) -> bool:

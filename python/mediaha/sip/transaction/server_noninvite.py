@@ -28,6 +28,10 @@ class Trying(State):
 
     until: float
 
+    @property
+    def wake_at(self) -> float:
+        return self.until
+
 
 class Proceeding(State):
     """Answered provisionally with ``last``."""
@@ -35,12 +39,20 @@ class Proceeding(State):
     until: float
     last: bytes
 
+    @property
+    def wake_at(self) -> float:
+        return self.until
+
 
 class Completed(State):
     """Answered with ``final``."""
 
     until: float
     final: bytes
+
+    @property
+    def wake_at(self) -> float:
+        return self.until
 
 
 class Terminated(State):
@@ -70,7 +82,7 @@ class ServerNonInvite:
     @property
     def wake_at(self) -> float:
         """The next timer."""
-        return inf if isinstance(self.state, Terminated) else self.state.until
+        return self.state.wake_at
 
     @property
     def finished(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from msgspec import Struct
 
 
@@ -11,3 +13,8 @@ class State(Struct, gc=False):
     Nothing in it refers back to the transaction. Transactions stay for half a minute after they are over, so there
     are thousands; Python's garbage collector need not look at their states.
     """
+
+    @property
+    def wake_at(self) -> float:
+        """The next timer of this state; infinity: none."""
+        return inf
