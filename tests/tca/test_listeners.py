@@ -114,10 +114,20 @@ def test_what_works_and_is_odd_is_said_too():
     text = SITE + FILES + '[[trunks]]\nname = "a"\ntargets = ["sip:192.0.2.30;transport=tls", "[2001:db8::1]"]\n'
     _, odd = site_from_text(text.replace('targets = ["192.0.2.20"]', 'trunks = ["a"]'))
     assert [f"{mistake.line}: {mistake.text}" for mistake in odd] == [
+        "15: no media server of domain '*' has an IPv6 address, so calls to [2001:db8::1] get no media",
         "20: nets 'nets-1' has 'tls_certificate', but no listener of it uses TLS",
         "24: no NeTS listens with TLS on IPv4, so none reaches the target sip:192.0.2.30;transport=tls of trunk 'a'",
         "24: no NeTS listens with UDP on IPv6, so none reaches the target [2001:db8::1] of trunk 'a'",
     ]
+
+
+def test_media_servers_need_an_address_of_each_family_that_calls_go_by():
+    text = SITE.replace('targets = ["192.0.2.20"]', 'targets = ["192.0.2.20", "::1"]')
+    text += 'listen = ["192.0.2.11", "[2001:db8::11]:5060"]\n'
+    said = [mistake.text for mistake in site_from_text(text)[1] if "IPv6 address" in mistake.text]
+    assert said == ["no media server of domain '*' has an IPv6 address, so calls to ::1 get no media"]
+    both = text.replace('ports = "3', 'interfaces = ["192.0.2.11", "2001:db8::11"]\nports = "3', 1)
+    assert not [mistake for mistake in site_from_text(both)[1] if "IPv6 address" in mistake.text]
 
 
 def test_timers_limits_and_name_servers_are_read():

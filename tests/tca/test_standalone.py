@@ -47,6 +47,7 @@ def test_every_share_of_the_ports_begins_at_an_even_one_and_ends_before_the_next
         ({"listen": Address("127.0.0.1", 2224)}, "meet --listen 127.0.0.1:2224"),
         ({"targets": (Address("127.0.0.1", 5060),)}, "in a circle"),
         ({"listen": Address("0.0.0.0", 5060)}, "others can reach"),
+        ({"targets": (Address("::1", 5070),)}, "mix IPv4 and IPv6"),
     ],
 )
 def test_options_that_make_no_site_are_named(options, said):

@@ -36,7 +36,7 @@ def standalone(
     return standalone_site(
         listen=address,
         transports=transports,
-        targets=tuple(_address("--target", target, TARGET) for target in targets) if targets else (TARGET,),
+        targets=tuple(_address("--target", target, TARGET) for target in targets or ()) or (_target_for(address),),
         callers=tuple(callers) if callers else None,
         ng_port=NG_PORT if ng_port is None else ng_port,
         media=MEDIA_SERVERS if media is None else media,
@@ -112,6 +112,11 @@ def _listen(written: str | None) -> tuple[tuple[str, ...], Address]:
     if colon and named in (UDP, TCP):
         return (named,), _address("--listen", rest, LISTEN)
     return (UDP, TCP), _address("--listen", written, LISTEN)
+
+
+def _target_for(listen: Address) -> Address:
+    """Where calls go when nobody has said it: the same port of this machine, of the address family that we have."""
+    return TARGET._replace(host="::1") if ":" in listen.host else TARGET
 
 
 def _address(option: str, written: str | None, default: Address) -> Address:

@@ -81,7 +81,7 @@ def serve(
     listen
         Where NeTS takes calls, over UDP and TCP; udp:IP:PORT or tcp:IP:PORT for one of them. Default: 127.0.0.1:5060.
     target
-        Where calls go; given several times, they are tried in order. Default: 127.0.0.1:5070.
+        Where calls go; given several times, they are tried in order. Default: 127.0.0.1:5070, or [::1]:5070.
     caller
         A network that may call beside the targets, IP or IP/PREFIX; may be given several times. Default: this machine
         when --listen is a loopback address.

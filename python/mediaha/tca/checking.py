@@ -20,7 +20,7 @@ from mediaha.tca.listeners import checked_listeners
 from mediaha.tca.mistakes import did_you_mean
 from mediaha.tca.reading import Reading
 from mediaha.tca.schema import DomainTable, MediaTable, NetsTable
-from mediaha.tca.trunks import checked_target, checked_trunks, report_circles, report_unreachable
+from mediaha.tca.trunks import checked_target, checked_trunks, report_circles, report_unreachable, report_without_media
 from mediaha.tca.users import checked_users, user_domains
 
 NG_PORT = 2223
@@ -53,6 +53,7 @@ def checked_site(reading: Reading) -> Site:
     report_collisions(reading, site)
     _report_loops(reading, site)
     report_unreachable(reading, site)
+    report_without_media(reading, site)
     _report_unused(reading, site)
     return site
 

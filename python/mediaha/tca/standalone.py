@@ -68,6 +68,8 @@ def _check(listen: Address, targets: tuple[Address, ...], ng_port: int, media: i
     for target in targets:
         if not is_ip(target.host):
             raise StandaloneError(f"--target {target}: {target.host!r} is not an IP address; names are not looked up")
+        if ipaddress.ip_address(target.host).version != ipaddress.ip_address(listen.host).version:
+            raise StandaloneError(f"--target {target} and --listen {listen} mix IPv4 and IPv6; that takes a site file")
         if target == listen:
             raise StandaloneError(f"--target {target} is NeTS itself; its calls would go in a circle")
     if not 1 <= media <= MEDIA_SERVERS_MAX:

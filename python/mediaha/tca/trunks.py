@@ -11,7 +11,7 @@ from mediaha.sip.errors import Malformed
 from mediaha.sip.resolve.locate import literal_target
 from mediaha.sip.target import TRANSPORTS, UDP, Target
 from mediaha.sip.uri import Uri, uri_untrusted
-from mediaha.tca.addresses import is_ip
+from mediaha.tca.addresses import is_ip, local_address
 from mediaha.tca.hashes import HASH_LENGTHS, report_hash
 from mediaha.tca.lines import KeyPath
 from mediaha.tca.reading import Reading
@@ -62,6 +62,26 @@ def report_unreachable(reading: Reading, site: Site) -> None:
             text = f"no NeTS listens with {target.transport} on IPv{6 if ipv6 else 4}"
             hint = "name one in listen of [[nets]]"
             reading.mistake(path, f"{text}, so none reaches the target {written} of {what}", hint, warning=True)
+
+
+def report_without_media(reading: Reading, site: Site) -> None:
+    """A target of an address family that no media server of the domain has: its calls are refused with 488.
+
+    Of a server that is not ours to start, it is not known what it has.
+    """
+    servers = {server.name: server for server in site.media}
+    for path, domain in reading.domains:
+        listed = [servers[name] for name in domain.media if name in servers]
+        if not listed or not all(server.managed and server.interfaces for server in listed):
+            continue
+        have = {":" in local_address(written) for server in listed for written in server.interfaces}
+        ways = {f"domain {domain.name!r}", *(f"trunk {name!r}" for name in domain.trunks or ())}
+        for _, what, written, target in _literals(reading):
+            ipv6 = ":" in target.address.host
+            if what in ways and ipv6 not in have:
+                text = f"no media server of domain {domain.name!r} has an IPv{6 if ipv6 else 4} address"
+                hint = "add one to interfaces of [[media]]"
+                reading.mistake((*path, "media"), f"{text}, so calls to {written} get no media", hint, warning=True)
 
 
 def _literals(reading: Reading) -> Iterator[tuple[KeyPath, str, str, Target]]:
