@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
 
 from mediaha.model.address import Address
@@ -12,6 +13,8 @@ from tests.fuzz.parties import readable
 from tests.fuzz.stage import STRANGER
 from tests.fuzz.wire import Stream
 
+PASSED_ON = frozenset({"INFO", "MESSAGE", "UPDATE", "PRACK"})
+"""What the other party answers. If it does not, nobody waits any more when that is known (RFC 4320)."""
 GROWS = 700
 """Bytes that a refusal may be longer than what it refuses: Allow, a challenge, Retry-After."""
 
@@ -29,6 +32,8 @@ class Checks:
         self.cseqs: dict = {}
         """What NeTS has asked in each dialog: methods by their numbers."""
         self.branches: set[str] = set()
+        self.waiting: set = set()
+        """Requests of parties that must have a final response some day."""
         self.standing: set = set()
         """Dialogs in which somebody believes that he is in a call."""
         self.over: set = set()
@@ -48,8 +53,11 @@ class Checks:
         if isinstance(message, Response):
             if isinstance(way, Address):
                 self._responded(message)
-        elif message is not None and message.method == "BYE":
-            self._is_over(message)  # whatever comes of it, that party has left
+        elif message is not None and message.method != "ACK":
+            if isinstance(way, Address) and message.method not in PASSED_ON:
+                self._waits(message)
+            if message.method == "BYE":
+                self._is_over(message)  # whatever comes of it, that party has left
         if _is_stranger(way):
             self.from_stranger += 1
             self.bytes_from_stranger += len(data)
@@ -97,6 +105,10 @@ class Checks:
         elif response.to_tag and response.status in {408, 481}:
             self._is_over(response)  # it knows of no such dialog any more (section 12.2.1.2)
 
+    def _waits(self, request) -> None:
+        with contextlib.suppress(Malformed):
+            self.waiting.add(_transaction(request))
+
     def _begins(self, message) -> None:
         dialog = _dialog(message)
         if dialog not in self.over:
@@ -116,6 +128,7 @@ class Checks:
         if response.status >= 200:
             key = _transaction(response)
             self.finals[key].add(data)
+            self.waiting.discard(key)
             asked = self.requests[key] + self.odd_requests
             assert len(self.finals[key]) <= max(1, asked), f"two final responses to one request {key}"
 

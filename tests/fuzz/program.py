@@ -245,6 +245,7 @@ class Program:
             assert not table, f"left of transactions: {table}"
         assert not stage.tcp.connections, "connections are left"
         assert not stage.pool.calls, f"media is left: {stage.pool.calls}"
+        assert stage.endpoint.counters.turned_away or not self.checks.waiting, f"no answer: {self.checks.waiting}"
         assert not self.checks.standing, f"someone is left in a call: {self.checks.standing}"
 
 
