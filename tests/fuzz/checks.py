@@ -90,7 +90,7 @@ class Checks:
         if isinstance(message, Request):
             self._asked(message)
         else:
-            self._answered(message, data)
+            self._answered(message, data, way)
         return message
 
     def _responded(self, response) -> None:
@@ -119,9 +119,10 @@ class Checks:
         self.over.add(dialog)
         self.standing.discard(dialog)
 
-    def _answered(self, response, data: bytes) -> None:
+    def _answered(self, response, data: bytes, way) -> None:
         assert response.cseq.method != "ACK" or self.other_than_ack, "an ACK is answered"
-        if response.cseq.method == "INVITE" and 200 <= response.status < 300:
+        # Over a connection that is gone meanwhile nobody can be told that it is over.
+        if response.cseq.method == "INVITE" and 200 <= response.status < 300 and isinstance(way, Address):
             self._begins(response)
         if response.cseq.method == "BYE" and response.status in {200, 481}:
             self._is_over(response)
