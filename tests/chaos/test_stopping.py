@@ -53,6 +53,21 @@ async def test_a_second_sigterm_stops_at_once_and_leaves_no_process(file, tmp_pa
             assert left_over(tmp_path) == []
 
 
+async def test_a_second_sigterm_while_a_hung_media_server_is_ended_leaves_no_process(file, tmp_path):
+    with file.serve() as site:
+        site.ready()
+        for name in site.names():
+            site.signal(name, signal.SIGSTOP)
+        site.process.terminate()
+        with trio.fail_after(60):
+            while "stopping: no new calls" not in site.log():  # noqa: ASYNC110 - it happens in a process
+                await trio.sleep(0.05)
+            while site.process.poll() is None:
+                site.process.terminate()
+                await trio.sleep(0.3)
+        assert left_over(tmp_path) == []
+
+
 async def test_the_media_servers_of_a_killed_site_end_with_it(file, tmp_path):
     with file.serve() as site:
         site.ready()

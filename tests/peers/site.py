@@ -147,7 +147,7 @@ class Site:
 
     def stop(self, patience_s: float = 10) -> int:
         """Ask it to stop, and after ``patience_s`` to do so at once; gives the exit status."""
-        for seconds in (patience_s, 10):
+        for seconds in (patience_s, 60):
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -88,12 +88,24 @@ class Node:
         """
         ours, nets = self._assigned()
         check_ports([*self._nets_ports(nets), *self._media_ports(ours)])
+        async with trio.open_nursery() as attentive:
+            # Signals are heard to the end: one that ended us while we end processes would leave those that hang.
+            await self._run(ours, nets, attentive, task_status)
+            attentive.cancel_scope.cancel()
+
+    async def _run(
+        self,
+        ours: Sequence[MediaServerSpec],
+        nets: Sequence[NetsSpec],
+        attentive: trio.Nursery,
+        task_status: trio.TaskStatus[Node],
+    ) -> None:
         async with AsyncExitStack() as kept, trio.open_nursery() as nursery, AsyncExitStack() as pools:
             heritage = kept.enter_context(self._heritage()) if ours else None
             self._supervisor = Supervisor(nursery, self._media_command, self._died, heritage)
             self._shutdown = Shutdown(nursery.cancel_scope, self._drain_calls)
             nursery.start_soon(self._shutdown.run)
-            await nursery.start(heed_signals, self._shutdown, self._reload if self._options.reload else None)
+            await attentive.start(heed_signals, self._shutdown, self._reload if self._options.reload else None)
             await nursery.start(serve_control, self._options.control, verbs(self))
             await self._supervisor.start_all(ours)
             for spec in nets:

@@ -36,6 +36,11 @@ class Shutdown:
         self.draining = True
         self._asked.set()
 
+    @property
+    def ends(self) -> bool:
+        """Whether everything is being ended now."""
+        return self._scope.cancel_called
+
     async def run(self) -> None:
         """Wait for the first request and do what it asks."""
         await self._asked.wait()
@@ -60,6 +65,8 @@ async def _heed(signals: AsyncIterator[int], shutdown: Shutdown, reload: Callabl
     async for number in signals:
         if number in STOP_SIGNALS:
             shutdown.ask(signal.Signals(number).name)
+        elif shutdown.ends:
+            log.info("too late for the site file", signal="SIGHUP")
         elif reload is not None:
             await reload()
         else:
