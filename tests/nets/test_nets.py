@@ -352,6 +352,24 @@ async def test_draining_refuses_new_calls_and_lets_the_others_end():
         await world.empties()
 
 
+async def test_an_invite_that_was_refused_is_refused_again_though_there_is_room_by_then():
+    """Copies of it may have waited in our socket; its caller has been told, and would not be there any more."""
+    async with open_world() as world:
+        invite = (
+            f"INVITE sip:desk@desk.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bKtwice\r\n"
+            f"From: <sip:ann@pbx.test>;tag=ann\r\nTo: <sip:desk@desk.test>\r\nCall-ID: twice\r\nCSeq: 1 INVITE\r\n"
+            f"Contact: {world.caller.contact}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
+            await sock.bind(("127.0.0.1", 0))
+            for draining in (True, False):
+                world.nets._reception.draining = draining
+                await sock.sendto(invite, tuple(world.nets.address))
+                with trio.fail_after(10):
+                    assert (await sock.recv(9000)).startswith(b"SIP/2.0 503 ")
+        assert not world.nets.calls()
+
+
 async def test_draining_ends_what_is_left_at_the_deadline():
     async with open_world() as world:
         mine, theirs = await world.connect()

@@ -19,6 +19,11 @@ def moved(log: Path) -> int:
     return sum(line["event"] == "moved" for line in _lines(log))
 
 
+def refused(log: Path) -> int:
+    """How many calls were not taken, because there was too much to do."""
+    return sum(line["event"] == "request refused" and line["method"] == "INVITE" for line in _lines(log))
+
+
 def stories(log: Path, sip_call_ids: Collection[str], usual: Collection[str]) -> dict[str, list[str]]:
     """What was decided about calls: those with one of these Call-IDs, and those that ended for no usual reason."""
     names: dict[str, str] = {}

@@ -39,7 +39,7 @@ from tests.peers.sipp import (
 
 LINGER_MS = 8000
 """For so long a BYE that comes again is answered again."""
-MOVED, TALKING, OVER, RINGING = "1", "2", "3", "4"
+MOVED, TALKING, OVER, RINGING, NOT_TAKEN, END = "1", "2", "3", "4", "5", "6"
 LAZY = "lazy.test"
 """The domain of those who never answer."""
 
@@ -48,6 +48,9 @@ _GIVEN_UP = (
     re.compile(r"Aborting call on [^'\r\n]{0,99}'(?P<call_id>[^'\r\n]+)'[^\r\n]{0,200}"),
     re.compile(r"Aborting call on an unexpected \w+ for call: (?P<call_id>\S+?)(?=\d{4}-\d\d-\d\d\s|\s|$)"),
 )
+
+NO_ROOM = expect(503, optional=True, then=NOT_TAKEN)
+"""On a machine that stands still for a moment, NeTS takes no new calls until it has read what has come meanwhile."""
 
 
 def callee() -> list[Step]:
@@ -69,19 +72,26 @@ def lazy_callee() -> list[Step]:
 
 def impatient_caller() -> list[Step]:
     """Calls the lazy one, and gives up as soon as it may."""
-    rings = answers("call", expect(100, optional=True, then=RINGING), expect(180))
+    rings = answers("call", expect(100, optional=True, then=RINGING), NO_ROOM, expect(180))
     gives_up = [label(RINGING), pause(300), again(cancel())]
-    ends = [ignore(200), *answers("call", expect(487)), acknowledges("call", ack_failure()), linger(LINGER_MS)]
-    return [begins("call", invite(host=LAZY)), *rings, *gives_up, *ends]
+    ends = [ignore(200), *answers("call", expect(487)), label(NOT_TAKEN), acknowledges("call", ack_failure())]
+    return [begins("call", invite(host=LAZY)), *rings, *gives_up, *ends, linger(LINGER_MS)]
 
 
 def caller(talk_ms: int) -> list[Step]:
     """Calls, talks for so long since it was last told where its media is, and hangs up."""
-    calls = [begins("call", invite()), *answers("call", *provisional(), expect(200))]
+    calls = [begins("call", invite()), *answers("call", *provisional(), NO_ROOM, expect(200))]
     talks = [label(TALKING), take("INVITE", timeout_ms=talk_ms, overdue=OVER)]
     moves = [respond_in_dialog(200, "OK", "sendrecv"), take("ACK", then=TALKING)]
-    ends = [label(OVER), begins("end", request("BYE")), ignore("INVITE"), ignore("ACK"), *answers("end", expect(200))]
-    return [*calls, acknowledges("call", request("ACK")), *talks, *moves, *ends]
+    ends = [
+        label(OVER),
+        begins("end", request("BYE")),
+        ignore("INVITE"),
+        ignore("ACK"),
+        *answers("end", expect(200, then=END)),
+    ]
+    refused = [label(NOT_TAKEN), ack_failure(), linger(LINGER_MS)]
+    return [*calls, acknowledges("call", request("ACK")), *talks, *moves, *ends, *refused, label(END)]
 
 
 class Phones:

@@ -155,7 +155,7 @@ class Reception:
             request = request.with_headers(Headers((*headers, identity)))
         refusal = self._screened(request) or self._begin(event, request, known=user is not None)
         if refusal is not None:
-            self._refuse(event, refusal)
+            self._refuse(event, refusal, for_good=True)
 
     def _begin(self, event: Incoming, request: Request, *, known: bool) -> Refusal | None:
         """Take a call, or say why not. ``known``: whoever calls has proved who he is."""
@@ -217,8 +217,12 @@ class Reception:
         calls, behind_s = len(self._carrier.tables.calls), self._endpoint.behind_s
         return busy(self._limits, draining=self.draining, calls=calls, behind_s=behind_s)
 
-    def _refuse(self, event: Incoming, refusal: Refusal) -> None:
-        """Answer a request that no call has anything to do with."""
+    def _refuse(self, event: Incoming, refusal: Refusal, *, for_good: bool = False) -> None:
+        """Answer a request that no call has anything to do with.
+
+        ``for_good``: it is from somebody who may call, and is remembered. Were it taken when it comes again, because
+        there is room by then, somebody would be rung by a caller who has been told that it cannot be.
+        """
         request = event.request
         if refusal.status >= 300:
             # To be asked who one is, is no refusal: each phone is, again and again.
@@ -234,7 +238,7 @@ class Reception:
                 call_id=request.call_id,
             )
         response = request.response(refusal.status, refusal.reason, to_tag=self._tag, headers=refusal.headers)
-        if refusal.status < 300:
+        if refusal.status < 300 or for_good:
             self._endpoint.respond(event.transaction, response)
         else:
             # Whoever has not heard it asks again. Nobody is sent more than was sent in his name.
