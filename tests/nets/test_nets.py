@@ -400,6 +400,7 @@ async def test_a_call_can_be_explained_by_any_of_its_names():
         mine, theirs = await world.connect()
         world.pool.crash("a")
         await mine.until_port(lambda port: port >= B)
+        await until(lambda: "'told'" in str(world.nets.explain(mine.invite.call_id)))  # its 200 and its BYE may race
         mine.bye()
         await theirs.over.wait()
         await world.empties()
