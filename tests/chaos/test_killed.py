@@ -18,10 +18,14 @@ FIRST_BLOCK = BLOCK = 512
 """Where the records of a table of calls begin, and how long each of their blocks is, in bytes."""
 
 
-@pytest.fixture
-async def patient(tmp_path):
-    """People who talk through a site that waits for the next process as long as that takes."""
-    with SiteFile(tmp_path, ours("first"), ours("second"), timings=PATIENT).serve() as site:
+@pytest.fixture(params=["auto", "sockets"])
+async def patient(tmp_path, request):
+    """People who talk through a site that waits for the next process as long as that takes.
+
+    Its ports are steered where that is allowed, as in all these stories; the two are told of sockets as well.
+    """
+    media = [ours(name, datapath=request.param) for name in ("first", "second")]
+    with SiteFile(tmp_path, *media, timings=PATIENT).serve() as site:
         async with open_town(site.ready()) as people:
             yield people
 

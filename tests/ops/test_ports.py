@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from mediaha.model.address import Address
-from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, ports_of_others
+from mediaha.model.site import MediaServerSpec
+from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, check_ranges, ports_of_others
 
 
 def test_the_process_in_the_way_is_named():
@@ -30,6 +31,22 @@ def test_every_port_is_tried_and_an_address_of_another_machine_is_named():
 
 def test_free_ports_are_no_trouble():
     check_ports([Wanted("one", Address("127.0.0.1", 0), "--a")])
+
+
+def test_who_has_one_port_of_a_range_is_passed_over_and_who_has_all_is_in_the_way():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+
+        def relay(first, last):
+            ng = Address("127.0.0.1", 2223)
+            return MediaServerSpec("media-1", "here", ng, interfaces=("127.0.0.1",), ports=(first, last))
+
+        with pytest.raises(PortsUnavailable) as caught:
+            check_ranges([relay(port, port)])
+        check_ranges([relay(port - 50, port + 50)])
+    assert str(caught.value).startswith(f"media server media-1 needs ports for RTP, but all of {port}-{port} on 127.")
+    assert "--ports" in str(caught.value)
 
 
 def test_the_ports_of_others_are_those_that_a_process_has_not_bound_itself():

@@ -27,7 +27,7 @@ from mediaha.node.session import CurrentRoutes, Session
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
 from mediaha.ops.files import room_for
-from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports
+from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, check_ranges
 from mediaha.ops.process import Running, State
 from mediaha.ops.shutdown import Shutdown, heed_signals
 from mediaha.ops.spares import Heritage
@@ -88,6 +88,7 @@ class Node:
         """
         ours, nets = self._assigned()
         check_ports([*self._nets_ports(nets), *self._media_ports(ours)])
+        check_ranges(ours)
         async with trio.open_nursery() as attentive:
             # Signals are heard to the end: one that ended us while we end processes would leave those that hang.
             await self._run(ours, nets, attentive, task_status)

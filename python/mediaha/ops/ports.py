@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
+from mediaha.model.site import MediaServerSpec
 
 
 class PortsUnavailable(MediahaError):
@@ -42,6 +43,22 @@ def check_ports(wanted: Iterable[Wanted]) -> None:
         raise PortsUnavailable("\n".join(troubles))
 
 
+def check_ranges(media: Iterable[MediaServerSpec]) -> None:
+    """Raise PortsUnavailable when somebody has all ports for RTP of a media server.
+
+    Single ones may be taken, they are passed over; but a media server that steers its ports has every one of them.
+    """
+    troubles = [
+        f"media server {spec.name} needs ports for RTP, but all of {spec.ports[0]}-{spec.ports[1]} on {host} are taken"
+        ", perhaps by another media server; end that, or choose others with --ports, or ports in its [[media]] table"
+        for spec in media
+        for host in {written.rpartition("/")[2].partition("!")[0] for written in spec.interfaces}
+        if all(_is_taken(host, port) for port in range(spec.ports[0], spec.ports[1] + 1))
+    ]
+    if troubles:
+        raise PortsUnavailable("\n".join(troubles))
+
+
 def _trouble(want: Wanted) -> str | None:
     host, port = want.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -57,6 +74,15 @@ def _trouble(want: Wanted) -> str | None:
         except OSError as error:
             return bind_trouble(want, error)
     return None
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def bind_trouble(want: Wanted, error: OSError) -> str:

@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from mediaha.model.site import MediaServerSpec
-from mediaha.ops.ports import Wanted, check_ports
+from mediaha.ops.ports import Wanted, check_ports, check_ranges
 from mediaha.ops.shutdown import Shutdown, heed_signals
 
 LOOK_S = 0.1
@@ -54,6 +54,7 @@ async def run_relay(
     """
     if not kept:
         check_ports([Wanted(f"media server {spec.name}", spec.ng, "--listen-ng")])
+        check_ranges([spec])
     async with trio.open_nursery() as nursery:
         running = await start(nursery)
         shutdown = Shutdown(nursery.cancel_scope, lambda: _drained(running, drain_s))
