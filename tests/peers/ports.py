@@ -17,6 +17,8 @@ RTP_BLOCK = 400
 """Enough for a hundred calls."""
 RTP_BLOCKS_MAX = 7
 """More than there are media servers in one story; others are left for other runs."""
+STANDALONE_BLOCK = 2500
+STANDALONE_BLOCKS = 4
 _held: list[socket.socket] = []
 
 
@@ -40,6 +42,8 @@ _CANDIDATES = (port for first in _claimed(range(6000, 14000, BLOCK)) for port in
 _RTP_BLOCKS = _claimed([*range(14000, 20000, RTP_BLOCK), *range(30000, 32400, RTP_BLOCK)])
 _RTP_CANDIDATES = itertools.cycle(itertools.islice(_RTP_BLOCKS, RTP_BLOCKS_MAX))
 
+_STANDALONE = itertools.cycle(range(20000, 30000, STANDALONE_BLOCK))
+
 
 def free_udp_port() -> int:
     """A UDP port on 127.0.0.1 below the ephemeral range that nobody holds; never the same twice in a run."""
@@ -56,6 +60,14 @@ def rtp_ports(count: int = RTP_BLOCK) -> tuple[int, int]:
         if all(_is_free(port) for port in range(first, first + count)):
             return first, first + count - 1
     raise RuntimeError(f"no {count} UDP ports in a row are free")
+
+
+def standalone_ports() -> tuple[int, int]:
+    """The same for the media servers of a standalone site: a part of its usual range that nobody has any port of."""
+    for first in itertools.islice(_STANDALONE, STANDALONE_BLOCKS):
+        if all(_is_free(port) for port in range(first, first + STANDALONE_BLOCK)):
+            return first, first + STANDALONE_BLOCK - 1
+    return 20000, 29999
 
 
 def _is_free(port: int) -> bool:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from mediaha.ops.asking import NotServing, ask
-from tests.peers.ports import free_udp_port
+from tests.peers.ports import free_udp_port, standalone_ports
 
 MARK = "MEDIAHA_SITE_OF_TEST"
 """In the environment of a site's processes, so that one that is left over is found."""
@@ -41,6 +41,7 @@ class Site:
                 ng = free_udp_port()
             target = target or f"127.0.0.1:{self.target_port}"
             command += ["--listen", f"127.0.0.1:{self.port}", "--target", target, "--ng-port", str(ng)]
+            command += ["--ports", "{}-{}".format(*standalone_ports())]
         command += arguments
         self._log = (folder / "site.log").open("wb")
         errors = self._log if log_to is None else log_to
