@@ -122,7 +122,7 @@ async def test_a_flood_from_one_source_is_dropped_and_others_are_served():
         for _ in range(20):
             stranger.send(request("OPTIONS", stranger), Target(UDP, world.front), statuses.append)
         await until(lambda: world.nets._endpoint.counters.turned_away >= 14)
-        await until(lambda: len(statuses) >= 5)
+        await until(lambda: statuses)
         assert len([one for one in statuses if isinstance(one, Response)]) <= 8
         mine, _ = await world.connect()
         mine.bye()

@@ -146,6 +146,27 @@ async def test_whoever_takes_events_at_once_knows_how_far_behind_he_is():
         assert (await ear.next()).status == 200
 
 
+async def test_a_response_and_the_request_after_it_are_told_in_the_order_in_which_they_came():
+    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+        told, both = [], trio.Event()
+
+        def answer_and_ask(event):
+            bob.respond(event.transaction, event.request.response(200, to_tag="bob"))
+            bob.send(request("OPTIONS", bob), alice.address, Ear())
+
+        def hear(event):
+            told.append(type(event).__name__)
+            if len(told) == 2:
+                both.set()
+
+        bob.give_events(answer_and_ask)
+        alice.give_events(hear)
+        alice.send(request("OPTIONS", alice), bob.address, hear)
+        with trio.fail_after(10):
+            await both.wait()
+        assert told == ["Response", "Incoming"]
+
+
 async def test_a_mistake_about_one_event_does_not_end_the_others():
     async with open_endpoint(LOOPBACK, timers=Timers(t1=60.0)) as alice, open_endpoint(LOOPBACK) as bob:
         taken, second = [], trio.Event()

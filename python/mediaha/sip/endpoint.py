@@ -243,6 +243,8 @@ class Endpoint:
             except Exception:
                 # A mistake of ours, not the sender's; one message must not end all calls.
                 _log.exception("message_failed", source=str(flow), bytes=len(message))
+            # One by one: who answers and hangs up at once must not be heard the other way round.
+            self._tell()
         for flow, why in heard.lost:
             self._layer.unreachable(flow, why, now)
             if flow.connection and self.on_lost is not None:
