@@ -2,87 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
 import trio
 
-from mediaha.model.site import Domain
 from mediaha.nets import Limits
-from tests.nets.world import open_world, phone_sdp, until
-
-
-class Partition:
-    """Each phone is a domain of its own."""
-
-    trunks = ()
-
-    def __init__(self, *phones):
-        self.domains = tuple(Domain(f"{phone.name}.test", ("a", "b"), (phone.endpoint.address,)) for phone in phones)
-
-    def domain(self, name):
-        return next((domain for domain in self.domains if domain.name == name), None)
-
-
-@asynccontextmanager
-async def town(**options):
-    """Ann, Bob and Sue: each can be called by name."""
-    async with open_world(**options) as world:
-        ann, bob, sue = world.caller, world.callee, world.second
-        world.routes.to = Partition(ann, bob, sue)
-        world.ann, world.bob, world.sue = ann, bob, sue
-        with trio.fail_after(20):
-            yield world
-
-
-async def talk(world, one, other):
-    """A call between two phones; gives both ends of it."""
-    mine = one.call(world.nets.address, host=f"{other.name}.test", user=other.name)
-    theirs = await other.rings.receive()
-    await mine.answered.wait()
-    await theirs.acked.wait()
-    return mine, theirs
-
-
-def to(uri, **headers):
-    return {"Refer_To": f"<{uri}>", **headers}
-
-
-def instead_of(call):
-    """A Replaces that names the call as the one at the far end knows it."""
-    dialog = call.dialog
-    return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
-
-
-async def hear_one_another(one, other, server=None):
-    """Both are told the two ports of one and the same call (at this server)."""
-
-    def together():
-        if not (one.heard and other.heard):
-            return False
-        return one.port ^ 2 == other.port and (server is None or one.port // 10000 == "ab".index(server) + 1)
-
-    await until(together)
-
-
-async def newest(phone):
-    """The call that has come last."""
-    call = await phone.rings.receive()
-    while True:
-        try:
-            call = phone.rings.receive_nowait()
-        except trio.WouldBlock:
-            return call
-
-
-async def settled(world):
-    """Nothing is left: no call, no transaction that waits for something, no media."""
-    await world.empties()
-
-
-def told(call):
-    return [(body.strip(), (state or "").partition(";")[0]) for body, state in call.notified]
+from tests.nets.town import hear_one_another, instead_of, newest, settled, talk, to, told, town
+from tests.nets.world import phone_sdp, until
 
 
 @pytest.mark.parametrize("by", ["caller", "callee"])
@@ -509,77 +436,6 @@ async def test_a_replaces_that_fits_nothing_changes_nothing(replaces, status):
         assert sues.final.status == status
         assert not mine.over.is_set()
         theirs.bye()
-        await settled(world)
-
-
-def early_instead_of(call):
-    """A Replaces that names the early dialog of a phone that rings, as whoever has begun it knows it."""
-    return f"{instead_of(call)};early-only"
-
-
-async def test_somebody_picks_up_a_call_that_rings_elsewhere():
-    async with town() as world:
-        world.bob.script = [180, None]
-        mine = world.ann.call(world.nets.address, host="bob.test", user="bob")
-        bobs = await world.bob.rings.receive()
-        await mine.ringing.wait()
-        sues = world.sue.call(world.nets.address, host="x.test", headers=(("Replaces", early_instead_of(bobs)),))
-        await sues.answered.wait()
-        await mine.answered.wait()
-        await bobs.over.wait()
-        await hear_one_another(mine, sues)
-        assert len(world.nets.calls()) == 1
-        assert (await sues.ask("INVITE", world.sue.sdp.replace(b"sendrecv", b"sendonly"))).status == 200
-        assert (await sues.ask("INFO")).status == 200
-        world.pool.crash("a")
-        await hear_one_another(mine, sues, "b")
-        mine.bye()
-        await sues.over.wait()
-        await settled(world)
-
-
-async def test_who_picks_up_and_shares_no_codec_leaves_it_ringing():
-    async with town() as world:
-        world.bob.script = [180, None]
-        mine = world.ann.call(world.nets.address, host="bob.test", user="bob")
-        bobs = await world.bob.rings.receive()
-        await mine.ringing.wait()
-        replaces = (("Replaces", early_instead_of(bobs)),)
-        for body, offer in ((b"RTP/AVP 18", True), (b"RTP/AVP 96", True), (b"RTP/AVP 0", False)):
-            world.sue.sdp = phone_sdp(8000).replace(b"RTP/AVP 0", body)
-            sues = world.sue.call(world.nets.address, host="x.test", headers=replaces, offer=offer)
-            await sues.refused.wait()
-            assert sues.final.status == 488
-        world.bob.respond(bobs, 200)
-        await mine.answered.wait()
-        await hear_one_another(mine, bobs)
-        mine.bye()
-        await settled(world)
-
-
-async def test_who_picks_up_too_late_is_told_so():
-    """The phone that rang has answered a moment before."""
-    async with town() as world:
-        mine, theirs = await talk(world, world.ann, world.bob)
-        sues = world.sue.call(world.nets.address, host="x.test", headers=(("Replaces", early_instead_of(theirs)),))
-        await sues.refused.wait()
-        assert sues.final.status == 486
-        mine.bye()
-        await theirs.over.wait()
-        await settled(world)
-
-
-async def test_the_callers_own_early_dialog_is_not_ours_to_replace():
-    async with town() as world:
-        world.bob.script = [180, None]
-        mine = world.ann.call(world.nets.address, host="bob.test", user="bob")
-        bobs = await world.bob.rings.receive()
-        await mine.ringing.wait()
-        sues = world.sue.call(world.nets.address, host="x.test", headers=(("Replaces", early_instead_of(mine)),))
-        await sues.refused.wait()
-        assert sues.final.status == 481
-        world.bob.respond(bobs, 486)
-        await mine.refused.wait()
         await settled(world)
 
 
