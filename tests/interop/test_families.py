@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from mediaha.load import Load
+from tests.interop.conftest import needs
 from tests.peers import rtpengine
 from tests.peers.ports import free_udp_port
 from tests.peers.rtp import audio_addresses
@@ -23,10 +22,7 @@ from tests.peers.sipp import (
 )
 from tests.peers.sitefile import CALM, SiteFile, foreign, ours
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
-]
+pytestmark = [pytest.mark.interop, needs("sipp", "sip-tester")]
 DOMAIN = "desk.test"
 WITHOUT_IPV6 = "every media server of the list lacks an IPv6 address"
 EACH = ["127.0.0.1", "::1"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
+from tests.interop.conftest import needs
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.peers.sipp import (
     Sipp,
@@ -21,10 +20,7 @@ from tests.peers.sipp import (
 )
 from tests.peers.sitefile import QUICK, SiteFile, ours
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
-]
+pytestmark = [pytest.mark.interop, needs("sipp", "sip-tester")]
 
 TIMER = "Supported: timer\nSession-Expires: 4;refresher=uac\n"
 PATIENT = "Session-Expires: 60;refresher=uas\n"

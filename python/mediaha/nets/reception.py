@@ -70,19 +70,15 @@ class Reception:
         self._tx = count(1)
 
     def take(self, event: ServerEvent) -> None:
-        """What the transaction layer has heard."""
-        try:
-            if isinstance(event, Incoming):
-                self._request(event)
-            elif isinstance(event, Acknowledged):
-                self._acknowledged(event)
-            elif isinstance(event, CancelReceived):
-                self._cancelled(event)
-            else:
-                self._unacknowledged(event)
-        except Exception:
-            # A mistake of ours about one message must not end all calls.
-            _log.exception("message failed", event_type=type(event).__name__)
+        """What the transaction layer has heard. A mistake of ours about one message is the endpoint's to survive."""
+        if isinstance(event, Incoming):
+            self._request(event)
+        elif isinstance(event, Acknowledged):
+            self._acknowledged(event)
+        elif isinstance(event, CancelReceived):
+            self._cancelled(event)
+        else:
+            self._unacknowledged(event)
 
     def cannot_take(self, domain: Domain | None) -> Refusal | None:
         """Why a call that came now would be refused; ``domain`` None: of any domain. None: it would be taken."""
