@@ -86,7 +86,7 @@ class Generator:
 @contextmanager
 def open_generator(core: int) -> Iterator[Generator]:
     """The generator on ``core`` until the end of the block."""
-    command = ["taskset", "--cpu-list", str(core), sys.executable, "-m", "benches.talker"]
+    command = [*machine.alone_on(core), sys.executable, "-m", "benches.talker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield Generator(process)

@@ -103,7 +103,7 @@ def bare_loop(core: int) -> Iterator[Relay]:
     messages = subprocess.run(build, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
     program = next(m["executable"] for m in map(json.loads, messages.splitlines()) if m.get("executable"))
     with subprocess.Popen(
-        ["taskset", "--cpu-list", str(core), program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*machine.alone_on(core), program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         yield Relay(BARE, Address.parse(process.stdout.readline().strip()), process.pid)
@@ -135,7 +135,7 @@ def _running(name: str, ng: Address, command: list[str], core: int, folder: Path
     log = folder / f"{name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command],
+            [*machine.alone_on(core), *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -17,6 +17,9 @@ class Settings:
     out: str = "build/bench"
     cores: tuple[int, ...] = (0, 1)
     """Where what is measured runs, and where its load runs."""
+    priority: int = 20
+    """Of relays and generator, in real time, which keeps other programs off their cores. 0: they have none, as where
+    it is not allowed."""
     windows: int = 3
     """Every figure is the median of so many."""
     window_s: float = 3.0
