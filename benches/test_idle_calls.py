@@ -5,11 +5,11 @@ Transactions stay for 32 seconds after they are over, so it is measured when tho
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 
 import pytest
 import trio
+from tests.peers.installed import needs
 
 from benches import machine
 from benches.callers import Callees, calls_on_hold
@@ -20,7 +20,7 @@ from mediaha.drill.site import own_site
 
 pytestmark = [
     pytest.mark.timeout(900),
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 LINGER_S = 36.0
 """64 * T1, and some more."""

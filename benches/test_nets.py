@@ -6,7 +6,6 @@ two have no media to care for.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from functools import partial
 
 import pytest
 import trio
+from tests.peers.installed import needs
 
 from benches import machine, systems
 from benches.callers import Outcome, place_calls
@@ -24,7 +24,7 @@ from mediaha.drill.plot import Bars, bars
 
 pytestmark = [
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 TRIES = 2
 """A rate that does not hold once may have met somebody else's work."""

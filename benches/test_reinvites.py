@@ -7,7 +7,6 @@ microseconds; `test_reanchoring.py` measures what people hear meanwhile, with ph
 
 from __future__ import annotations
 
-import shutil
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from math import inf
 
 import pytest
 import trio
+from tests.peers.installed import needs
 
 from benches import machine
 from benches.callers import Parties
@@ -27,7 +27,7 @@ from mediaha.drill.site import own_site
 
 pytestmark = [
     pytest.mark.timeout(600),
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 RATE = 150
 PORTS = (30000, 59999)

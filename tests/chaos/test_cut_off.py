@@ -4,12 +4,13 @@ import pytest
 
 from tests.chaos.town import open_town, sessions_on
 from tests.peers import netns
+from tests.peers.installed import unless
 from tests.peers.mediaserver import MediaServer
 from tests.peers.sitefile import SiteFile, foreign, ours
 
 pytestmark = [
     pytest.mark.namespace,
-    pytest.mark.skipif(netns.missing() is not None, reason=str(netns.missing())),
+    unless(netns.missing()),
 ]
 
 

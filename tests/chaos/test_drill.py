@@ -2,12 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
+from tests.peers.installed import needs, unless
 from tests.peers.site import MARK
 
 KEYS = {
@@ -27,8 +27,8 @@ cut = pytest.param(
     "cut",
     marks=[
         pytest.mark.namespace,
-        pytest.mark.skipif(os.geteuid() != 0, reason="packets can be dropped by root only"),
-        pytest.mark.skipif(shutil.which("nft") is None, reason="nft is missing: apt-get install nftables"),
+        unless(None if os.geteuid() == 0 else "packets can be dropped by root only"),
+        needs("nft", "nftables"),
     ],
 )
 

@@ -1,11 +1,11 @@
 """Parties of a call whose media server is killed: who rings, who refuses, who puts off, who has moved itself."""
 
-import shutil
 import time
 
 import pytest
 
 from tests.chaos.parties import ANSWERS, CALLS, HANGS_UP, IS_HUNG_UP, IS_TOLD, RINGS, is_ended, pair
+from tests.peers.installed import needs
 from tests.peers.rtp import RtpEndpoint, talk
 from tests.peers.sipp import (
     Step,
@@ -25,7 +25,7 @@ from tests.peers.sitefile import CALM, SiteFile, ours
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 
 TALKS = pause(1500)

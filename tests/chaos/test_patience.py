@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.chaos.parties import ANSWERS, CALLS, IS_TOLD, RINGS, Pair, is_ended, pair
+from tests.peers.installed import needs
 from tests.peers.mediaserver import MediaServer
 from tests.peers.sipp import Sipp, ack_failure, expect, invite, provisional, take
 from tests.peers.site import MARK, Site, left_over
@@ -22,7 +23,7 @@ from tests.peers.sitefile import CALM, SiteFile, foreign, ours
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 
 LONG_S = 60

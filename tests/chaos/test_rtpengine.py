@@ -4,11 +4,12 @@ import pytest
 
 from tests.chaos.town import open_town, sessions_on
 from tests.peers import rtpengine
+from tests.peers.installed import unless
 from tests.peers.sitefile import SiteFile, foreign, ours
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(rtpengine.missing() is not None, reason=str(rtpengine.missing())),
+    unless(rtpengine.missing()),
 ]
 
 

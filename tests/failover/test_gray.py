@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +11,7 @@ from mediaha.model.media import Moved, ServerCondition
 from mediaha.model.site import MediaServerSpec, Timings
 from tests.failover.world import notices_until, open_world, sdp, until
 from tests.peers import netns, rtpengine
+from tests.peers.installed import needs, unless
 from tests.peers.mediaserver import MediaServer
 
 PORTS = (28000, 28999)
@@ -19,8 +19,8 @@ PROBED = Timings(hold_down_ms=300, probe_ms=50)
 
 pytestmark = [
     pytest.mark.namespace,
-    pytest.mark.skipif(netns.missing() is not None, reason=str(netns.missing())),
-    pytest.mark.skipif(shutil.which("nft") is None, reason="nft is missing: apt-get install nftables"),
+    unless(netns.missing()),
+    needs("nft", "nftables"),
 ]
 
 

@@ -6,10 +6,11 @@ from mediaha.load import Load
 from mediaha.model.media import Moved
 from tests.failover.world import Phone, notices_until, open_world, until
 from tests.peers import rtpengine
+from tests.peers.installed import unless
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(rtpengine.missing() is not None, reason=str(rtpengine.missing())),
+    unless(rtpengine.missing()),
 ]
 
 

@@ -3,17 +3,11 @@
 A run ends with a matrix: a line for each scenario with a real peer, what became of it, and how long it took.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.peers.site import Site
-
-
-def needs(program: str, package: str):
-    """Skip the tests of a module when a peer is not installed."""
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is missing: apt-get install {package}")
 
 
 @pytest.fixture(scope="module")

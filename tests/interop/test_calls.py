@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
+from tests.peers.installed import needs
 from tests.peers.rtp import RtpEndpoint, audio_addresses, talk
 from tests.peers.sipp import (
     Sipp,
@@ -24,7 +23,7 @@ from tests.peers.sipp import (
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 
 RINGS_AND_ANSWERS = [take("INVITE"), respond(180, "Ringing"), respond(200, "OK", "sendrecv"), take("ACK")]

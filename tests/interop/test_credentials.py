@@ -8,8 +8,8 @@ import json
 import pytest
 
 from mediaha.sip.auth.digest import HashedSecret
-from tests.interop.conftest import needs
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP
+from tests.peers.installed import needs
 from tests.peers.kamailio import HEAD, Kamailio
 from tests.peers.ports import free_udp_port
 from tests.peers.sipp import (

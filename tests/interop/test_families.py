@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mediaha.load import Load
-from tests.interop.conftest import needs
 from tests.peers import rtpengine
+from tests.peers.installed import needs, unless
 from tests.peers.ports import free_udp_port
 from tests.peers.rtp import audio_addresses
 from tests.peers.sipp import (
@@ -126,7 +126,7 @@ def test_ipv4_and_ipv6_hear_each_other_and_again_when_the_media_server_is_lost(t
     assert load.arrivals().misdirected == 0
 
 
-@pytest.mark.skipif(rtpengine.missing() is not None, reason=str(rtpengine.missing()))
+@unless(rtpengine.missing())
 @pytest.mark.parametrize(("caller", "callee"), [EACH, EACH[::-1]])
 def test_a_call_between_the_families_moves_from_an_rtpengine_to_ours(tmp_path, load, caller, callee):
     with rtpengine.Rtpengine("foreign", tmp_path, interfaces=EACH) as engine:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 
 import pytest
 
 from tests.peers.baresip import Baresip
+from tests.peers.installed import needs
 from tests.peers.site import Site
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("baresip") is None, reason="baresip is missing: apt-get install baresip-core"),
+    needs("baresip", "baresip-core"),
 ]
 
 

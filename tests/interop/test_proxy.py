@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.interop.conftest import needs
+from tests.peers.installed import needs
 from tests.peers.kamailio import HEAD, Kamailio
 from tests.peers.mediaserver import MediaServer
 from tests.peers.ng import ask_ng

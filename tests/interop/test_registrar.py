@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import needs
 from tests.interop.test_calls import CALLS, HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.peers.baresip import Baresip
+from tests.peers.installed import needs
 from tests.peers.linphone import Linphone
 from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.sipp import (

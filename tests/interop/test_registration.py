@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from tests.interop.conftest import needs
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
+from tests.peers.installed import needs
 from tests.peers.kamailio import HEAD, Kamailio
 from tests.peers.ports import free_udp_port
 from tests.peers.sipp import Sipp, ack_failure, expect, invite, pause, provisional, request, respond, take

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP, place
+from tests.peers.installed import needs
 from tests.peers.sipp import (
     expect,
     expect_reliable,
@@ -22,7 +21,7 @@ from tests.peers.sipp import (
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 
 CAN = "Supported: 100rel\nAllow: INVITE, ACK, BYE, UPDATE, PRACK\n"

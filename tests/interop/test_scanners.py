@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from mediaha.sip.auth.digest import HashedSecret
-from tests.interop.conftest import needs
 from tests.interop.test_calls import CALLS, HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.peers import netns
+from tests.peers.installed import needs, unless
 from tests.peers.netns import FAR, NEAR, Namespace
 from tests.peers.sipp import Sipp, pause
 from tests.peers.sitefile import CALM, SiteFile, ours
@@ -22,7 +22,7 @@ pytestmark = [
     needs("sipp", "sip-tester"),
     needs("svmap", "sipvicious"),
     needs("sipsak", "sipsak"),
-    pytest.mark.skipif((why := netns.missing()) is not None, reason=why or ""),
+    unless(netns.missing()),
 ]
 
 SECRET = "sesame"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.conftest import needs
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
+from tests.peers.installed import needs
 from tests.peers.sipp import (
     Sipp,
     ack_failure,

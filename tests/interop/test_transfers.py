@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.interop.conftest import needs
 from tests.interop.test_calls import IS_HUNG_UP
 from tests.peers.baresip import Baresip
+from tests.peers.installed import needs
 from tests.peers.sipp import (
     Sipp,
     callee_request,

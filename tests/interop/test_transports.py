@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import signal
 import socket
 import ssl
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.peers.baresip import Baresip
+from tests.peers.installed import needs
 from tests.peers.ports import free_udp_port
 from tests.peers.sipp import (
     Sipp,
@@ -35,7 +35,7 @@ from tests.sip.certificates import Authority, Issued, needs_openssl
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
     needs_openssl,
 ]
 
@@ -194,7 +194,7 @@ def test_a_new_certificate_is_for_new_connections_and_a_broken_one_is_for_none(f
     site.settled()
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is missing: apt-get install tshark")
+@needs("tshark", "tshark")
 def test_a_call_is_traced_on_both_legs_into_a_capture_that_wireshark_reads(front, tmp_path):
     file = tmp_path / "call.pcap"
     command = [sys.executable, "-m", "mediaha", "trace", "mixed@trace", "--control", str(front.site.control)]
@@ -226,7 +226,7 @@ def test_a_call_is_traced_on_both_legs_into_a_capture_that_wireshark_reads(front
     assert len({call_id for _, call_id in read}) == 2, "the Call-IDs of both legs"
 
 
-@pytest.mark.skipif(shutil.which("baresip") is None, reason="baresip is missing: apt-get install baresip-core")
+@needs("baresip", "baresip-core")
 def test_a_phone_by_tls_and_one_by_udp_hear_each_other_before_and_after_a_server_dies(front, tmp_path):
     site = front.site
     with (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.conftest import needs
 from tests.interop.test_calls import IS_HUNG_UP, RINGS_AND_ANSWERS
 from tests.interop.test_trunks import calls, place, walk
+from tests.peers.installed import needs
 from tests.peers.ports import free_udp_port
 from tests.peers.sipp import Sipp, checked
 from tests.peers.sitefile import CALM, SiteFile, ours

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.interop.conftest import needs
 from tests.interop.test_calls import HANGS_UP, IS_HUNG_UP, RINGS_AND_ANSWERS
+from tests.peers.installed import needs
 from tests.peers.ports import free_udp_port
 from tests.peers.sipp import (
     Sipp,

@@ -9,11 +9,12 @@ import pytest
 
 from mediaha.load import Load
 from tests.peers import netns
+from tests.peers.installed import unless
 from tests.peers.mediaserver import MediaServer
 
 pytestmark = [
     pytest.mark.namespace,
-    pytest.mark.skipif(netns.missing() is not None, reason=str(netns.missing())),
+    unless(netns.missing()),
 ]
 PATIENCE_S = 30.0
 DEAD_S = 3.0

@@ -1,6 +1,5 @@
 """The site without a file, as a person starts it: calls, failures, a reload, the two ways to stop."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -8,11 +7,12 @@ import time
 
 import pytest
 
+from tests.peers.installed import needs
 from tests.peers.ports import free_udp_port, rtp_ports
 from tests.peers.sipp import Sipp, expect, invite, provisional, request, respond, respond_in_dialog, take
 from tests.peers.site import Site
 
-needs_sipp = pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester")
+needs_sipp = needs("sipp", "sip-tester")
 
 IS_HUNG_UP = [take("BYE"), respond_in_dialog(200, "OK")]
 ANSWERS = [take("INVITE"), respond(180, "Ringing"), respond(200, "OK", "sendrecv"), take("ACK"), *IS_HUNG_UP]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.peers.installed import needs
 
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="openssl is missing: apt-get install openssl"
-)
+needs_openssl = needs("openssl", "openssl")
 
 
 @dataclass(frozen=True)

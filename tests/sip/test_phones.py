@@ -1,7 +1,6 @@
 """Authentication and transports with others: baresip registers with us, and we with Kamailio."""
 
 import os
-import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from mediaha.sip.auth.server import Known, Realm, Unknown
 from mediaha.sip.endpoint import Endpoint, open_endpoint
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.transaction.events import Incoming
+from tests.peers.installed import needs
 from tests.peers.kamailio import HEAD, Kamailio
 from tests.peers.ports import free_udp_port
 
@@ -30,9 +30,9 @@ MODULES = Path("/usr/lib/baresip/modules")
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("baresip") is None, reason="missing: apt-get install baresip-core"),
-    pytest.mark.skipif(shutil.which("kamailio") is None, reason="missing: apt-get install kamailio"),
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="missing: apt-get install openssl"),
+    needs("baresip", "baresip-core"),
+    needs("kamailio", "kamailio"),
+    needs("openssl", "openssl"),
 ]
 
 

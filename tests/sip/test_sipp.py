@@ -1,6 +1,5 @@
 """Against a real SIPp with its own built-in scenarios, over loopback."""
 
-import shutil
 import subprocess
 from functools import partial
 
@@ -16,6 +15,7 @@ from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.target import TCP, UDP, Target
 from mediaha.sip.transaction.events import Acknowledged, Incoming
 from mediaha.sip.transport.patience import StreamLimits
+from tests.peers.installed import needs
 from tests.peers.ports import free_udp_port
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -24,7 +24,7 @@ SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is missing: apt-get install sip-tester"),
+    needs("sipp", "sip-tester"),
 ]
 
 

@@ -1,15 +1,14 @@
 """Messages of a call, for whoever is looking into it."""
 
-import shutil
 import subprocess
 
-import pytest
 import trio
 
 from mediaha.model.address import Address
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.trace import Trace, Traced, pcap
+from tests.peers.installed import needs
 
 from .parties import LOOPBACK, Ear, request, serve
 from .world import request as plain
@@ -42,7 +41,7 @@ def test_a_long_call_costs_bounded_memory_and_its_end_is_kept():
     assert sum(len(kept.message) for kept in small.messages()) <= 1000
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="missing: apt-get install tshark")
+@needs("tshark", "tshark")
 def test_wireshark_reads_the_capture(tmp_path):
     six = Target(TLS, Address("2001:db8::2", 5061), "example.test")
     messages = [

@@ -1,14 +1,13 @@
 """A short soak with every run of the tests; `make soak` takes ten minutes."""
 
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from tests.peers import netns
+from tests.peers.installed import needs, unless
 
-NEEDED = ("sipp", "nft")
 SHORT = ["--seconds", "6", "--rate", "25", "--talk", "2", "--loss", "3", "--t1", "150", "--vanish", "0"]
 """All timers of SIP go by T1: so ten seconds after the last call, nothing may be left."""
 
@@ -16,8 +15,9 @@ SHORT = ["--seconds", "6", "--rate", "25", "--talk", "2", "--loss", "3", "--t1",
 @pytest.mark.interop
 @pytest.mark.namespace
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(netns.missing() is not None, reason=str(netns.missing()))
-@pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason="apt-get install sip-tester nftables")
+@unless(netns.missing())
+@needs("sipp", "sip-tester")
+@needs("nft", "nftables")
 def test_nothing_is_left_of_calls_over_a_network_that_loses_packets():
     ended = subprocess.run(
         [sys.executable, "-m", "tests.soak", *SHORT],
