@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.torture.rfc4475 import message
+from tests.torture.wire import message
 
 IPV6_SDP = """\
 v=0
@@ -40,8 +40,8 @@ PORT_AMBIGUOUS = register("sip:[2001:db8::10:5070]")
 PORT_UNAMBIGUOUS = register("sip:[2001:db8::10]:5070")
 
 
-def options(received: str) -> bytes:
-    """The OPTIONS-like request of section 4.5: a Via with a received parameter."""
+def bye(received: str) -> bytes:
+    """The BYE of section 4.5, of a dialog that nobody has: its Via bears a received parameter."""
     return message(
         f"""
 BYE sip:[2001:db8::10] SIP/2.0
@@ -56,8 +56,8 @@ Content-Length: 0
     )
 
 
-RECEIVED_IN_BRACKETS = options("[2001:db8::9:255]")
-RECEIVED_WITHOUT = options("2001:db8::9:255")
+RECEIVED_IN_BRACKETS = bye("[2001:db8::9:255]")
+RECEIVED_WITHOUT = bye("2001:db8::9:255")
 
 INVITE_WITH_IPV6_SDP = message(
     """

@@ -14,7 +14,8 @@ import trio
 
 from mediaha.model.site import Domain
 from tests.nets.world import open_world, until
-from tests.torture import rfc4475, rfc5118
+from tests.torture import rfc5118
+from tests.torture.rfc4475 import invalid, meaning, valid
 
 SILENCE = frozenset[int]()
 CALL = frozenset({100, 180, 200})
@@ -29,63 +30,63 @@ def only(status):
 
 RFC_4475 = {
     # Its To has a tag, so that it belongs to a dialog, which is not ours (RFC 3261 section 12.2.2).
-    "3.1.1.1 wsinv": (rfc4475.WSINV, only(481)),
-    "3.1.1.2 intmeth": (rfc4475.INTMETH, only(501)),
-    "3.1.1.3 esc01": (rfc4475.ESC01, CALL),
-    "3.1.1.4 escnull": (rfc4475.ESCNULL, NO_REGISTRAR),
-    "3.1.1.5 esc02": (rfc4475.ESC02, only(501)),
-    "3.1.1.6 lwsdisp": (rfc4475.LWSDISP, only(200)),
-    "3.1.1.7 longreq": (rfc4475.LONGREQ, CALL),
+    "3.1.1.1 wsinv": (valid.WSINV, only(481)),
+    "3.1.1.2 intmeth": (valid.INTMETH, only(501)),
+    "3.1.1.3 esc01": (valid.ESC01, CALL),
+    "3.1.1.4 escnull": (valid.ESCNULL, NO_REGISTRAR),
+    "3.1.1.5 esc02": (valid.ESC02, only(501)),
+    "3.1.1.6 lwsdisp": (valid.LWSDISP, only(200)),
+    "3.1.1.7 longreq": (valid.LONGREQ, CALL),
     # What comes after the first message is dropped.
-    "3.1.1.8 dblreq": (rfc4475.DBLREQ, NO_REGISTRAR),
-    "3.1.1.9 semiuri": (rfc4475.SEMIURI, only(200)),
-    "3.1.1.10 transports": (rfc4475.TRANSPORTS, only(200)),
+    "3.1.1.8 dblreq": (valid.DBLREQ, NO_REGISTRAR),
+    "3.1.1.9 semiuri": (valid.SEMIURI, only(200)),
+    "3.1.1.10 transports": (valid.TRANSPORTS, only(200)),
     # Messages are passed on inside calls only.
-    "3.1.1.11 mpart01": (rfc4475.MPART01, only(481)),
-    "3.1.1.12 unreason": (rfc4475.UNREASON, SILENCE),
-    "3.1.1.13 noreason": (rfc4475.NOREASON, SILENCE),
+    "3.1.1.11 mpart01": (valid.MPART01, only(481)),
+    "3.1.1.12 unreason": (valid.UNREASON, SILENCE),
+    "3.1.1.13 noreason": (valid.NOREASON, SILENCE),
     # Nobody can say where to: its Via cannot be read.
-    "3.1.2.1 badinv01": (rfc4475.BADINV01, SILENCE),
-    "3.1.2.2 clerr": (rfc4475.CLERR, only(400)),
-    "3.1.2.3 ncl": (rfc4475.NCL, only(400)),
-    "3.1.2.4 scalar02": (rfc4475.SCALAR02, only(400)),
-    "3.1.2.5 scalarlg": (rfc4475.SCALARLG, SILENCE),
-    "3.1.2.6 quotbal": (rfc4475.QUOTBAL, only(400)),
-    "3.1.2.7 ltgtruri": (rfc4475.LTGTRURI, only(400)),
+    "3.1.2.1 badinv01": (invalid.BADINV01, SILENCE),
+    "3.1.2.2 clerr": (invalid.CLERR, only(400)),
+    "3.1.2.3 ncl": (invalid.NCL, only(400)),
+    "3.1.2.4 scalar02": (invalid.SCALAR02, only(400)),
+    "3.1.2.5 scalarlg": (invalid.SCALARLG, SILENCE),
+    "3.1.2.6 quotbal": (invalid.QUOTBAL, only(400)),
+    "3.1.2.7 ltgtruri": (invalid.LTGTRURI, only(400)),
     # Refusing is what the RFC recommends for all kinds of space where none belongs.
-    "3.1.2.8 lwsruri": (rfc4475.LWSRURI, only(400)),
-    "3.1.2.9 lwsstart": (rfc4475.LWSSTART, only(400)),
-    "3.1.2.10 trws": (rfc4475.TRWS, only(400)),
-    "3.1.2.11 escruri": (rfc4475.ESCRURI, only(400)),
+    "3.1.2.8 lwsruri": (invalid.LWSRURI, only(400)),
+    "3.1.2.9 lwsstart": (invalid.LWSSTART, only(400)),
+    "3.1.2.10 trws": (invalid.TRWS, only(400)),
+    "3.1.2.11 escruri": (invalid.ESCRURI, only(400)),
     # A Date concerns nobody here.
-    "3.1.2.12 baddate": (rfc4475.BADDATE, CALL),
-    "3.1.2.13 regbadct": (rfc4475.REGBADCT, NO_REGISTRAR),
+    "3.1.2.12 baddate": (invalid.BADDATE, CALL),
+    "3.1.2.13 regbadct": (invalid.REGBADCT, NO_REGISTRAR),
     # An element may be liberal.
-    "3.1.2.14 badaspec": (rfc4475.BADASPEC, only(200)),
-    "3.1.2.15 baddn": (rfc4475.BADDN, only(400)),
-    "3.1.2.16 badvers": (rfc4475.BADVERS, only(505)),
-    "3.1.2.17 mismatch01": (rfc4475.MISMATCH01, only(400)),
-    "3.1.2.18 mismatch02": (rfc4475.MISMATCH02, only(400)),
-    "3.1.2.19 bigcode": (rfc4475.BIGCODE, SILENCE),
-    "3.2.1 badbranch": (rfc4475.BADBRANCH, only(200)),
-    "3.3.1 insuf": (rfc4475.INSUF, only(400)),
-    "3.3.2 unkscm": (rfc4475.UNKSCM, only(416)),
-    "3.3.3 novelsc": (rfc4475.NOVELSC, only(416)),
-    "3.3.4 unksm2": (rfc4475.UNKSM2, NO_REGISTRAR),
-    "3.3.5 bext01": (rfc4475.BEXT01, only(420)),
-    "3.3.6 invut": (rfc4475.INVUT, only(415)),
-    "3.3.7 regaut01": (rfc4475.REGAUT01, NO_REGISTRAR),
-    "3.3.8 multi01": (rfc4475.MULTI01, only(400)),
-    "3.3.9 mcl01": (rfc4475.MCL01, only(400)),
-    "3.3.10 bcast": (rfc4475.BCAST, SILENCE),
+    "3.1.2.14 badaspec": (invalid.BADASPEC, only(200)),
+    "3.1.2.15 baddn": (invalid.BADDN, only(400)),
+    "3.1.2.16 badvers": (invalid.BADVERS, only(505)),
+    "3.1.2.17 mismatch01": (invalid.MISMATCH01, only(400)),
+    "3.1.2.18 mismatch02": (invalid.MISMATCH02, only(400)),
+    "3.1.2.19 bigcode": (invalid.BIGCODE, SILENCE),
+    "3.2.1 badbranch": (meaning.BADBRANCH, only(200)),
+    "3.3.1 insuf": (meaning.INSUF, only(400)),
+    "3.3.2 unkscm": (meaning.UNKSCM, only(416)),
+    "3.3.3 novelsc": (meaning.NOVELSC, only(416)),
+    "3.3.4 unksm2": (meaning.UNKSM2, NO_REGISTRAR),
+    "3.3.5 bext01": (meaning.BEXT01, only(420)),
+    "3.3.6 invut": (meaning.INVUT, only(415)),
+    "3.3.7 regaut01": (meaning.REGAUT01, NO_REGISTRAR),
+    "3.3.8 multi01": (meaning.MULTI01, only(400)),
+    "3.3.9 mcl01": (meaning.MCL01, only(400)),
+    "3.3.10 bcast": (meaning.BCAST, SILENCE),
     # We are where the request ends, so that it need not go any further.
-    "3.3.11 zeromf": (rfc4475.ZEROMF, only(200)),
-    "3.3.12 cparam01": (rfc4475.CPARAM01, NO_REGISTRAR),
-    "3.3.13 cparam02": (rfc4475.CPARAM02, NO_REGISTRAR),
-    "3.3.14 regescrt": (rfc4475.REGESCRT, NO_REGISTRAR),
+    "3.3.11 zeromf": (meaning.ZEROMF, only(200)),
+    "3.3.12 cparam01": (meaning.CPARAM01, NO_REGISTRAR),
+    "3.3.13 cparam02": (meaning.CPARAM02, NO_REGISTRAR),
+    "3.3.14 regescrt": (meaning.REGESCRT, NO_REGISTRAR),
     # A response that the caller could accept cannot bear the SDP that it needs.
-    "3.3.15 sdp01": (rfc4475.SDP01, only(406)),
-    "3.4.1 inv2543": (rfc4475.INV2543, CALL),
+    "3.3.15 sdp01": (meaning.SDP01, only(406)),
+    "3.4.1 inv2543": (meaning.INV2543, CALL),
 }
 
 RFC_5118 = {
@@ -183,11 +184,11 @@ async def test_rfc_5118(name):
 
 async def test_what_is_not_understood_is_named():
     """Section 3.3.5: the response to unknown extensions lists those of Require (RFC 3261 section 8.2.2.3)."""
-    sender = await tortured(rfc4475.BEXT01)
+    sender = await tortured(meaning.BEXT01)
     assert b"nothingSupportsThis, nothingSupportsThisEither" in sender.heads[0]
 
 
 async def test_what_would_be_accepted_is_named():
     """Section 3.3.6."""
-    sender = await tortured(rfc4475.INVUT)
+    sender = await tortured(meaning.INVUT)
     assert b"Accept: application/sdp" in sender.heads[-1]
