@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import trio
 
 from mediaha.model.site import Domain
 from tests.nets.world import open_world, until
+
+CALLS = ["both placed", "one came in", "the other came in", "both came in"]
+"""How Ann comes to talk with two others."""
 
 
 class Partition:
@@ -50,6 +54,21 @@ def instead_of(call):
     """A Replaces that names the call as the one at the far end knows it."""
     dialog = call.dialog
     return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
+
+
+async def two_calls(world, how):
+    """Ann talks with Bob and with Sue, as one of ``CALLS`` says; each call is given by her end and the far one."""
+    calls = []
+    for far, came_in in ((world.bob, how in CALLS[1::2]), (world.sue, how in CALLS[2:])):
+        one, other = (far, world.ann) if came_in else (world.ann, far)
+        mine, theirs = await talk(world, one, other)
+        calls.append((theirs, mine) if came_in else (mine, theirs))
+    return calls
+
+
+def attended(call):
+    """Where to transfer somebody, so that it takes the referrer's place in this call."""
+    return f"sip:sue@sue.test?Replaces={quote(instead_of(call), safe='')}"
 
 
 async def hear_one_another(one, other, server=None):
