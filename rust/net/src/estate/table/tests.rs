@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
+use mediaha_media::Written;
 use proptest::prelude::*;
 
+use super::reading::{Damage, Found};
 use super::*;
 
 const SHAPE: Shape = Shape { owner: 7, calls_max: 20, streams_max: 4 };
