@@ -28,6 +28,8 @@ def mediaha(*words, **options):
         ("explain",),
         ("trace",),
         ("drain",),
+        ("undrain",),
+        ("upgrade",),
         ("check-config",),
         ("hash-secret",),
         ("drill",),

@@ -1,5 +1,5 @@
-"""The command line: ``mediaha serve``, ``status``, ``explain``, ``trace``, ``drain``, ``undrain``, ``check-config``,
-``hash-secret``, ``drill``.
+"""The command line: ``mediaha serve``, ``status``, ``explain``, ``trace``, ``drain``, ``undrain``, ``upgrade``,
+``check-config``, ``hash-secret``, ``drill``.
 
 Commands are imported when they are used, so that ``--help`` is quick; what a command prints for people goes to
 standard output, logs and complaints go to standard error.

@@ -1,4 +1,4 @@
-"""``mediaha status``, ``explain``, ``drain`` and ``undrain``: ask the mediaha that serves on this machine."""
+"""Commands that ask the mediaha on this machine: ``status``, ``explain``, ``drain``, ``undrain``, ``upgrade``."""
 
 from __future__ import annotations
 

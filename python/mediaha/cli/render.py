@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich.console import Console
@@ -37,17 +37,19 @@ def print_status(answer: object) -> None:
     status = msgspec.convert(answer, NodeStatus)
     console = wide_console()
     state = "draining: no new calls" if status.draining else f"up for {duration(status.for_s)}"
-    console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
+    console.print(Text(f"site {status.site}, host {status.host}, process {status.pid}, {state}"))
     for nets in status.nets:
         calls = _counted(nets.calls, "call") + (f" ({nets.ending} ending)" if nets.ending else "")
         taking = "" if nets.taking_calls else ", takes no calls"
-        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}{taking}")
+        console.print(Text(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}{taking}"))
         if nets.turned_away:
             said = f"{_counted(nets.turned_away, 'message')} dropped unread: their sources sent too many"
             console.print(said, style="yellow")
     if status.log_lines_dropped:
         console.print(f"{_counted(status.log_lines_dropped, 'log line')} could not be written", style="yellow")
     console.print(_servers(status.servers))
+    for line in datapaths(status.servers):
+        console.print(Text(line))
     for nets in status.nets:
         if nets.targets:
             console.print(_targets(nets))
@@ -91,6 +93,16 @@ def _servers(servers: list[ServerStatus]) -> Table:
             server.why,
         )
     return table
+
+
+def datapaths(servers: Sequence[ServerStatus]) -> Iterator[str]:
+    """What forwards the packets of each server, and why: a line for all of which the same is to be said."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for server in servers:
+        if server.datapath is not None and server.datapath_reason is not None:
+            alike.setdefault((server.datapath, server.datapath_reason), []).append(server.name)
+    for (datapath, reason), names in alike.items():
+        yield f"datapath {datapath} of {', '.join(names)}: {reason}"
 
 
 def _targets(nets: NetsStatus) -> Table:
@@ -147,7 +159,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``4.2 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``: as much as a person needs."""
+    """``4.2 s``, ``12 min 3 s``, ``3 h 5 min``, ``2 d 4 h``: as much as a person needs."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = int(seconds // 60)

@@ -1,0 +1,58 @@
+"""What `mediaha status` shows a person."""
+
+from dataclasses import replace
+
+from mediaha.cli.render import datapaths, duration, print_status
+from mediaha.ops.inquiry import Statistics
+from mediaha.ops.status import Clocks, NodeStatus, ServerStatus, server_status
+from mediaha.tca import standalone_site
+
+SPEC = standalone_site().media[0]
+NOW = Clocks(1_700_000_000.0, 500.0, 90.0)
+
+
+def server(name: str, datapath: str | None = None, reason: str | None = None) -> ServerStatus:
+    statistics: Statistics = {"currentstatistics": {"datapath": datapath, "datapathreason": reason}}
+    return server_status(replace(SPEC, name=name), NOW, view=None, process=None, statistics=statistics)
+
+
+def node(*servers: ServerStatus) -> NodeStatus:
+    return NodeStatus(
+        site="office",
+        host="alpha",
+        pid=42,
+        version="1",
+        for_s=61.0,
+        draining=False,
+        nets=[],
+        servers=list(servers),
+        changes=[],
+        domains={},
+        log_lines_dropped=0,
+    )
+
+
+def test_why_a_datapath_was_taken_is_said_once_for_all_servers_alike():
+    servers = [server("a", "steered", "it works here"), server("b", "steered", "it works here"), server("foreign")]
+    assert list(datapaths([*servers, server("c", "sockets", "asked for")])) == [
+        "datapath steered of a, b: it works here",
+        "datapath sockets of c: asked for",
+    ]
+
+
+def test_a_person_reads_which_datapath_there_is_and_why(capsys):
+    print_status(
+        node(server("media-1", "sockets", "port 40000 and others are given to programs that ask for any port"))
+    )
+    shown = capsys.readouterr().out
+    assert "site office, host alpha, process 42, up for 1 min 1 s" in shown
+    assert "datapath sockets of media-1: port 40000 [and others] are given to programs" in shown
+
+
+def test_a_time_is_said_as_exactly_as_a_person_needs_it():
+    assert [duration(seconds) for seconds in (4.21, 723, 11_100, 187_200)] == [
+        "4.2 s",
+        "12 min 3 s",
+        "3 h 5 min",
+        "2 d 4 h",
+    ]
