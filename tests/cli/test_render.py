@@ -1,10 +1,11 @@
 """What `mediaha status` shows a person."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mediaha.cli.render import datapaths, duration, print_status
 from mediaha.ops.inquiry import Statistics
-from mediaha.ops.status import Clocks, NodeStatus, ServerStatus, server_status
+from mediaha.ops.status import Clocks, ListenerStatus, NetsStatus, NodeStatus, ServerStatus, server_status
 from mediaha.tca import standalone_site
 
 SPEC = standalone_site().media[0]
@@ -16,7 +17,7 @@ def server(name: str, datapath: str | None = None, reason: str | None = None) ->
     return server_status(replace(SPEC, name=name), NOW, view=None, process=None, statistics=statistics)
 
 
-def node(*servers: ServerStatus) -> NodeStatus:
+def node(*servers: ServerStatus, nets: Sequence[NetsStatus] = ()) -> NodeStatus:
     return NodeStatus(
         site="office",
         host="alpha",
@@ -24,7 +25,7 @@ def node(*servers: ServerStatus) -> NodeStatus:
         version="1",
         for_s=61.0,
         draining=False,
-        nets=[],
+        nets=list(nets),
         servers=list(servers),
         changes=[],
         domains={},
@@ -47,6 +48,13 @@ def test_a_person_reads_which_datapath_there_is_and_why(capsys):
     shown = capsys.readouterr().out
     assert "site office, host alpha, process 42, up for 1 min 1 s" in shown
     assert "datapath sockets of media-1: port 40000 [and others] are given to programs" in shown
+
+
+def test_an_ipv6_address_is_no_markup(capsys):
+    listen = "[fd00::1]:5060/udp"
+    nets = NetsStatus(name="n", listen=[listen], calls=0, taking_calls=True, listeners=[ListenerStatus(listen=listen)])
+    print_status(node(nets=[nets]))
+    assert "NeTS n on [fd00::1]:5060/udp: 0 calls" in capsys.readouterr().out
 
 
 def test_a_time_is_said_as_exactly_as_a_person_needs_it():

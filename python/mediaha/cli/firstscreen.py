@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from mediaha.cli.render import wide_console
 from mediaha.model.address import Address
@@ -24,7 +25,8 @@ def print_first_screen(node: Node, control: Path, control_given: bool, drain_s: 
     """Print it to standard output; a reader that is gone is no reason to stop."""
     with contextlib.suppress(OSError):
         console = wide_console()
-        console.print(f"[bold]mediaha[/] runs host [bold]{node.name}[/] of the site [bold]{node.site.name}[/]")
+        host, site = (node.name, "bold"), (node.site.name, "bold")
+        console.print(Text.assemble(("mediaha", "bold"), " runs host ", host, " of the site ", site))
         console.print(_parts(node, control))
         console.print(_next_steps(node, control if control_given else None))
         console.print(
@@ -59,22 +61,26 @@ def _join(node: Node, domain: Domain) -> str:
     return f"{phones}, others to {others}" if phones and others else phones or others
 
 
-def _next_steps(node: Node, control: Path | None) -> str:
+def _next_steps(node: Node, control: Path | None) -> Text:
     command = _command()
     option = f" --control {control}" if control is not None else ""
-    lines = ["\nTry, each in a terminal of its own:"]
+    steps: list[tuple[str, str]] = []
     sessions, domains = node.nets(), node.site.domains
     if sessions and domains and domains[-1].targets:
         listen, target = sessions[0].spec.listen, domains[-1].targets[0]
         if isinstance(target, Address) and _is_loopback(listen) and _is_loopback(target):
-            lines += [
-                f"  sipp -sn uas -rtp_echo -i {target.host} -p {target.port}          [dim]# somebody who answers[/]",
-                f"  sipp -sn uac -i {listen.host} -m 1 -d 20000 {listen}    [dim]# a call of 20 s[/]",
+            steps += [
+                (f"sipp -sn uas -rtp_echo -i {target.host} -p {target.port}", "somebody who answers"),
+                (f"sipp -sn uac -i {listen.host} -m 1 -d 20000 {listen}", "a call of 20 s"),
             ]
-    lines.append(f"  {command} status{option}")
+    steps.append((f"{command} status{option}", "servers, calls, streams"))
     if sessions:
-        lines.append(f"  {command} drill      [dim]# kill a media server under calls, in a site of its own[/]")
-    return "\n".join(lines) + "\n"
+        steps.append((f"{command} drill", "kill a media server under calls, in a site of its own"))
+    width = max(len(step) for step, _ in steps)
+    shown = Text("\nTry, each in a terminal of its own:\n")
+    for step, comment in steps:
+        shown.append(f"  {step:{width}}   ").append(f"# {comment}\n", style="dim")
+    return shown
 
 
 def _is_loopback(address: Address) -> bool:

@@ -37,11 +37,11 @@ def print_status(answer: object) -> None:
     status = msgspec.convert(answer, NodeStatus)
     console = wide_console()
     state = "draining: no new calls" if status.draining else f"up for {duration(status.for_s)}"
-    console.print(Text(f"site {status.site}, host {status.host}, process {status.pid}, {state}"))
+    console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
     for nets in status.nets:
         calls = _counted(nets.calls, "call") + (f" ({nets.ending} ending)" if nets.ending else "")
         taking = "" if nets.taking_calls else ", takes no calls"
-        console.print(Text(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}{taking}"))
+        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}{taking}")
         if nets.turned_away:
             said = f"{_counted(nets.turned_away, 'message')} dropped unread: their sources sent too many"
             console.print(said, style="yellow")
@@ -49,7 +49,7 @@ def print_status(answer: object) -> None:
         console.print(f"{_counted(status.log_lines_dropped, 'log line')} could not be written", style="yellow")
     console.print(_servers(status.servers))
     for line in datapaths(status.servers):
-        console.print(Text(line))
+        console.print(line)
     for nets in status.nets:
         if nets.targets:
             console.print(_targets(nets))
@@ -68,8 +68,11 @@ def _places(nets: NetsStatus) -> Iterator[str]:
 
 
 def wide_console() -> Console:
-    """As wide as the terminal; wide enough to break no line when the output goes to a file or a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    """As wide as the terminal; wide enough to break no line when the output goes to a file or a pipe.
+
+    What stands in brackets is printed as it is: ``[fd00::1]:5060`` is no markup.
+    """
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 PIPE_WIDTH = 200

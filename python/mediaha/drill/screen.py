@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mediaha.drill.report import Report, Spread
 
@@ -16,12 +17,10 @@ BOUNDS_MS = (40, 60, 80, 100, 150, 200, 250, 300, 400, 500, 750, 1000, 2000, 500
 def show(report: Report, gaps_ms: Sequence[float], console: Console) -> None:
     """Print the verdict, the figures, and how the gaps are spread."""
     lost = report.calls_lost
-    verdict = (
-        f"[bold green]No call was lost[/] of {report.calls}."
-        if lost == 0
-        else f"[bold red]{lost} of {report.calls} calls were lost.[/]"
-    )
-    console.print(f"\n{verdict}  Fault: {report.fault} of media server [bold]{report.target}[/].")
+    counted = "no call was" if lost == 0 else "1 call was" if lost == 1 else f"{lost} calls were"
+    verdict = (f"{counted.capitalize()} lost", "bold green" if lost == 0 else "bold red")
+    fault = f" of {report.calls}.  Fault: {report.fault} of media server "
+    console.print(Text.assemble("\n", verdict, fault, (report.target, "bold"), "."))
     table = Table(show_header=False, box=None, padding=(0, 2))
     moved = ", ".join(f"{count} to {server}" for server, count in report.moved_to.items()) or "none"
     table.add_row("calls moved", moved)
@@ -31,10 +30,10 @@ def show(report: Report, gaps_ms: Sequence[float], console: Console) -> None:
     table.add_row("last stream heard again after", _ms(report.all_resumed_ms))
     table.add_row("call set-up", _spread(report.setup_ms))
     for reason, count in report.lost_because.items():
-        table.add_row(f"[red]lost: {reason}[/]", str(count))
+        table.add_row(Text(f"lost: {reason}", style="red"), str(count))
     if report.strangers_heard or report.corrupt_packets:
         heard = f"{report.strangers_heard} misdirected, {report.corrupt_packets} corrupt"
-        table.add_row("[red]wrong packets heard[/]", heard)
+        table.add_row(Text("wrong packets heard", style="red"), heard)
     console.print(table)
     if gaps_ms:
         console.print("\nlongest gap of each stream")
