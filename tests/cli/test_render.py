@@ -42,9 +42,7 @@ def test_why_a_datapath_was_taken_is_said_once_for_all_servers_alike():
 
 
 def test_a_person_reads_which_datapath_there_is_and_why(capsys):
-    print_status(
-        node(server("media-1", "sockets", "port 40000 and others are given to programs that ask for any port"))
-    )
+    print_status(node(server("media-1", "sockets", "port 40000 [and others] are given to programs")))
     shown = capsys.readouterr().out
     assert "site office, host alpha, process 42, up for 1 min 1 s" in shown
     assert "datapath sockets of media-1: port 40000 [and others] are given to programs" in shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from mediaha.cli.complaints import exit_status_of
 
@@ -17,8 +18,11 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run a command line and exit with its status; ``words`` None: the one that this process was started with."""
     from mediaha.cli.commands import app
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a bar or an arrow that a terminal does not know ends no command
     try:
         result = app(words)
+        sys.stdout.flush()
     except BaseException as error:
         sys.exit(exit_status_of(error))
     sys.exit(result if isinstance(result, int) else 0)

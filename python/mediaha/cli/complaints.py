@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,7 @@ from mediaha.model.errors import MediahaError
 
 FAILED = 1
 INTERRUPTED = 130
+NOWHERE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def exit_status_of(error: BaseException) -> int:
@@ -18,8 +20,12 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has had enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has had enough.
+        _write_no_more()
+        return FAILED
+    if isinstance(error, OSError) and error.errno in NOWHERE_TO_WRITE:
+        _write_no_more()
+        complain(f"the output cannot be written: {(error.strerror or str(error)).lower()}")
         return FAILED
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
         return INTERRUPTED
@@ -39,6 +45,11 @@ def sentences_of(error: BaseException) -> list[str] | None:
     if not all(isinstance(leaf, MediahaError | KeyboardInterrupt) for leaf in leaves):
         return None
     return list(dict.fromkeys(line for leaf in leaves for line in str(leaf).splitlines()))
+
+
+def _write_no_more() -> None:
+    """Without this Python flushes standard output at exit, and complains of the same once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ def drill(
     nets: str | None = None,
     callee: str | None = None,
     domain: str | None = None,
-    control: Annotated[Path | None, Parameter(env_var="MEDIAHA_CONTROL")] = None,
+    control: Path | None = None,
     json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     plot: Path | None = None,
 ) -> int:
@@ -63,7 +64,7 @@ def drill(
     domain
         A domain of that site whose calls go to `--callee`.
     control
-        The control socket of that site's host. Default: where `mediaha serve` puts it.
+        The control socket of that site's host. Default: $MEDIAHA_CONTROL, or where `mediaha serve` puts it.
     json
         The report as one JSON object for scripts; progress goes to standard error.
     plot
@@ -97,6 +98,9 @@ def _running_site(
             "to use a running site, name its NeTS with --nets HOST:PORT, and with --callee HOST:PORT the target of "
             "the domain, where the drill answers the calls"
         )
+    if control is None and (named := os.environ.get("MEDIAHA_CONTROL")):
+        # Not the option's own default: whoever has it set may still want a drill of a site of its own.
+        control = Path(named)
     return SiteUnderDrill(Address.parse(nets, 5060), Address.parse(callee, 5060), domain or "*", control)
 
 

@@ -7,9 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -34,8 +33,8 @@ class CannotWrite(MediahaError):
 def follow(call: str, *, pcap: Path | None, seconds: float, control: Path | None, json: bool) -> int:
     """Trace until the call is over. Raises NotServing, Declined, CannotWrite."""
     with ExitStack() as stack:
-        capture = None if pcap is None else stack.enter_context(_opened(pcap))
         begun = msgspec.convert(ask("trace", control, call=call, seconds=seconds), TraceBegun)
+        capture = None if pcap is None else stack.enter_context(_Capture(pcap))
         _tell(_first_line(call, begun), json=json)
         ladder = Ladder(os.get_terminal_size().columns if sys.stdout.isatty() else WIDTH)
         count = 0
@@ -43,8 +42,7 @@ def follow(call: str, *, pcap: Path | None, seconds: float, control: Path | None
             count += len(messages)
             _show(messages, None if json else ladder)
             if capture is not None:
-                capture.writelines(pcap_record(one.as_traced()) for one in messages)
-                capture.flush()
+                capture.add(messages)
         _tell(f"{count} message{'s' if count != 1 else ''}{f' in {pcap}' if pcap else ''}", json=json)
     return 0
 
@@ -97,14 +95,37 @@ def _show(messages: Iterable[TracedMessage], ladder: Ladder | None) -> None:
     sys.stdout.flush()
 
 
-def _opened(pcap: Path) -> BinaryIO:
-    try:
-        # Whoever reads it reads who has called whom.
-        capture = os.fdopen(os.open(pcap, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-    except OSError as error:
-        raise CannotWrite(f"{pcap} cannot be written: {(error.strerror or str(error)).lower()}") from error
-    capture.write(PCAP_HEAD)
-    return capture
+class _Capture:
+    """The capture file, emptied of what an earlier trace has left in it. Each step raises CannotWrite."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._said():
+            # Whoever reads it reads who has called whom.
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0)
+        self._write(PCAP_HEAD)
+
+    def __enter__(self) -> _Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, messages: Iterable[TracedMessage]) -> None:
+        """Write these messages down; a reader of the file sees them whole."""
+        self._write(b"".join(pcap_record(one.as_traced()) for one in messages))
+
+    def _write(self, data: bytes) -> None:
+        with self._said():
+            while data:
+                data = data[self._file.write(data) :]
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CannotWrite(f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
 def _tell(line: str, *, json: bool) -> None:

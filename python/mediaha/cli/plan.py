@@ -11,7 +11,7 @@ from mediaha.model.listener import TCP, TLS, UDP
 from mediaha.model.site import Datapath, MediaServerSpec, Site
 from mediaha.tca import standalone_site
 from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, network_mistake, parse_ports
-from mediaha.tca.mistakes import did_you_mean
+from mediaha.tca.mistakes import did_you_mean, hinted
 from mediaha.tca.standalone import LISTEN, MEDIA_SERVERS, NG_PORT, PORTS, TARGET
 
 
@@ -89,7 +89,8 @@ def host_of(site: Site, named: str | None) -> str:
     names = [host.name for host in site.hosts]
     if named is not None:
         if named not in names:
-            raise BadOption(f"--host {named}: the site {site.name!r} has no such host; {did_you_mean(named, names)}")
+            wrong = f"--host {named}: the site {site.name!r} has no such host"
+            raise BadOption(hinted(wrong, did_you_mean(named, names)))
         return named
     machine = socket.gethostname()
     for candidate in (machine, machine.partition(".")[0]):

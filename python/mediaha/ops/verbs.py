@@ -22,7 +22,7 @@ from mediaha.ops.process import State
 from mediaha.ops.status import Clocks, NetsStatus, NodeStatus, change_status, nets_status, server_status
 from mediaha.ops.tracing import TraceBegun, TracedNow, Tracing
 from mediaha.sip.trace import Traced
-from mediaha.tca.mistakes import did_you_mean
+from mediaha.tca.mistakes import did_you_mean, hinted
 
 
 class UnknownServer(MediahaError):
@@ -249,7 +249,7 @@ def _drain(host: ControlledHost, request: Request) -> object:
     name = request.get("server")
     known = [spec.name for spec in host.media()]
     if not isinstance(name, str) or name not in known:
-        raise UnknownServer(f"there is no media server {name!r}; {did_you_mean(str(name), known)}")
+        raise UnknownServer(hinted(f"there is no media server {name!r}", did_you_mean(str(name), known)))
     if not host.nets() and name not in host.processes():
         raise UnknownServer(f"neither {name!r} nor a NeTS that uses it runs on this host; ask on one where it does")
     draining = request.get("draining", True) is True
@@ -270,7 +270,7 @@ async def _upgrade(host: ControlledHost, request: Request) -> object:
     known = sorted(host.processes())
     name = request.get("server")
     if name is not None and name not in known:
-        raise UnknownServer(f"no media server {name!r} runs on this host; {did_you_mean(str(name), known)}")
+        raise UnknownServer(hinted(f"no media server {name!r} runs on this host", did_you_mean(str(name), known)))
     names = known if name is None else [str(name)]
     await host.upgrade(names)
     return {"servers": names}

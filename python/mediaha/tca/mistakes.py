@@ -21,7 +21,7 @@ class Mistake:
     """True for what is odd but works."""
 
     def __str__(self) -> str:
-        said = f"{self.text}; {self.hint}" if self.hint else self.text
+        said = hinted(self.text, self.hint)
         return f"warning: {said}" if self.warning else said
 
 
@@ -41,6 +41,11 @@ class SiteMistakes(MediahaError):
 def placed(source: str, mistake: Mistake) -> str:
     """The mistake in the way editors can jump to: ``site.toml:12: unknown key 'colour'; did you mean …``."""
     return f"{source}:{mistake.line}: {mistake}" if mistake.line else f"{source}: {mistake}"
+
+
+def hinted(text: str, hint: str | None) -> str:
+    """What is wrong, and what to do instead where that is known."""
+    return f"{text}; {hint}" if hint else text
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
