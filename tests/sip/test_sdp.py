@@ -9,7 +9,6 @@ from mediaha.sip.sdp import (
     Stream,
     direction,
     is_sdp,
-    origin_untrusted,
     same_places,
     streams,
     with_origin,
@@ -24,13 +23,11 @@ OFFER = (
 OURS = Origin("-", 42, 7, "198.51.100.1")
 
 
-def test_the_origin_is_read_and_replaced_and_all_else_stays():
-    assert origin_untrusted(OFFER) == Origin("alice", 2890844526, 2890844527, "host.atlanta.example.com")
+def test_the_origin_is_replaced_and_all_else_stays():
     replaced = with_origin(OFFER, OURS)
     assert replaced == OFFER.replace(
         b"o=alice 2890844526 2890844527 IN IP4 host.atlanta.example.com", b"o=- 42 7 IN IP4 198.51.100.1"
     )
-    assert origin_untrusted(replaced) == OURS
     assert without_origin(replaced) == without_origin(OFFER)
     assert Origin("-", 1, 2, "2001:db8::1").line() == b"o=- 1 2 IN IP6 2001:db8::1"
 
@@ -74,8 +71,6 @@ def test_what_is_no_session_description():
     assert not is_sdp(b"Signal=5\r\nDuration=160\r\n")
     assert not is_sdp(b"v=0\r\n")
     assert not is_sdp(b"v=0\r\no=x\r\nhello\r\n")
-    assert origin_untrusted(b"v=0\r\no=- many 1 IN IP4 x\r\n") is None
-    assert origin_untrusted(b"v=0\r\ns=-\r\n") is None
     assert with_origin(b"no origin here", OURS) == b"no origin here"
 
 
@@ -101,7 +96,7 @@ def test_what_is_no_session_description():
 )
 def test_no_bytes_make_it_fail(parts):
     body = b"".join(parts)
-    for look in (is_sdp, origin_untrusted, streams, direction, without_origin):
+    for look in (is_sdp, streams, direction, without_origin):
         look(body)
     replaced = with_origin(body, OURS)
-    assert replaced == body or origin_untrusted(replaced) == OURS
+    assert replaced == body or OURS.line() in replaced

@@ -62,20 +62,6 @@ def is_sdp(body: bytes) -> bool:
     return all(line[1:2] == b"=" for line in lines if line)
 
 
-def origin_untrusted(body: bytes) -> Origin | None:
-    """The origin of somebody's description; None when it has none that can be read."""
-    for line in _lines(body):
-        if line.startswith(b"o="):
-            parts = line[2:].split()
-            if len(parts) != 6:
-                return None
-            username, session_id, version, _, _, address = (part.decode("utf-8", "replace") for part in parts)
-            if not (_is_number(session_id) and _is_number(version)):
-                return None
-            return Origin(username, int(session_id), int(version), address)
-    return None
-
-
 def with_origin(body: bytes, origin: Origin) -> bytes:
     """The same description with this o= line instead of its own. All other bytes stay as they are."""
     start = 0 if body.startswith(b"o=") else body.find(b"\no=") + 1
@@ -152,8 +138,3 @@ def _stream(media: list[bytes], address: bytes, direction: Direction) -> Stream:
 
 def _lines(body: bytes) -> list[bytes]:
     return [line.rstrip(b"\r") for line in body.split(b"\n")]
-
-
-def _is_number(text: str) -> bool:
-    # Sixty-four bits are what RFC 4566 suggests; twenty digits bound the conversion.
-    return text.isascii() and text.isdigit() and len(text) <= 20

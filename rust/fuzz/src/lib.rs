@@ -97,30 +97,12 @@ fn check_placed(section: &MediaSection, placement: Placement) {
     assert!(address == placement.address || address.is_unspecified(), "leads to {address}");
 }
 
-/// An RTP packet is read in whole, in part or not at all; its parts lie one after the other; and a relay forwards it
-/// exactly when its fixed header can be read.
+/// A relay forwards an RTP packet exactly when its fixed header can be read.
 pub fn check_rtp(bytes: &[u8]) {
-    let header = rtp::header_untrusted(bytes);
-    if let Ok(packet) = rtp::packet_untrusted(bytes) {
-        assert_eq!(header, Ok(packet.header));
-        let extension = packet.extension.map_or(0, |(_, content)| 4 + content.len());
-        assert!(rtp::HEADER_BYTES + packet.csrcs.len() + extension + packet.payload.len() <= bytes.len());
-    }
-    assert_eq!(relay::forwards_rtp(bytes), header.is_ok());
+    assert_eq!(relay::forwards_rtp(bytes), rtp::header_untrusted(bytes).is_ok());
 }
 
-/// A compound of RTCP packets is read up to its end or its first error; its packets lie one after the other; and a
-/// relay forwards it exactly when its first header can be read.
+/// A relay forwards a compound of RTCP packets exactly when its first header can be read.
 pub fn check_rtcp(bytes: &[u8]) {
-    let mut length = 0;
-    let mut ended = false;
-    for packet in rtcp::packets_untrusted(bytes) {
-        assert!(!ended, "an error ends the compound");
-        match packet {
-            Ok(packet) => length += 4 + packet.body.len(),
-            Err(_) => ended = true,
-        }
-    }
-    assert!(if ended { length < bytes.len() } else { length == bytes.len() });
     assert_eq!(relay::forwards_rtcp(bytes), rtcp::header_untrusted(bytes).is_ok());
 }

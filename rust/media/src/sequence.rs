@@ -188,7 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn header(ssrc: u32, sequence: u16) -> Header {
-        Header { marker: false, payload_type: 0, sequence, timestamp: u32::from(sequence) * 160, ssrc }
+        Header { payload_type: 0, sequence, timestamp: u32::from(sequence) * 160, ssrc }
     }
 
     fn account(ssrc: u32, sequences: impl IntoIterator<Item = u16>, account: &mut Sequence) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from mediaha.model.address import Address
 from mediaha.model.value import Value
@@ -76,14 +76,6 @@ class Unreachable(Value, frozen=True):
 ClientEvent = Response | TimedOut | Unreachable
 """Responses arrive in order, provisional ones each time they are received. After a final one (for an INVITE: below
 200 or above 299) nothing follows. After a 2xx of an INVITE only a 2xx of another branch may follow."""
-
-
-def has_failed(outcome: ClientEvent, statuses: Collection[int] = (503,)) -> bool:
-    """Whether the next target is to be tried, with a new request (RFC 3263 section 4.3).
-
-    ``statuses`` are the responses that count as failures. Busy and declined are answers, not failures.
-    """
-    return outcome.status in statuses if isinstance(outcome, Response) else True
 
 
 OnClientEvent = Callable[[ClientEvent], None]

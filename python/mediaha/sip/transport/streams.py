@@ -35,7 +35,6 @@ TIMER_SLACK_S = 0.25
 
 _NUMBERS = count(1)
 """Of the connections of all listeners: a number alone says which one is meant."""
-_WILDCARDS = frozenset({"0.0.0.0", "::"})
 _NO_ROOM = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 
 _log = structlog.get_logger(__name__)

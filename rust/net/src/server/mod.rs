@@ -25,7 +25,6 @@ mod succession;
 pub use config::{MediaServerConfig, StartError};
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -123,12 +122,6 @@ impl MediaServer {
     #[must_use]
     pub fn records(&self) -> &Records {
         &self.records
-    }
-
-    /// A descriptor that is readable while records wait. It belongs to the server.
-    #[must_use]
-    pub fn records_fd(&self) -> RawFd {
-        self.records.as_raw_fd()
     }
 
     /// Why it has stopped by itself, if it has.
