@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mediaha.cli.render import datapaths, duration, print_status
+from mediaha.cli.story import print_story
 from mediaha.ops.inquiry import Statistics
 from mediaha.ops.status import Clocks, ListenerStatus, NetsStatus, NodeStatus, ServerStatus, server_status
 from mediaha.tca import standalone_site
@@ -62,3 +63,9 @@ def test_a_time_is_said_as_exactly_as_a_person_needs_it():
         "3 h 5 min",
         "2 d 4 h",
     ]
+
+
+def test_a_story_is_told_in_words_and_not_in_pythons(capsys):
+    event = {"ms": 2.7, "what": "placed", "servers": ["a", "b"], "offer": True, "took_ms": 8.993}
+    print_story({"call_id": "c", "placed_at": "now", "state": "over", "events": [event]})
+    assert "+2.7 ms  placed  servers a then b, offer yes, took 9.0 ms" in capsys.readouterr().out

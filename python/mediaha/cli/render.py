@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -72,10 +73,13 @@ def wide_console() -> Console:
 
     What stands in brackets is printed as it is: ``[fd00::1]:5060`` is no markup.
     """
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    width = max(shutil.get_terminal_size().columns, TABLE_WIDTH) if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(highlight=False, markup=False, width=width)
 
 
 PIPE_WIDTH = 200
+TABLE_WIDTH = 100
+"""On a narrower terminal the lines of a table are broken by the terminal, which is better than values cut off."""
 
 
 def _servers(servers: list[ServerStatus]) -> Table:

@@ -55,7 +55,21 @@ def _attempt(attempt: Facts) -> Text:
 
 
 def _facts(event: Facts) -> str:
-    return ", ".join(f"{key} {value}" for key, value in event.items() if key not in ("ms", "what", "attempts"))
+    facts = {key: value for key, value in event.items() if key not in ("ms", "what", "attempts")}
+    return ", ".join(_fact(key, value) for key, value in facts.items())
+
+
+def _fact(key: str, value: object) -> str:
+    """A fact in words: ``took_ms`` 8.993 is ``took 9.0 ms``."""
+    if key.endswith("_ms") and isinstance(value, int | float):
+        return f"{key.removesuffix('_ms').replace('_', ' ')} {value:.1f} ms"
+    return f"{key.replace('_', ' ')} {_said(value)}"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " then ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _ms(value: object) -> str:
