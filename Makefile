@@ -14,6 +14,8 @@ STAMPS := build/stamps
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -not -path '*/fuzz/*' -o -name Cargo.toml -not -path '*/fuzz/*')
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Else maturin shows what pip finds installed, line by line.
+export PIP_QUIET := 1
 
 .PHONY: help serve build test test-rust test-python check fmt bench sim soak fuzz lock clean
 
