@@ -94,6 +94,23 @@ def test_parties_that_put_the_news_off_are_told_again(site, tmp_path):
     site.settled()
 
 
+def test_a_party_that_resumes_as_its_server_dies_has_its_way(site, tmp_path):
+    """Its INVITE and ours cross. It must put ours off, and does not come again by itself, as many a phone."""
+    # With a request that it would send again, SIPp waits for the response before it says anything else.
+    resumes = Step(request("INVITE", "sendrecv", 2).xml.replace('retrans="500"', ""))
+    crosses = [take("INVITE"), resumes, respond_in_dialog(491, "Request Pending"), take("ACK")]
+    has_its_way = [expect(100, optional=True), expect(200, pattern="m=audio"), request("ACK")]
+    caller = [*CALLS, *crosses, *has_its_way, TALKS, *HANGS_UP]
+    with pair(site, tmp_path, caller, [*RINGS, *ANSWERS, *IS_TOLD, *IS_TOLD, *IS_HUNG_UP]) as call:
+        noted(site, "connected")
+        kill_its_server(site)
+        noted(site, "session changed")
+        hear_each_other(call)
+        call.wait()
+    assert '"event":"glare"' not in site.log()
+    site.settled()
+
+
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_a_party_that_refuses_the_news_gets_an_end_with_its_reason_and_so_does_the_other(site, tmp_path, who):
     refuses = [take("INVITE"), pause(700), respond_in_dialog(488, "Not Acceptable Here"), take("ACK")]

@@ -113,17 +113,6 @@ def test_a_party_that_knows_no_such_call_ends_it(status):
     assert len(story.those(Send)) == (2 if status == 408 else 1)
 
 
-def test_two_changes_at_once_are_glare():
-    story = talking()
-    story.asks(Party.CALLER, "INVITE", HOLD)
-    story.asks(Party.CALLEE, "INVITE", HELD)
-    assert story.the(Reply).status == 491
-    story.asks(Party.CALLER, "INVITE", HOLD)
-    reply = story.the(Reply)
-    assert reply.status == 500, "RFC 3261 section 14.2"
-    assert 0 <= int(dict(reply.headers)["Retry-After"]) <= 10
-
-
 def test_the_pool_refuses_a_change():
     story = talking()
     story.asks(Party.CALLER, "INVITE", b"v=0\r\no=x\r\n")

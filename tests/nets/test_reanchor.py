@@ -11,6 +11,7 @@ from tests.nets.story import (
     OFFER,
     AnswerMedia,
     DropMedia,
+    Fault,
     OfferMedia,
     Party,
     Reply,
@@ -119,25 +120,6 @@ def test_requests_that_overtook_one_another_are_sent_again():
     assert story.sent("BYE", Party.CALLEE)
 
 
-def test_the_party_behind_the_glare_comes_first():
-    story = talking()
-    story.moved()
-    story.responds(story.sent("INVITE", Party.CALLER), 491)
-    story.asks(Party.CALLER, "INVITE", HOLD)
-    # The callee has our INVITE yet: the caller has to wait.
-    assert story.the(Reply).status == 491
-    callee = next(item for item in story.call.open if item.party is Party.CALLEE)
-    sends = [effect for effect in story.effects if isinstance(effect, Send) and effect.ref == callee.ref]
-    story.responds(sends[0], 200, ANSWER)
-    story.asks(Party.CALLER, "INVITE", HOLD)
-    story.anchored("b", 31002)
-    story.responds(story.sent("INVITE", Party.CALLEE), 200, ANSWER)
-    story.anchored("b", 31000)
-    assert story.the(Reply).status == 200
-    story.acks(Party.CALLER)
-    assert story.none(Send), "its own change has told it of the new server"
-
-
 @pytest.mark.parametrize("status", [408, 481, 488, 503, 603])
 def test_a_refusal_ends_the_call_with_a_reason(status):
     story = talking()
@@ -183,52 +165,103 @@ def test_an_invite_that_only_rings_and_is_cancelled_ends_the_call():
     assert story.sent("BYE", Party.CALLER)
 
 
-def test_moved_while_a_party_changes_the_session():
-    """At each step the party gets 491, and both are told of the new server as soon as they can be."""
-    for steps in range(3):
-        story = talking()
-        story.asks(Party.CALLER, "INVITE", HOLD)
-        tx = story.tx
-        change = None
-        if steps >= 1:
-            story.anchored("a", 30008)
-            change = story.sent("INVITE", Party.CALLEE)
-        if steps >= 2:
-            story.responds(change, 200, ANSWER)
-        old = story.question()
+@pytest.mark.parametrize("by", list(Party))
+@pytest.mark.parametrize("step", ["placing", "forwarding", "answering"])
+def test_moved_while_a_party_changes_the_session(by, step):
+    """Its change goes on with the new server; who was told of the old one is told again after it."""
+    story = talking()
+    story.asks(by, "INVITE", HOLD)
+    tx = story.tx
+    mine, theirs = (31000, 31002) if by is Party.CALLER else (31002, 31000)
+    if step == "placing":
         story.moved()
-        assert [(reply.tx, reply.status) for reply in story.those(Reply)] == [(tx, 491)]
-        assert NEW_CALLER in story.sent("INVITE", Party.CALLER).request.body
-        if steps == 1:
-            assert len(story.those(Send)) == 1
-            story.responds(change, 200, ANSWER)
-        assert NEW_CALLEE in story.sent("INVITE", Party.CALLEE).request.body
-        story.anchored("a", ask=old)
-        assert story.none(Send), "the pool's late word changes nothing"
-        assert story.none(Reply)
+        assert story.last == [], "nobody is sent away, and both have an INVITE"
+        story.anchored("b", theirs)
+    else:
+        story.anchored("a", 30008)
+    change = story.sent("INVITE", by.other)
+    if step == "forwarding":
+        story.moved()
+        assert story.last == []
+    story.responds(change, 200, ANSWER)
+    if step == "answering":
+        story.moved()
+        assert story.last == []
+    story.anchored("b", mine)
+    reply = story.the(Reply)
+    assert (reply.tx, reply.status) == (tx, 200)
+    assert f"m=audio {mine}".encode() in reply.body
+    told = story.those(Send)
+    if step == "placing":
+        assert told == []
+        assert f"m=audio {theirs}".encode() in change.request.body
+    else:
+        assert f"m=audio {theirs}".encode() in story.sent("INVITE", by.other).request.body
+    story.acks(by, tx=tx)
+    assert story.none(Send), "its own change has told it of the new server"
 
 
-def test_moved_while_a_party_waits_for_the_others_offer():
-    for steps in range(4):
-        story = talking()
-        story.asks(Party.CALLER, "INVITE")
-        change = story.sent("INVITE", Party.CALLEE)
-        if steps >= 1:
-            story.responds(change, 200, ANSWER)
-        if steps >= 2:
-            story.anchored("a", 30008)
-        if steps >= 3:
-            story.acks(Party.CALLER, OFFER)
-        story.moved()
-        if steps == 0:
-            story.responds(change, 200, ANSWER)
-            assert NEW_CALLEE in story.the(SendAck).request.body
-            continue
-        assert story.the(SendAck), "the callee's offer gets an answer"
-        assert NEW_CALLEE in story.sent("INVITE", Party.CALLEE).request.body
-        if steps == 2:
-            story.acks(Party.CALLER, OFFER)
+def test_the_pools_old_word_on_a_change_is_not_told_after_a_move():
+    story = talking()
+    story.asks(Party.CALLER, "INVITE", HOLD)
+    old = story.question()
+    story.moved()
+    story.anchored("a", 30008, ask=old)
+    assert NEW_CALLEE in story.sent("INVITE", Party.CALLEE).request.body
+
+
+@pytest.mark.parametrize("status", [488, 491])
+def test_a_change_is_refused_after_a_move(status):
+    """Neither is left with the dead server's address."""
+    story = talking()
+    story.asks(Party.CALLER, "INVITE", HOLD)
+    story.anchored("a", 30008)
+    change = story.sent("INVITE", Party.CALLEE)
+    story.moved()
+    story.responds(change, status)
+    assert story.the(Reply).status == status
+    told = story.sent("INVITE", Party.CALLER), story.sent("INVITE", Party.CALLEE)
+    assert NEW_CALLER in told[0].request.body
+    assert NEW_CALLEE in told[1].request.body
+
+
+@pytest.mark.parametrize("step", ["asked", "offered", "told", "answered"])
+def test_moved_while_a_party_waits_for_the_others_offer(step):
+    story = talking()
+    story.asks(Party.CALLER, "INVITE")
+    tx = story.tx
+    change = story.sent("INVITE", Party.CALLEE)
+
+    def moved_after(this):
+        if step == this:
+            story.moved()
+            assert story.last == []
+
+    moved_after("asked")
+    story.responds(change, 200, ANSWER)
+    moved_after("offered")
+    story.anchored("a" if step in {"told", "answered"} else "b", 31000)
+    assert story.the(Reply).status == 200
+    moved_after("told")
+    story.acks(Party.CALLER, OFFER, tx=tx)
+    moved_after("answered")
+    story.anchored("b", 31002)
+    assert NEW_CALLEE in story.the(SendAck).request.body
+    if step in {"told", "answered"}:
         assert NEW_CALLER in story.sent("INVITE", Party.CALLER).request.body
+    else:
+        assert story.none(Send)
+
+
+def test_moved_while_a_party_waits_for_the_others_offer_and_it_comes_to_nothing():
+    story = talking()
+    story.asks(Party.CALLER, "INVITE")
+    story.responds(story.sent("INVITE", Party.CALLEE), 200, ANSWER)
+    story.moved()
+    story.refused(Fault.NO_SERVER, "dead")
+    assert story.the(Reply).status == 503
+    assert NEW_CALLEE in story.the(SendAck).request.body
+    assert NEW_CALLER in story.sent("INVITE", Party.CALLER).request.body
 
 
 def test_moved_while_it_rings():

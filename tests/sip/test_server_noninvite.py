@@ -84,6 +84,38 @@ def test_a_full_table_refuses_new_calls_first_and_calls_that_end_last():
     assert bob.layer.counters.refused_full == 3
 
 
+def test_an_invite_that_was_refused_for_want_of_room_is_refused_again_though_there_is_room_by_then():
+    """Its sender has been told that nobody is rung. What is remembered of it has an end, and a limit."""
+    bob = Machine(address=BOB, limits=Limits(transactions_max=2, remembered_max=2))
+    bob.receive(request("OPTIONS", call_id="one", branch="one"), ALICE)
+    invites = [request("INVITE", call_id=f"call-{number}", branch=f"b{number}") for number in range(3)]
+    for invite in invites[:2]:
+        bob.receive(invite, ALICE)
+    bob.layer.respond_once(bob.requests[0].transaction, bob.requests[0].request.response(200), 0.0)
+    bob.advance(31.9)
+    assert bob.layer.open_servers == 0
+    bob.receive(invites[1], ALICE)
+    assert bob.sent_at(503) == [0.0, 0.0, 31.9]
+    assert len(bob.requests) == 1
+    bob.advance(32.1)
+    bob.receive(invites[1], ALICE)
+    assert len(bob.requests) == 2, "by now it is nobody's repetition"
+
+
+def test_of_the_invites_that_were_refused_for_want_of_room_the_oldest_are_forgotten_first():
+    bob = Machine(address=BOB, limits=Limits(transactions_max=2, remembered_max=2))
+    bob.receive(request("OPTIONS", call_id="one", branch="one"), ALICE)
+    invites = [request("INVITE", call_id=f"call-{number}", branch=f"b{number}") for number in range(3)]
+    for invite in invites:
+        bob.receive(invite, ALICE)
+    bob.layer.respond_once(bob.requests[0].transaction, bob.requests[0].request.response(200), 0.0)
+    bob.receive(invites[2], ALICE)
+    bob.receive(invites[1], ALICE)
+    assert len(bob.requests) == 1
+    bob.receive(invites[0], ALICE)
+    assert len(bob.requests) == 2
+
+
 def test_a_user_that_does_not_keep_up_has_new_requests_refused():
     bob = Machine(address=BOB)
     bob.layer.receive(request("OPTIONS", branch="one").to_bytes(), Target(UDP, ALICE), 0.0, accepting=False)

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from mediaha.model.value import Value
 from mediaha.nets.destination import Destination
 from mediaha.nets.expiry import NOTHING_ASKED, Asked, Expiry
-from mediaha.nets.underway import Ask, Open, Party, Relay, Reliable, Transfer
+from mediaha.nets.underway import Ask, Change, Open, Party, Relay, Reliable, Transfer
 from mediaha.sip.dialog import Dialog
 from mediaha.sip.target import Target
 
@@ -253,6 +253,8 @@ class Call(Value, frozen=True, kw_only=True):
     offerer: Party = Party.CALLER
     """Who made the first offer: the failover pool's idea of the caller."""
     relay: Relay | None = None
+    waiting: tuple[Change, ...] = ()
+    """What the parties want to change once the INVITEs that are under way are over, one of each at most."""
     reliable: Reliable | None = None
     open: tuple[Open, ...] = ()
     asks: tuple[Ask, ...] = ()
@@ -295,6 +297,10 @@ class Call(Value, frozen=True, kw_only=True):
         legs = any(leg.by_flow and leg.met == target for leg in (self.caller, self.callee))
         return legs or any(one.is_phone and one.target == target for one in self.targets)
 
+    def is_waiting(self, party: Party) -> bool:
+        """Whether the party wants to change something, and has to wait."""
+        return any(change.party is party for change in self.waiting)
+
     @property
     def waiting_tx(self) -> int | None:
         """The caller's INVITE transaction while it has no final response, None afterwards.
@@ -328,6 +334,8 @@ def wake_at(call: Call) -> float | None:
         due = min(due, _expires_at(call.caller.expiry), _expires_at(call.callee.expiry))
     if call.reliable is not None and call.reliable.sent is not None:
         due = min(due, call.reliable.resend_at, call.reliable.until)
+    for change in call.waiting:
+        due = min(due, change.until)
     for item in call.open:
         if item.until is not None and item.until < due:
             due = item.until

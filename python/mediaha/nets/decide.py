@@ -1,7 +1,7 @@
 """The decision about a call: (call, event, time, rules) → (call after it, what to do). Total, without clock or chance.
 
-Read ``call.py`` for the states; then ``setup``, ``relay``, ``reanchor``, ``refresh``, ``passing``, ``transfer`` with
-``errand``, and ``ending`` for what each event means in them.
+Read ``call.py`` for the states; then ``setup``, ``relay`` with ``crossing``, ``reanchor``, ``refresh``, ``passing``,
+``transfer`` with ``errand``, and ``ending`` for what each event means in them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from mediaha.model.media import Stranded as StrandedNotice
 from mediaha.model.site import Domain
 from mediaha.nets import (
     challenge,
+    crossing,
     ending,
     errand,
     incall,
@@ -117,6 +118,7 @@ def decide(call: Call, event: Event, now: float, rules: Rules) -> Decision:
     """What ``event`` makes of the call at ``now``."""
     turn = Turn(call, now, rules)
     _DECIDERS[type(event)](turn, event)
+    crossing.go_on(turn)
     reanchor.settle(turn)
     questions.put_next(turn)
     ending.finish(turn)
@@ -138,6 +140,8 @@ def _cancelled(turn: Turn, event: Cancelled) -> None:
         ending.end(turn, 487, "the caller cancelled", reason=reason)
     elif running is not None and running.tx == event.tx and not running.replied:
         relay.cancelled(turn)
+    else:
+        crossing.cancelled(turn, event.tx)
 
 
 def _responded(turn: Turn, event: Responded) -> None:
@@ -234,6 +238,7 @@ def _tick(turn: Turn, event: Tick) -> None:
         elif isinstance(exchange, AwaitingAck) and exchange.until <= now:
             _never_acked(turn, party)
         refresh.look(turn, party)
+    crossing.look(turn)
     for item in turn.call.open:
         if item.until is not None and item.until <= now:
             _overdue(turn, item)

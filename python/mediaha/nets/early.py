@@ -6,7 +6,7 @@ it, or from it, in a provisional response that was acknowledged. Else the party 
 
 from __future__ import annotations
 
-from mediaha.nets import relay, reliable
+from mediaha.nets import crossing, relay, reliable
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.headers import warning_of
 from mediaha.nets.turn import Turn
@@ -23,7 +23,7 @@ def pracked(turn: Turn, party: Party, tx: int, request: Request) -> None:
     if not request.body:
         turn.reply(tx, 200)
     elif sdp_of(request) and running is None and _may_be_changed(turn, Party.CALLEE):
-        relay.begin(turn, party, tx, request)
+        crossing.begin(turn, party, tx, request)
     else:
         turn.reply(tx, 488, headers=(warning_of("no new offer can be carried to the callee yet"),))
     # After the answer to the PRACK: many a caller takes nothing else before it.
@@ -36,7 +36,7 @@ def change(turn: Turn, party: Party, tx: int, request: Request) -> None:
     """An INVITE or UPDATE with an offer, before the call is answered."""
     may = request.method == "UPDATE" and turn.agreed(party) and _may_be_changed(turn, party.other)
     if may:
-        relay.begin(turn, party, tx, request)
+        crossing.begin(turn, party, tx, request)
     else:
         # An offer before the last one is answered here or there (RFC 3311 section 5.2, RFC 3261 section 14.2).
         turn.reply(tx, 500, headers=(("Retry-After", str(int(turn.chance("early") * 10))),))

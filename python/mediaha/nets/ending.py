@@ -212,6 +212,9 @@ def _answer_waiting(turn: Turn, status: int, text: str | None, headers: Pairs) -
     waiting = call.waiting_tx
     if waiting is not None:
         turn.reply(waiting, status, text, tag=call.caller.tag, headers=headers)
+    for change in call.waiting:
+        turn.reply(change.tx, 487, tag=turn.leg(change.party).tag)
+    turn.call = replace(turn.call, waiting=())
     if relay is None:
         return
     if not relay.first and not relay.replied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediaha.nets import early, passing, relay, transfer
+from mediaha.nets import crossing, early, passing, transfer
 from mediaha.nets.call import Answered, Ending, Idle, Leg, Over, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import bye_received
@@ -87,7 +87,7 @@ def _session_change(turn: Turn, party: Party, tx: int, request: Request, before:
         if request.method == "INVITE":
             turn.await_ack(party, tx)
     else:
-        relay.begin(turn, party, tx, request)
+        crossing.begin(turn, party, tx, request)
 
 
 def _says_nothing_new(turn: Turn, party: Party, request: Request, before: Leg) -> bool:

@@ -20,7 +20,6 @@ from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
 from mediaha.nets.family import family_of, other_family
 from mediaha.nets.glare import is_put_off, put_off
-from mediaha.nets.relay import fail
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import About, Ask, Open, Party, Step
 from mediaha.sip.message import Request, Response
@@ -34,8 +33,6 @@ def moved(turn: Turn, notice: Moved) -> None:
         return
     turn.note("moved", notice.story, from_server=notice.from_server, server=notice.server)
     relay = call.relay
-    if relay is not None and not relay.first:
-        fail(turn, 491, "the media has moved")
     turn.put(Serving(notice.server))
     offerer = call.offerer
     for party, sdp in ((offerer, notice.sdp_for_caller), (offerer.other, notice.sdp_for_callee)):
@@ -70,6 +67,8 @@ def _may_be_told(turn: Turn, party: Party) -> bool:
     relay = turn.call.relay
     if turn.leg(party).away or (party is Party.CALLER and not turn.call.joined):
         return False
+    if turn.call.is_waiting(party):
+        return False  # what it is about to get a response to will tell it
     if isinstance(turn.call.phase, Ringing) and not turn.connected(party):
         # By UPDATE, so that early media goes on too; else it is told when the call is answered.
         return relay is None and turn.agreed(party) and turn.leg(party).takes_update

@@ -81,7 +81,7 @@ def _refresh(turn: Turn, party: Party, expiry: Expiry) -> None:
         turn.send(party, "OPTIONS", Purpose.REFRESH, headers=(("Accept", "application/sdp"),))
     elif leg.takes_update:
         turn.send(party, "UPDATE", Purpose.REFRESH, headers=turn.session_fields(party))
-    elif leg.told and isinstance(leg.exchange, Idle) and turn.call.relay is None:
+    elif leg.told and isinstance(leg.exchange, Idle) and turn.call.relay is None and not turn.call.is_waiting(party):
         turn.reinvite(party, leg.told, Purpose.REFRESH)
     else:
         _again(turn, party, BUSY_S)

@@ -5,8 +5,8 @@
     no offer in it:         our INVITE ─▶ 200 with an offer ─▶ pool offer ─▶ 200 ─▶ ACK with the answer
                             ─▶ pool answer ─▶ our ACK with the answer
 
-A call has one relay at most: what comes in between is answered with 491 (RFC 3261 section 14.2). When the media moves
-half-way, the relay is given up with 491 and the party comes again; meanwhile both are told of the new media.
+A call has one relay at most: see ``crossing.py`` for what comes in between. When the media moves half-way, the relay
+goes on: the pool takes the rest of it to the new server, and whoever was told of the old one is told again afterwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
 from mediaha.nets import loan, questions
-from mediaha.nets.call import IDLE, AwaitingAck, Idle, Paused, Ringing
+from mediaha.nets.call import IDLE, AwaitingAck, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
 from mediaha.nets.family import family_of, other_family
@@ -23,30 +23,18 @@ from mediaha.nets.glare import is_put_off, put_off
 from mediaha.nets.headers import OF_REFUSALS, Pairs, passed_on, warning_of
 from mediaha.nets.reliable import holds_back
 from mediaha.nets.turn import Turn
-from mediaha.nets.underway import NOBODY, About, Open, Party, Relay, Step
+from mediaha.nets.underway import NOBODY, About, Change, Open, Party, Relay, Step
 from mediaha.sip.message import Request, Response
 
 
-def begin(turn: Turn, party: Party, tx: int, request: Request) -> None:
+def begin(turn: Turn, change: Change) -> None:
     """A party changes the session: hold, resume, another address, another codec."""
-    mine, other = turn.leg(party), turn.leg(party.other)
-    running = turn.call.relay
-    if running is not None and running.by is party and not running.replied:
-        # Its last one has no final response yet (section 14.2).
-        turn.reply(tx, 500, tag=mine.tag, headers=(("Retry-After", str(int(turn.chance("overlap") * 10))),))
-        return
-    # A pause is over when the party comes by itself: that is what it was for.
-    busy = running is not None or bool(other.away)
-    if busy or not isinstance(mine.exchange, Idle | Paused) or not isinstance(other.exchange, Idle):
-        turn.note("glare", party=str(party), method=request.method)
-        turn.reply(tx, 491, tag=mine.tag)
-        return
+    party, sdp = change.party, change.offer
     turn.exchange(party, IDLE)
-    sdp = sdp_of(request)
-    turn.note("session change", by=str(party), method=request.method, offer=bool(sdp))
+    turn.note("session change", by=str(party), method=change.method, offer=bool(sdp))
     relay = Relay(
-        by=party, tx=tx, method=request.method, step=Step.PLACING if sdp else Step.FORWARDING, delayed=not sdp,
-        offer=sdp, before=other.told,
+        by=party, tx=change.tx, method=change.method, step=Step.PLACING if sdp else Step.FORWARDING, delayed=not sdp,
+        offer=sdp, before=turn.leg(party.other).told,
     )  # fmt: skip
     turn.relay(relay)
     if sdp:
@@ -177,14 +165,16 @@ def fail(
     if not relay.replied:
         turn.reply(relay.tx, status, tag=turn.leg(relay.by).tag, headers=headers)
     else:
-        turn.set_leg(relay.by, pending=turn.leg(relay.by).told)
+        turn.set_leg(relay.by, pending=turn.leg(relay.by).pending or turn.leg(relay.by).told)
+    # When the media has moved meanwhile, that is what it has to be told.
+    before = turn.leg(other).pending or relay.before
     if relay.ack_cseq:
-        turn.ack(other, relay.ref, relay.ack_cseq, relay.before)
+        turn.ack(other, relay.ref, relay.ack_cseq, before)
         turn.exchange(other, IDLE)
     elif unchanged:
         turn.set_leg(other, told=relay.before)
     elif relay.step is not Step.PLACING:
-        turn.set_leg(other, pending=relay.before)
+        turn.set_leg(other, pending=before)
     if relay.offer and known:
         # Until both have changed something, what the pool knows of the call is the caller's offer.
         at_first = isinstance(turn.call.phase, Ringing) and not turn.call.phase.renewed

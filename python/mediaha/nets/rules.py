@@ -40,6 +40,8 @@ class Limits:
     """The session interval that we ask for (RFC 4028): a party that is gone is noticed within it."""
     session_s_min: int = 90
     """The smallest interval that we take; less than 90 s is against the RFC."""
+    crossing_s_max: float = 0.5
+    """So long a party's re-INVITE waits for another INVITE that it has crossed, before it gets 491."""
     glare_max: int = 8
     """So often in a row a party may put our re-INVITE off with 491, or with a Retry-After."""
     failures_max: int = 2

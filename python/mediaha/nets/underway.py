@@ -71,6 +71,17 @@ class Relay(Value, frozen=True, kw_only=True):
         return self.by.other if self.delayed else self.by
 
 
+class Change(Value, frozen=True):
+    """An INVITE, UPDATE or PRACK of a party that would change the session, and has no final response."""
+
+    party: Party
+    tx: int
+    method: str
+    offer: bytes
+    until: float
+    """When it is refused, if it is still waiting for another INVITE then."""
+
+
 class Purpose(StrEnum):
     """Why a client transaction of ours was begun, and so what its response means."""
 

@@ -43,8 +43,8 @@ def adopted(call: Call, now: float) -> Call | None:
         return None  # its callee goes on in the call that has lent it
     place = Serving(call.place.server) if isinstance(call.place, Stranded) else call.place
     return replace(
-        call, caller=_settled(call.caller, now), callee=_settled(call.callee, now), relay=None, open=(), asks=(),
-        place=place, transfer=None,
+        call, caller=_settled(call.caller, now), callee=_settled(call.callee, now), relay=None, waiting=(), open=(),
+        asks=(), place=place, transfer=None,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from mediaha.sip.message import MessageError, Request, Response
 from mediaha.sip.target import TCP, UDP, Target
 from mediaha.sip.transaction.events import Cancelled, Incoming, ServerKey
 from mediaha.sip.transaction.outbox import Counters, Outbox
+from mediaha.sip.transaction.remembered import Remembered
 from mediaha.sip.transaction.schedule import Schedule
 from mediaha.sip.transaction.server_invite import DialogKey, ServerInvite
 from mediaha.sip.transaction.server_noninvite import ServerNonInvite
@@ -38,6 +39,8 @@ class Limits:
     """The share of the server transactions at which requests outside a dialog are refused."""
     retry_after_s: int = 5
     """What a 503 tells the client."""
+    remembered_max: int = 10_000
+    """INVITEs that had it for want of room, and get it again."""
 
 
 class Servers:
@@ -49,6 +52,7 @@ class Servers:
         "_limits",
         "_merging",
         "_out",
+        "_refused",
         "_reliable",
         "_schedule",
         "_table",
@@ -65,6 +69,7 @@ class Servers:
         self._awaiting_ack: dict[DialogKey, ServerInvite] = {}
         self._merging: dict[MergeKey, ServerKey] = {}
         self._schedule: Schedule[ServerTransaction] = Schedule()
+        self._refused = Remembered(limits.remembered_max, timers.transaction)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -80,7 +85,9 @@ class Servers:
             transaction.repeated(self._out)
         elif request.method == "CANCEL":
             self._cancel(request, key, flow, now)
-        elif not accepting or len(self._table) >= self._room(request):
+        elif not accepting or len(self._table) >= self._room(request) or self._refused.has(key, now):
+            if request.method == "INVITE":
+                self._refused.add(key, now)
             self._counters.refused_full += 1
             retry = [("Retry-After", str(self._limits.retry_after_s))]
             self.refuse(MessageError(503, "Service Unavailable", request), flow, retry)
