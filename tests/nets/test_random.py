@@ -171,7 +171,10 @@ class Chaos(Story):
             if ours and answered and not isinstance(leg.exchange, AwaitingAck):
                 assert leg.exchange == Offering(ours[0].ref)
             if answered and self.call.relay is None and isinstance(leg.exchange, Idle) and not leg.away:
-                assert not leg.pending, "who may be told is told at once"
+                assert not leg.pending or self.call.is_waiting(party), "who may be told is told at once"
+        legs = self.call.caller, self.call.callee
+        if self.call.relay is None and all(isinstance(leg.exchange, Idle) and not leg.away for leg in legs):
+            assert not self.call.waiting, "nobody waits for nothing"
 
     def find(self):
         """Where a call is sent on to is found out at once."""
