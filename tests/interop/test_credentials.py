@@ -45,6 +45,8 @@ modparam("auth", "qop", "auth")
 modparam("auth", "nonce_count", 1)
 modparam("auth", "nonce_expire", 2)
 request_route {{
+    # What comes again is no second use of the credentials in it.
+    t_check_trans();
     if ($sp != {phone} && $rm != "ACK" && $rm != "CANCEL") {{
         if (!pv_{kind}_authenticate("carrier.test", "{secret}", "0")) {{
             {kind}_challenge("carrier.test", "1");
