@@ -1,12 +1,14 @@
 //! One `m=` line's two directions: what becomes of each packet.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mediaha_time::Time;
 
 use crate::counters::{Cause, StreamCounters};
 use crate::demux::{Kind, kind_untrusted};
 use crate::latch::{Believed, Heard, Latch};
+use crate::ours::Ours;
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
 use crate::sequence::{Run, Sequence};
 
@@ -32,6 +34,7 @@ pub struct Stream {
     plan: StreamPlan,
     parties: [Party; 2],
     counters: StreamCounters,
+    ours: Option<Arc<Ours>>,
     /// How often packets to a party had to be sent elsewhere than before because of what was heard.
     turns: u64,
 }
@@ -60,9 +63,16 @@ impl Stream {
     #[must_use]
     pub fn new(plan: StreamPlan, counters: StreamCounters, now: Time) -> Self {
         let parties = Side::BOTH.map(|side| Party::new(&plan, side, &counters, now));
-        let stream = Self { plan, parties, counters, turns: 0 };
+        let stream = Self { plan, parties, counters, ours: None, turns: 0 };
         stream.publish();
         stream
+    }
+
+    /// The same of a server whose ports these are. A packet that one of them has sent is no party's, unless its SDP names that
+    /// port: a stream that learnt its own would send to itself for ever.
+    #[must_use]
+    pub fn beside(self, ours: &Arc<Ours>) -> Self {
+        Self { ours: Some(Arc::clone(ours)), ..self }
     }
 
     /// Takes a changed plan. Latches and counters are kept; a side that says `reopen` may be learnt anew.
@@ -89,7 +99,10 @@ impl Stream {
         };
         let party = &mut self.parties[side.index()];
         let latch = &mut party.latches[component.index()];
-        match latch.judges(source, now) {
+        // Nor is a port that nothing can be sent to.
+        let is_ours = |source| self.ours.as_ref().is_some_and(|ours| ours.contains(source));
+        let suspect = |source: SocketAddr| source.port() == 0 || is_ours(source);
+        match latch.judges_unless(source, now, suspect) {
             Heard::Known => {}
             Heard::Learnt => {
                 self.turns += 1;

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use mediaha_time::Time;
 
 use crate::counters::{SideCounters, StreamCounters};
 use crate::datapath::{Datapath, Load, PortsExhausted};
 use crate::interface::Interface;
+use crate::ours::Ours;
 use crate::plan::{Component, PortPair, Side, StreamId, StreamPlan};
 use crate::stream::{Stream, Verdict};
 
@@ -26,6 +28,7 @@ pub struct TableDatapath {
     arrivals: BTreeMap<SocketAddr, (StreamId, Side, Component)>,
     /// The counters of a former life's streams.
     left: BTreeMap<StreamId, StreamCounters>,
+    ours: Arc<Ours>,
 }
 
 impl TableDatapath {
@@ -39,14 +42,21 @@ impl TableDatapath {
             streams: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             left: BTreeMap::new(),
+            ours: Arc::default(),
         }
+    }
+
+    /// The same of a server whose ports these are.
+    #[must_use]
+    pub fn beside(self, ours: &Ours) -> Self {
+        Self { ours: Arc::new(ours.clone()), ..self }
     }
 
     /// What its successor finds when this one is killed: the same ports, and the memory of the counters.
     #[must_use]
     pub fn killed(self) -> Self {
         let left = self.streams.into_iter().map(|(id, (_, counters))| (id, counters)).collect();
-        Self { left, ..Self::new(self.ports) }
+        Self { left, ours: self.ours, ..Self::new(self.ports) }
     }
 
     /// A packet arrives at a local address; `None` when no stream listens there.
@@ -123,7 +133,8 @@ impl Datapath for TableDatapath {
             installed.replan(plan, now);
         } else {
             let counters = self.left.remove(&stream).unwrap_or_default();
-            self.streams.insert(stream, (Stream::new(plan, counters.clone(), now), counters));
+            let begun = Stream::new(plan, counters.clone(), now).beside(&self.ours);
+            self.streams.insert(stream, (begun, counters));
         }
     }
 

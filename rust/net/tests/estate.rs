@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -255,20 +256,45 @@ fn a_call_goes_on_in_the_next_process_and_what_is_sent_meanwhile_arrives() {
 }
 
 #[test]
-fn who_was_a_stranger_is_one_to_the_successor() {
+fn who_was_a_stranger_is_one_to_the_successor_however_many_come_while_the_process_is_killed() {
     each(|datapath| {
         let mut house = House::new(datapath);
         let mut client = house.client();
         let [a, b, stranger] = [(); 3].map(|()| Party::at(HERE.parse().unwrap()));
-        let [for_a, _] = client.call("call", [&a, &b], "");
+        let [for_a, for_b] = client.call("call", [&a, &b], "");
         a.send(&rtp(1), for_a);
         b.hear();
         // The window closes, and the socket is connected where there is one.
         thread::sleep(Duration::from_millis(3_700));
-        house.kill();
-        stranger.send(&rtp(7), for_a);
-        a.send(&rtp(2), for_a);
-        assert_eq!(b.hear().0, rtp(2));
+        let (over, sender) = (AtomicBool::new(false), a.0.try_clone().unwrap());
+        let (mut heard, mut came) = (0, 0);
+        thread::scope(|scope| {
+            // Ten times as much as the call itself, to either port, while its process is killed.
+            let flood = || {
+                while !over.load(Relaxed) {
+                    stranger.send(&rtp(7), for_a);
+                    stranger.send(&rtp(7), SocketAddr::new(for_a.ip(), for_a.port() + 1));
+                    thread::sleep(Duration::from_micros(100));
+                }
+            };
+            scope.spawn(flood);
+            let talk = scope.spawn(move || {
+                for sequence in 2..202 {
+                    sender.send_to(&rtp(sequence), for_a).unwrap();
+                    thread::sleep(Duration::from_millis(3));
+                }
+            });
+            house.kill();
+            talk.join().unwrap();
+            over.store(true, Relaxed);
+        });
+        while !b.hears_nothing() {
+            let (packet, from) = b.hear();
+            let number = u16::from_be_bytes([packet[2], packet[3]]);
+            assert!(from == for_b && number > heard && packet == rtp(number), "a stranger, or out of order");
+            (heard, came) = (number, came + 1);
+        }
+        assert!(came >= 198, "{came} of 200 came");
         // With sockets it is counted once its doorstep is there.
         eventually("the stranger is counted", || {
             stranger.send(&rtp(8), for_a);
@@ -276,8 +302,8 @@ fn who_was_a_stranger_is_one_to_the_successor() {
             number(&reply, &["tags", "a", "medias", "streams", "dropped", "stranger"]) > 0
         });
         assert!(b.hears_nothing());
-        a.send(&rtp(3), for_a);
-        assert_eq!(b.hear().0, rtp(3));
+        a.send(&rtp(202), for_a);
+        assert_eq!(b.hear().0, rtp(202));
     });
 }
 

@@ -1,14 +1,21 @@
 //! What a controller is told at its start.
 
+use std::net::SocketAddr;
+
 use mediaha_time::Duration;
 
 use crate::interface::Interface;
+use crate::ours::Ours;
 
 /// The settings of a controller. [`ControllerConfig::new`] gives the usual values.
 #[derive(Clone, Debug)]
 pub struct ControllerConfig {
     /// The addresses to relay on, in order of preference. Not empty.
     pub interfaces: Vec<Interface>,
+    /// Which ports are this server's own: parties that name them must not have packets go in a circle.
+    pub ours: Ours,
+    /// Where requests are taken: no media is sent there, whatever a party says.
+    pub control: Option<SocketAddr>,
     /// Random bytes chosen at start; a client that sees them change knows that this server's memory is gone.
     pub instance: Vec<u8>,
     /// How many calls there may be at once.
@@ -43,6 +50,8 @@ impl ControllerConfig {
     pub fn new(interfaces: Vec<Interface>, instance: Vec<u8>) -> Self {
         Self {
             interfaces,
+            ours: Ours::default(),
+            control: None,
             instance,
             sessions_max: 20_000,
             streams_max: 16,

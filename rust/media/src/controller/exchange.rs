@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use mediaha_ng::{Options, RtcpMux};
 
 use super::call::{Dialogue, End, MediaStream, Party, word};
+use super::config::ControllerConfig;
 use super::interfaces::{candidates, family_of};
 use super::mux::Mux;
 use super::switchboard::Switchboard;
@@ -33,7 +34,7 @@ pub(super) struct Exchange<'a> {
     pub(super) anew: bool,
     pub(super) description: &'a Description,
     pub(super) options: &'a Options,
-    pub(super) interfaces: &'a [Interface],
+    pub(super) config: &'a ControllerConfig,
 }
 
 /// Ends that were opened for one `m=` line, indexed by [`Side::index`]; `None` where the present one stays.
@@ -134,7 +135,7 @@ impl Exchange<'_> {
             None if side == self.from => (None, same),
             None => (None, self.options.address_family.or(same)),
         };
-        candidates(self.interfaces, name, family)
+        candidates(&self.config.interfaces, name, family)
     }
 
     /// Brings one stream to what its section says.
@@ -158,6 +159,7 @@ impl Exchange<'_> {
         stream.kind = word(&section.kind);
         stream.protocol = word(&section.protocol);
         let mux = self.listen(section, stream);
+        board.lead(stream, &self.config.ours);
         board.install(stream);
         for end in &left {
             board.close(end);
@@ -201,7 +203,17 @@ impl Exchange<'_> {
             address.set_ip(source);
         }
         let sendable = address.is_ipv4() == local.is_ipv4() && address.port() != 0;
-        Some(address).filter(|address| sendable && !address.ip().is_unspecified() && !address.ip().is_multicast())
+        // A port of ours is reached here, not by way of the NAT in front of us.
+        let address = self.config.ours.here(address).unwrap_or(address);
+        Some(address).filter(|&address| sendable && is_one_host(address.ip()) && !self.is_control(address))
+    }
+
+    /// Whether requests are taken there: who chooses what media says must not be able to make one of it.
+    fn is_control(&self, address: SocketAddr) -> bool {
+        self.config.control.is_some_and(|control| {
+            let anywhere = control.ip().is_unspecified();
+            control.port() == address.port() && (anywhere || control.ip() == address.ip())
+        })
     }
 
     fn placement(&self, stream: &MediaStream, mux: bool) -> Placement {
@@ -214,6 +226,15 @@ impl Exchange<'_> {
             rtcp_mux: mux,
         }
     }
+}
+
+/// Whether media can be sent there: to one host, by its own address.
+fn is_one_host(address: IpAddr) -> bool {
+    let is_other = match address {
+        IpAddr::V4(address) => address.is_broadcast(),
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+    };
+    !(is_other || address.is_unspecified() || address.is_multicast())
 }
 
 /// Whether a section is a stream that is to be forwarded.

@@ -6,6 +6,7 @@
 
 mod call;
 mod calls;
+mod circles;
 mod config;
 mod exchange;
 mod expiry;
@@ -76,6 +77,11 @@ impl Controller {
     ) -> Option<Vec<u8>> {
         self.ledger.asked(now);
         match datagram_untrusted(datagram) {
+            // Nobody has asked for it here, and two servers that answered each other's replies would never stop.
+            Ok(asked) if is_reply(&asked.body) => {
+                self.counted.unreadable += 1;
+                None
+            }
             Ok(asked) => Some(match bundle::requests(&asked.body) {
                 Some(requests) => self.answer_all(&asked, requests, source, datapath, now),
                 None => self.answer_once(&asked, source, datapath, now),
@@ -215,4 +221,9 @@ impl Controller {
             }
         }
     }
+}
+
+/// Whether somebody replies; to us, for all that whoever has forged our address knows.
+fn is_reply(body: &Dictionary) -> bool {
+    body.text("command").is_none() && body.text("result").is_some()
 }

@@ -273,7 +273,7 @@ fn exchange<'a>(
     config: &'a ControllerConfig,
 ) -> Exchange<'a> {
     let anew = act == Act::Offer && media.to_tag.is_some();
-    Exchange { act, from, anew, description, options: &media.options, interfaces: &config.interfaces }
+    Exchange { act, from, anew, description, options: &media.options, config }
 }
 
 fn percent(part: u64, whole: u64) -> u32 {

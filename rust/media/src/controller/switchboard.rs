@@ -3,10 +3,12 @@
 use mediaha_time::{Duration, Time};
 
 use super::call::{Dialogue, End, MediaStream};
+use super::circles::Circles;
 use super::statistics::Traffic;
 use crate::datapath::{Datapath, PortsExhausted};
 use crate::interface::Interface;
-use crate::plan::StreamId;
+use crate::ours::Ours;
+use crate::plan::{Side, StreamId};
 
 /// For so long after the first request packets may arrive that are meant for a former life of this server: calls that
 /// have waited for it to come back are created anew within this time.
@@ -21,6 +23,8 @@ pub(super) struct Ledger {
     pub(super) began: Option<Time>,
     /// What ended streams have carried.
     pub(super) ended: Traffic,
+    /// Follows from the calls.
+    pub(super) circles: Circles,
 }
 
 impl Ledger {
@@ -56,6 +60,7 @@ impl<D: Datapath> Switchboard<'_, D> {
 
     /// Gives the ports of an end back.
     pub(super) fn close(&mut self, end: &End) {
+        self.ledger.circles.end(end.ports.rtp);
         self.datapath.close(end.ports);
     }
 
@@ -63,6 +68,21 @@ impl<D: Datapath> Switchboard<'_, D> {
     pub(super) fn name(&mut self) -> StreamId {
         self.ledger.streams_begun += 1;
         StreamId(self.ledger.streams_begun)
+    }
+
+    /// Sees where packets go that arrive at the stream's ports. A party that would have them come back to where they were is
+    /// taken to have said nothing.
+    pub(super) fn lead(&mut self, stream: &mut MediaStream, ours: &Ours) {
+        for side in Side::BOTH {
+            let arrives = stream.ends[side.other().index()].ports.rtp;
+            let party = &mut stream.parties[side.index()];
+            let to = [party.rtp, party.rtcp];
+            // A party on hold is sent what it was sent before.
+            let says = to.iter().any(Option::is_some);
+            if says && !self.ledger.circles.lead(arrives, to.map(|to| to.and_then(|to| ours.here(to)))) {
+                (party.rtp, party.rtcp) = (None, None);
+            }
+        }
     }
 
     /// Makes the datapath do what the stream says.

@@ -134,6 +134,16 @@ impl Latch {
 
     /// Whose a packet from `source` is; learns from it.
     pub(crate) fn judges(&mut self, source: SocketAddr, now: Time) -> Heard {
+        self.judges_unless(source, now, |_| false)
+    }
+
+    /// The same, but whoever is `suspect` is not learnt unless signalled.
+    pub(crate) fn judges_unless(
+        &mut self,
+        source: SocketAddr,
+        now: Time,
+        suspect: impl FnOnce(SocketAddr) -> bool,
+    ) -> Heard {
         match &mut self.state {
             State::Strict if self.signalled == Some(source) => return Heard::Known,
             State::Strict => return Heard::Stranger,
@@ -146,7 +156,7 @@ impl Latch {
             }
             State::Held { .. } | State::Listening { .. } => {}
         }
-        if !self.learns(source, now) {
+        if !self.learns(source, now) || (self.signalled != Some(source) && suspect(source)) {
             return Heard::Stranger;
         }
         self.state = State::Held { source, heard: now, carried: false };

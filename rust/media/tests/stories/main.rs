@@ -6,6 +6,7 @@
 mod adoptions;
 mod always;
 mod branches;
+mod circles;
 mod clock;
 mod limits;
 mod media;

@@ -43,8 +43,8 @@ impl World {
         let mut config = ControllerConfig::new(interfaces, b"instance".to_vec());
         change(&mut config);
         Self {
+            datapath: TableDatapath::new(ports).beside(&config.ours),
             controller: Controller::new(config),
-            datapath: TableDatapath::new(ports),
             now: Time::from_millis(1_000),
             cookies: 0,
         }
@@ -98,8 +98,18 @@ impl World {
 
     /// Gives where a packet sent to an advertised address arrives; `None` when it is dropped.
     pub(crate) fn send(&mut self, bytes: &[u8], source: &str, advertised: SocketAddr) -> Option<SocketAddr> {
-        match self.datapath.packet(behind_nat(advertised), bytes, at(source), self.now)? {
-            Verdict::Forward { to, .. } => Some(to),
+        self.forwarded(bytes, at(source), advertised).map(|(_, to)| to)
+    }
+
+    /// The same, and from where it goes there.
+    pub(crate) fn forwarded(
+        &mut self,
+        bytes: &[u8],
+        source: SocketAddr,
+        advertised: SocketAddr,
+    ) -> Option<(SocketAddr, SocketAddr)> {
+        match self.datapath.packet(behind_nat(advertised), bytes, source, self.now)? {
+            Verdict::Forward { from, to, .. } => Some((from, to)),
             Verdict::Drop(_) => None,
         }
     }

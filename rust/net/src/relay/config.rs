@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
+use mediaha_media::Ours;
 use mediaha_time::Duration;
 
 use crate::estate::Key;
@@ -36,6 +38,11 @@ impl RelayConfig {
     pub(super) fn key(&self, port: SocketAddr) -> Option<Key> {
         let address = self.distinct_addresses().iter().position(|&address| address == port.ip())?;
         Some(Key::Port { address: u8::try_from(address).ok()?, port: port.port() })
+    }
+
+    /// The ports that packets of ours may come from.
+    pub(super) fn ours(&self) -> Arc<Ours> {
+        Arc::new(Ours::at(&self.distinct_addresses(), self.ports.clone()))
     }
 
     /// The local addresses, each once.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mediaha_media::{Controller, ControllerConfig, Unadoptable};
+use mediaha_media::{Controller, ControllerConfig, Ours, Unadoptable};
 use mediaha_time::Time;
 use serde_json::json;
 
@@ -35,6 +35,8 @@ pub(super) struct Beginning {
 /// Whether anything of a former life can be gone on with, and what comes of it.
 struct Beginner<'a> {
     config: &'a MediaServerConfig,
+    /// Where requests are taken, once that is known.
+    listen_ng: SocketAddr,
     records: &'a Records,
     failure: &'a Failure,
 }
@@ -47,7 +49,7 @@ pub(super) fn begin(
     records: &Records,
     failure: &Failure,
 ) -> Result<Beginning, StartError> {
-    let beginner = Beginner { config, records, failure };
+    let mut beginner = Beginner { config, listen_ng: config.listen_ng, records, failure };
     let mut claim = match line {
         Some(line) => {
             // Before they come: those that there is no room for are lost.
@@ -57,6 +59,7 @@ pub(super) fn begin(
         None => None,
     };
     let counter = beginner.control(claim.as_mut())?;
+    beginner.listen_ng = counter.address().unwrap_or(config.listen_ng);
     for interface in &config.interfaces {
         UdpSocket::bind(SocketAddr::new(interface.local, 0), &Options::default())
             .map_err(|error| StartError::Interface { interface: interface.clone(), error })?;
@@ -164,6 +167,8 @@ impl Beginner<'_> {
             held_timeout: config.held_timeout,
             orphan_timeout: config.orphan_timeout,
             busy_permille_max: config.busy_permille_max,
+            ours: Ours::of(&config.interfaces, config.ports.clone()),
+            control: Some(self.listen_ng),
             datapath: about.datapath.to_owned(),
             datapath_reason: about.datapath_reason.clone(),
             unix_at_zero: realtime().saturating_sub(monotonic().since(Time::ZERO)),

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use mediaha_media::{Cause, Side};
+use mediaha_media::{Cause, Datapath, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
 
@@ -15,6 +15,7 @@ stories! {
     a_stranger_is_dropped_and_counted,
     a_stranger_is_counted_too_when_a_party_is_certain,
     a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys,
+    a_port_of_the_relay_itself_is_a_party_only_where_it_was_named,
 }
 
 fn a_stranger_is_counted_too_when_a_party_is_certain(choice: DatapathChoice) {
@@ -105,4 +106,24 @@ fn a_stranger_is_dropped_and_counted(choice: DatapathChoice) {
     assert_eq!(relay.counters(&call, Side::A).dropped(Cause::Stranger), 1);
     assert!(call.parties[1].hears_nothing());
     Relay::talks_both_ways(&call, 2);
+}
+
+fn a_port_of_the_relay_itself_is_a_party_only_where_it_was_named(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    for address in [V4, V6] {
+        let [mut call, mut other] = [(); 2].map(|()| relay.call([address, address], monotonic()));
+        // Somebody says that he listens where another call's callee, who has not spoken yet, is expected.
+        other.plan.sides[1].remote = Some(call.ports[1].rtp);
+        relay.datapath.install(other.stream, other.plan, monotonic());
+        other.parties[0].send(&rtp(1), other.ports[0].rtp);
+        eventually("counted", || relay.counters(&call, Side::B).dropped(Cause::Stranger) == 1);
+        assert!(call.parties[0].hears_nothing());
+        // A call that comes back to the relay is named on both of its ways.
+        call.plan.sides[1].remote = Some(other.ports[1].rtp);
+        relay.datapath.install(call.stream, call.plan, monotonic());
+        other.parties[0].send(&rtp(2), other.ports[0].rtp);
+        assert_eq!(call.parties[0].hear(), (rtp(2), call.ports[0].rtp));
+        call.parties[0].send(&rtp(3), call.ports[0].rtp);
+        assert_eq!(other.parties[0].hear(), (rtp(3), other.ports[0].rtp));
+    }
 }

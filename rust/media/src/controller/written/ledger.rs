@@ -28,7 +28,7 @@ pub(super) fn read_untrusted(bytes: &[u8]) -> Option<(Ledger, Statistics, bool)>
     let counted = read_counts(&mut reader)?;
     let ended = read_traffic(&mut reader)?;
     let draining = reader.flag()?;
-    reader.ended((Ledger { streams_begun, began, ended }, counted, draining))
+    reader.ended((Ledger { streams_begun, began, ended, ..Ledger::default() }, counted, draining))
 }
 
 /// What is counted as it happens; the rest of [`Statistics`] is filled in when somebody asks.

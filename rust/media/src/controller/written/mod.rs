@@ -19,6 +19,7 @@ use mediaha_time::Time;
 use super::call::Call;
 use super::config::ControllerConfig;
 use super::report;
+use super::switchboard::Switchboard;
 use super::{Controller, expiry};
 use crate::datapath::Datapath;
 use crate::plan::PortPair;
@@ -112,9 +113,11 @@ impl Controller {
         let ports = distinct_ports(&calls).ok_or(Unadoptable::Twice)?;
         datapath.reopen(&ports).map_err(|_| Unadoptable::Ports)?;
         for (call_id, mut call) in calls {
-            for stream in call.relayed() {
-                adopted.ledger.used(stream.id);
-                datapath.install(stream.id, stream.plan(), now);
+            for stream in call.dialogues.iter_mut().flat_map(|dialogue| &mut dialogue.streams).flatten() {
+                let mut board = Switchboard { datapath, ledger: &mut adopted.ledger, now };
+                board.ledger.used(stream.id);
+                board.lead(stream, &adopted.config.ours);
+                board.install(stream);
             }
             call.check_at = expiry::end_of(&call, report::heard(&call, datapath), &adopted.config).0;
             adopted.calls.insert(&call_id, call);

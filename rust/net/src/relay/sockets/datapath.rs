@@ -74,7 +74,7 @@ impl SocketsDatapath {
             let (mailbox, tally) = (Arc::new(Mailbox::new()?), Arc::new(Tally::default()));
             let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes))).transpose()?;
             let (mail, count) = (Arc::clone(&mailbox), Arc::clone(&tally));
-            let worker = Worker::new(mail, count, records.clone(), config.coalesce, usher)?;
+            let worker = Worker::new(config, mail, count, records.clone(), usher)?;
             crew.employ(mailbox, tally, move || worker.run())?;
         }
         let book = PortBook::new(config, records);

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mediaha_media::{Believed, Component, Side, Stream, StreamPlan, Verdict};
+use mediaha_media::{Believed, Component, Ours, Side, Stream, StreamPlan, Verdict};
 use mediaha_time::{Duration, Time};
 
 use super::datapath::Install;
@@ -26,6 +26,8 @@ pub(super) struct Desk<'a> {
     pub(super) buffer: &'a mut [u8],
     pub(super) tally: &'a Tally,
     pub(super) now: Time,
+    /// The ports that packets of ours may come from.
+    pub(super) ours: &'a Arc<Ours>,
     /// Shows packets into the lanes of the kernel.
     pub(super) usher: Option<&'a mut Usher>,
 }
@@ -59,7 +61,7 @@ struct Connected {
 
 impl Flow {
     pub(super) fn new(install: Install, desk: &mut Desk<'_>) -> Self {
-        let mut stream = Stream::new(install.plan, install.counters, install.now);
+        let mut stream = Stream::new(install.plan, install.counters, install.now).beside(desk.ours);
         if let Some(usher) = &mut desk.usher {
             usher.begins(&mut stream, desk.now);
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
+use mediaha_media::Ours;
 use mediaha_time::{Duration, Time};
 use serde_json::json;
 
@@ -11,6 +12,7 @@ use super::datapath::Command;
 use super::flow::{DATAGRAM_MAX, Desk};
 use super::table::Table;
 use crate::record::{Level, Record, Records};
+use crate::relay::RelayConfig;
 use crate::relay::kernel::Usher;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::pace::Pace;
@@ -39,19 +41,20 @@ pub(super) struct Worker {
     tally: Arc<Tally>,
     records: Records,
     settle_at: Time,
+    ours: Arc<Ours>,
     usher: Option<Usher>,
 }
 
 impl Worker {
-    /// A worker without streams, that lets packets gather for at most `coalesce`.
+    /// A worker without streams.
     ///
     /// # Errors
     /// The kernel's, when the process has no file descriptor left.
     pub(super) fn new(
+        config: &RelayConfig,
         mailbox: Arc<Mailbox<Command>>,
         tally: Arc<Tally>,
         records: Records,
-        coalesce: Duration,
         usher: Option<Usher>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
@@ -61,11 +64,12 @@ impl Worker {
             events: Events::new(EVENTS_MAX),
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
             table: Table::default(),
-            pace: Pace::new(coalesce, monotonic()),
+            pace: Pace::new(config.coalesce, monotonic()),
             mailbox,
             tally,
             records,
             settle_at: Time::FAR,
+            ours: config.ours(),
             usher,
         })
     }
@@ -115,7 +119,7 @@ impl Worker {
         self.obey(now);
         let mut found = 0;
         let usher = self.usher.as_mut();
-        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, usher };
+        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, ours: &self.ours, usher };
         for ready in self.events.iter() {
             if ready.token == BELL {
                 self.mailbox.bell.drain();
@@ -146,7 +150,7 @@ impl Worker {
         }
         let ports = install.plan.sides.map(|side| side.local.rtp.to_string());
         let usher = self.usher.as_mut();
-        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, usher };
+        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, ours: &self.ours, usher };
         if let Err(error) = self.table.install(install, &self.epoll, &mut desk) {
             let facts = json!({ "ports": ports, "error": error.to_string() });
             self.records.push(Record::now(Level::Error, "ports_unwatched", facts));
@@ -156,7 +160,7 @@ impl Worker {
     fn settle(&mut self, now: Time) {
         if now >= self.settle_at {
             let usher = self.usher.as_mut();
-            let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, usher };
+            let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, ours: &self.ours, usher };
             let more = self.table.settle(&self.epoll, &mut desk);
             self.settle_at = match self.table.is_settled() {
                 true => Time::FAR,

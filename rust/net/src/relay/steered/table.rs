@@ -1,12 +1,13 @@
 //! The streams of one worker, found by the port that a packet came to.
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use mediaha_media::{Component, Side, Stream, StreamCounters, StreamId, StreamPlan, Verdict};
+use mediaha_media::{Component, Ours, Side, Stream, StreamCounters, StreamId, StreamPlan, Verdict};
 use mediaha_time::Time;
 
 use super::strangers::Strangers;
+use crate::relay::RelayConfig;
 use crate::relay::kernel::{Ticket, Usher};
 use crate::relay::slab::Slab;
 
@@ -15,6 +16,7 @@ use crate::relay::slab::Slab;
 pub(super) struct Table {
     streams: Slab<Stream>,
     addresses: Vec<IpAddr>,
+    ours: Arc<Ours>,
     first_port: u16,
     /// For each address one entry a port: zero, or the stream's place in the slab, a bit for the side and a bit for the
     /// component, plus one.
@@ -33,13 +35,15 @@ pub(super) struct Judged {
 
 impl Table {
     /// Without streams.
-    pub(super) fn new(addresses: &[IpAddr], ports: &RangeInclusive<u16>, usher: Option<Usher>) -> Self {
-        let empty = vec![0; ports.len()].into_boxed_slice();
+    pub(super) fn new(config: &RelayConfig, usher: Option<Usher>) -> Self {
+        let addresses = config.distinct_addresses();
+        let empty = vec![0; config.ports.len()].into_boxed_slice();
         Self {
             streams: Slab::default(),
-            addresses: addresses.to_vec(),
-            first_port: *ports.start(),
+            ours: config.ours(),
+            first_port: *config.ports.start(),
             ports: vec![empty; addresses.len()],
+            addresses,
             usher,
         }
     }
@@ -89,7 +93,8 @@ impl Table {
             }
             place
         } else {
-            let (place, entry) = self.streams.insert(stream, Stream::new(*plan, counters, now));
+            let begun = Stream::new(*plan, counters, now).beside(&self.ours);
+            let (place, entry) = self.streams.insert(stream, begun);
             if let Some(usher) = &mut self.usher {
                 usher.begins(entry, now);
             }

@@ -86,7 +86,7 @@ impl Worker {
             inlets,
             outlet: Outlet::new(&addresses, BATCH, config.traffic_class())?,
             arrivals: Arrivals::new(BATCH),
-            table: Table::new(&addresses, &config.ports, usher),
+            table: Table::new(config, usher),
             tickets: Vec::with_capacity(BATCH),
             early: Early::default(),
             pace: Pace::new(config.coalesce, monotonic()),
