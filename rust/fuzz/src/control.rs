@@ -16,7 +16,7 @@ use crate::script::Script;
 
 const STEPS_MAX: usize = 200;
 const SESSIONS_MAX: usize = 4;
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "offer",
     "answer",
     "offer",
@@ -29,6 +29,8 @@ const COMMANDS: [&str; 12] = [
     "ping",
     "statistics",
     "play",
+    "block media",
+    "unblock DTMF",
 ];
 const CALLS: [&str; 5] = ["one", "two", "three", "four", "five"];
 const TAGS: [&str; 4] = ["a", "b", "c", ""];
@@ -47,7 +49,7 @@ const SECTIONS: [&str; 13] = [
     "m=audio 65535 RTP/AVP 0\r\n",
     "m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\na=setup:actpass\r\na=rtcp-mux-only\r\n",
 ];
-const OPTIONS: [(&str, &str); 16] = [
+const OPTIONS: [(&str, &str); 18] = [
     ("flags", "strict-source"),
     ("flags", "media-handover trust-address"),
     ("flags", "port-latching asymmetric"),
@@ -64,6 +66,8 @@ const OPTIONS: [(&str, &str); 16] = [
     ("transport protocol", "RTP/SAVPF"),
     ("media address", "192.0.2.77"),
     ("supports", "load limit"),
+    ("label", "somebody"),
+    ("rtpp-flags", "replace-origin direction=pub direction=priv all"),
 ];
 
 /// A media server is driven through its two doors by a program of bytes. No request and no packet breaks it; each
@@ -184,7 +188,7 @@ impl Server {
             return;
         }
         assert!(reply_untrusted(&reply.body).is_ok());
-        let changes = [&b"offer"[..], b"answer", b"adopt", b"delete"];
+        let changes = [&b"offer"[..], b"answer", b"adopt", b"delete", b"block media", b"unblock DTMF"];
         let command = asked.body.text("command").unwrap_or_default();
         if request_untrusted(&asked.body).is_ok() && changes.contains(&command) {
             let sessions = self.controller.sessions();

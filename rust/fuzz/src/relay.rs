@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use mediaha_media::{Clocks, Component, Content, PortPair, Side, SidePlan, Stream, StreamCounters, StreamPlan, Verdict};
+use mediaha_media::{
+    Blocks, Clocks, Component, Content, Events, PortPair, Side, SidePlan, Stream, StreamCounters, StreamPlan, Verdict,
+};
 use mediaha_time::Time;
 
 /// Whether a relay forwards this as RTP from A to B.
@@ -17,7 +19,8 @@ pub(crate) fn forwards_rtcp(bytes: &[u8]) -> bool {
 
 fn forwards(component: Component, bytes: &[u8]) -> bool {
     let sides = [side(30_000, 4_000), side(30_002, 5_000)];
-    let plan = StreamPlan { sides, clocks: Clocks::default(), wary: false, content: Content::Rtp };
+    let (clocks, events) = (Clocks::default(), Events::default());
+    let plan = StreamPlan { sides, clocks, events, wary: false, content: Content::Rtp };
     let source = plan.side(Side::A).remote(component).expect("signalled");
     let target = plan.side(Side::B).remote(component).expect("signalled");
     let mut stream = Stream::new(plan, StreamCounters::default(), Time::ZERO);
@@ -38,6 +41,7 @@ fn side(local: u16, remote: u16) -> SidePlan {
         remote_rtcp: Some(at(remote + 1)),
         rtcp_mux: false,
         strict_source: false,
+        blocks: Blocks::default(),
         reopen: true,
     }
 }

@@ -4,12 +4,13 @@
 //! memory may outlive the process: a stream that is made upon words that were written before goes on from there. Zeroes are a
 //! stream that has heard nobody yet.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mediaha_time::Time;
 
-use crate::latch::LATCH_WORDS;
+use crate::latch::{LATCH_WORDS, Latch};
 use crate::plan::{Component, Side};
 use crate::sequence::Sequence;
 
@@ -26,11 +27,14 @@ pub enum Cause {
     Stun,
     /// Too many packets before it were waiting to be read. Known for a socket of its own, not for ports that share a queue.
     Overflow,
+    /// A client has asked that it be withheld.
+    Blocked,
 }
 
 impl Cause {
     /// All of them, in the order in which arrays are indexed.
-    pub const ALL: [Self; 5] = [Self::Malformed, Self::Stranger, Self::Unaddressed, Self::Stun, Self::Overflow];
+    pub const ALL: [Self; 6] =
+        [Self::Malformed, Self::Stranger, Self::Unaddressed, Self::Stun, Self::Overflow, Self::Blocked];
 
     /// The word for it in statistics and logs.
     #[must_use]
@@ -41,6 +45,7 @@ impl Cause {
             Self::Unaddressed => "unaddressed",
             Self::Stun => "stun",
             Self::Overflow => "overflow",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -51,6 +56,7 @@ impl Cause {
             Self::Unaddressed => 2,
             Self::Stun => 3,
             Self::Overflow => 4,
+            Self::Blocked => 5,
         }
     }
 }
@@ -80,6 +86,8 @@ pub struct SideCounters {
     pub ssrc_changes: u64,
     /// When the last packet was believed to come from this party; `None` before the first.
     pub last_seen: Option<Time>,
+    /// Where packets to this party go, indexed by [`Component::index`]; `None` while it is not known.
+    pub targets: [Option<SocketAddr>; 2],
     /// Packets dropped, indexed as [`Cause::ALL`]; see [`SideCounters::dropped`].
     pub dropped: [u64; Cause::ALL.len()],
 }
@@ -168,7 +176,10 @@ impl StreamCounters {
     /// What was received from both sides so far.
     #[must_use]
     pub fn snapshot(&self) -> [SideCounters; 2] {
-        Side::BOTH.map(|side| self.side(side).snapshot())
+        Side::BOTH.map(|side| {
+            let targets = Component::BOTH.map(|component| Latch::published_target(self.latch(side, component)));
+            SideCounters { targets, ..self.side(side).snapshot() }
+        })
     }
 
     #[inline]
@@ -248,6 +259,7 @@ impl Shared<'_> {
             jitter_ns: self.read(JITTER_NS),
             ssrc: self.read(SSRC).checked_sub(1).and_then(|ssrc| u32::try_from(ssrc).ok()),
             ssrc_changes: self.read(SSRC_CHANGES),
+            targets: [None; 2],
             last_seen: self.read(LAST_SEEN).checked_sub(1).map(Time::from_nanos),
             dropped: Cause::ALL.map(|cause| self.read(DROPPED + cause.index())),
         }

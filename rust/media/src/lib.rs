@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod clocks;
 mod content;
 mod controller;
@@ -43,6 +44,7 @@ mod sequence;
 mod stream;
 pub mod testing;
 
+pub use self::blocks::{Blocks, Events};
 pub use self::clocks::Clocks;
 pub use self::content::Content;
 pub use self::controller::{

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::blocks::{Blocks, Events};
 use crate::clocks::Clocks;
 use crate::content::Content;
 
@@ -87,6 +88,8 @@ pub struct SidePlan {
     pub rtcp_mux: bool,
     /// Only the signalled address is believed, whatever is heard.
     pub strict_source: bool,
+    /// What of this party's packets is withheld from the other one.
+    pub blocks: Blocks,
     /// An offer or answer has just been seen: the learning window opens (again).
     pub reopen: bool,
 }
@@ -118,6 +121,8 @@ pub struct StreamPlan {
     pub sides: [SidePlan; 2],
     /// How fast the timestamps of each payload type run; only the jitter figure depends on it.
     pub clocks: Clocks,
+    /// Which payload types are telephone events.
+    pub events: Events,
     /// Packets that are meant for another call may arrive at its ports at first, those of a former life's calls.
     pub wary: bool,
     /// What the packets are.

@@ -116,6 +116,9 @@ impl Stream {
             party.sequence.arrived(header, self.plan.clocks.hertz(header.payload_type), now);
             counters.sequence(&party.sequence);
         }
+        if self.withholds(side, &kind) {
+            return self.drop(side, Cause::Blocked);
+        }
         let (outgoing, to) = self.way_to(side.other(), component, &kind);
         let Some(to) = to else { return self.drop(side, Cause::Unaddressed) };
         match kind {
@@ -136,8 +139,8 @@ impl Stream {
     /// itself, or leads nowhere.
     #[must_use]
     pub fn route(&self, side: Side, component: Component, now: Time) -> Option<Route> {
-        // Whoever forwards without asking knows RTP and nothing else.
-        if !self.plan.content.is_rtp() {
+        // Whoever forwards without asking knows RTP and nothing else, and forwards all of it.
+        if !self.plan.content.is_rtp() || !self.plan.side(side).blocks.is_empty() {
             return None;
         }
         let Believed::Only(source) = self.believed(side, component, now) else { return None };
@@ -193,6 +196,16 @@ impl Stream {
     #[must_use]
     pub fn plan(&self) -> &StreamPlan {
         &self.plan
+    }
+
+    /// Whether a packet from `side` is the party's, and yet not for the other one. Reports go on, as the call does.
+    fn withholds(&self, side: Side, kind: &Kind) -> bool {
+        let blocks = self.plan.side(side).blocks;
+        match kind {
+            Kind::Rtp(header) => blocks.withholds(self.plan.events.has(header.payload_type)),
+            Kind::Datagram => blocks.withholds(false),
+            Kind::Rtcp | Kind::Dtls => false,
+        }
     }
 
     /// The port to send from, and the address to send to; none while the party's is not known. `arrived` says which of the
@@ -257,6 +270,7 @@ impl Party {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocks::{Blocks, Events};
     use crate::clocks::Clocks;
     use crate::content::Content;
     use crate::plan::PortPair;
@@ -275,6 +289,7 @@ mod tests {
             remote_rtcp: remote.map(at).map(|it| SocketAddr::new(it.ip(), it.port() + 1)),
             rtcp_mux: false,
             strict_source: false,
+            blocks: Blocks::default(),
             reopen: true,
         }
     }
@@ -286,6 +301,7 @@ mod tests {
                 side("10.0.0.1:30002", "10.0.0.1:30003", Some("198.51.100.2:5000")),
             ],
             clocks: Clocks::default(),
+            events: Events::default(),
             wary: false,
             content: Content::Rtp,
         }
@@ -348,7 +364,8 @@ mod tests {
         let [a, b] = counters.snapshot();
         assert_eq!((a.packets, a.bytes, a.rtcp_packets, a.rtcp_bytes), (1, 14, 1, 8));
         assert_eq!((a.ssrc, a.last_seen), (Some(5), Some(Time::ZERO)));
-        assert_eq!(b, crate::SideCounters::default());
+        let signalled = [Some(at("198.51.100.2:5000")), Some(at("198.51.100.2:5001"))];
+        assert_eq!(b, crate::SideCounters { targets: signalled, ..Default::default() });
     }
 
     #[test]

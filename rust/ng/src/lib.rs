@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod bencode;
+mod block;
 pub mod bundle;
 mod datagram;
 mod duplicates;
@@ -27,8 +28,10 @@ mod options;
 pub mod reason;
 mod reply;
 mod request;
+mod rtpp_flags;
 mod value;
 
+pub use block::{Block, Blockable, Named};
 pub use datagram::{BodyFault, Datagram, DatagramError, Encoding, datagram_untrusted};
 pub use duplicates::{Duplicates, DuplicatesConfig};
 pub use options::{AddressFamily, Options, RtcpMux};

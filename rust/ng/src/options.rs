@@ -43,6 +43,8 @@ pub struct Options {
     pub transport_protocol: Option<Vec<u8>>,
     /// `ICE`, such as `remove` or `force`, verbatim.
     pub ice: Option<Vec<u8>>,
+    /// `label`: what the client calls the party that sent the SDP.
+    pub label: Option<Vec<u8>>,
     /// Flags that this crate has no name for, verbatim and bounded; kept so that a log can name them.
     pub unknown_flags: Vec<Vec<u8>>,
 }
@@ -92,6 +94,7 @@ impl Default for Options {
             media_address: None,
             transport_protocol: None,
             ice: None,
+            label: None,
             unknown_flags: Vec::new(),
         }
     }
@@ -119,6 +122,7 @@ impl Options {
         options.media_address = fields::text(dictionary, "media address").and_then(ip_address);
         options.transport_protocol = fields::text(dictionary, "transport protocol").map(<[u8]>::to_vec);
         options.ice = fields::text(dictionary, "ICE").map(<[u8]>::to_vec);
+        options.label = fields::text(dictionary, "label").map(<[u8]>::to_vec);
         options
     }
 
@@ -134,8 +138,9 @@ impl Options {
             b"sip source address" => self.trust_address = false,
             b"no rtcp attribute" => self.no_rtcp_attribute = true,
             b"full rtcp attribute" => self.full_rtcp_attribute = true,
-            normal => match normal.strip_prefix(b"replace ") {
-                Some(what) if self.replace(what) => {}
+            normal => match (normal.strip_prefix(b"replace "), normal.strip_prefix(b"rtcp mux ")) {
+                (Some(what), _) if self.replace(what) => {}
+                (_, Some(wish)) => self.rtcp_mux.wish(wish),
                 _ if self.unknown_flags.len() < UNKNOWN_FLAGS_MAX => self.unknown_flags.push(word.to_vec()),
                 _ => {}
             },
@@ -179,6 +184,9 @@ impl Options {
         }
         if let Some(ice) = &self.ice {
             dictionary.set("ICE", ice.clone());
+        }
+        if let Some(label) = &self.label {
+            dictionary.set("label", label.clone());
         }
     }
 

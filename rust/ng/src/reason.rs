@@ -12,6 +12,16 @@ pub const BANDWIDTH_LIMIT: &str = "Bandwidth limit exceeded";
 pub const NO_PORTS: &str = "Ran out of ports";
 /// The call is not known here (any more).
 pub const UNKNOWN_CALL: &str = "Unknown call-id";
+/// The same, in answer to `block media` and its like.
+pub const UNKNOWN_CALL_ID: &str = "Unknown call-ID";
+/// No party of the call has the tag.
+pub const UNKNOWN_TAG: &str = "From-tag given, but no such tag exists";
+/// No party of the call was given the label.
+pub const UNKNOWN_LABEL: &str = "No monologue matching the given label";
+/// No party of the call has the address in its SDP.
+pub const UNKNOWN_ADDRESS: &str = "Failed to match address to any tag";
+/// The one party sends nothing to the other.
+pub const NO_FLOW: &str = "Media flow not found";
 /// The `warning` in the otherwise good answer to deleting a call that is not known.
 pub const NOTHING_DELETED: &str = "Call-ID not found or tags didn't match";
 /// A command that is not known.

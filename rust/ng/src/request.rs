@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use crate::block::{Block, block_untrusted};
 use crate::options::Options;
 use crate::value::{Dictionary, Value};
-use crate::{fields, reason};
+use crate::{fields, reason, rtpp_flags};
 
 /// One request. The call is known by its call-id, its two parties by from-tag and to-tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Request {
     Adopt(Adoption),
     /// Forget a call, or one party or branch of it.
     Delete(Delete),
+    /// Withhold what parties send, or pass it on again.
+    Block(Block),
     /// What is known of a call?
     Query(Query),
     /// Which calls are there? At most `limit` of them.
@@ -76,6 +79,8 @@ pub struct Delete {
     pub via_branch: Option<Vec<u8>>,
     /// Seconds to wait before it is done; the server's default when `None`.
     pub delay_s: Option<u32>,
+    /// `fatal`: that there is nothing to delete is an error.
+    pub fatal: bool,
 }
 
 /// A question about one call.
@@ -135,6 +140,8 @@ impl std::error::Error for RequestError {}
 ///
 /// What the command needs is missing.
 pub fn request_untrusted(body: &Dictionary) -> Result<Request, RequestError> {
+    let spread = rtpp_flags::spread(body);
+    let body = spread.as_ref().unwrap_or(body);
     let command = body.text("command").ok_or(RequestError::NoCommand)?;
     match command {
         b"ping" => Ok(Request::Ping),
@@ -148,7 +155,10 @@ pub fn request_untrusted(body: &Dictionary) -> Result<Request, RequestError> {
         b"query" => query(body).map(Request::Query),
         b"list" => list(body),
         b"statistics" => Ok(Request::Statistics),
-        other => Ok(Request::Unsupported(other.to_vec())),
+        other => match block_untrusted(other, body) {
+            Some(block) => block.map(Request::Block),
+            None => Ok(Request::Unsupported(other.to_vec())),
+        },
     }
 }
 
@@ -179,6 +189,7 @@ fn delete(body: &Dictionary) -> Result<Delete, RequestError> {
         to_tag: owned(body, "to-tag"),
         via_branch: owned(body, "via-branch"),
         delay_s: delay.and_then(|seconds| u32::try_from(seconds).ok()),
+        fatal: fields::words(body, "flags").any(|flag| fields::same_word(flag, "fatal")),
     })
 }
 
@@ -212,6 +223,7 @@ impl Request {
             Self::Answer(_) => b"answer",
             Self::Adopt(_) => b"adopt",
             Self::Delete(_) => b"delete",
+            Self::Block(block) => block.command(),
             Self::Query(_) => b"query",
             Self::List { .. } => b"list",
             Self::Statistics => b"statistics",
@@ -235,7 +247,11 @@ impl Request {
                 if let Some(seconds) = delete.delay_s {
                     body.set("delete delay", seconds);
                 }
+                if delete.fatal {
+                    body.set("flags", vec![Value::from("fatal")]);
+                }
             }
+            Self::Block(block) => block.write_to(&mut body),
             Self::Query(query) => {
                 set_call(&mut body, &query.call_id, query.from_tag.as_ref(), query.to_tag.as_ref());
             }

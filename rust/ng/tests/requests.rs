@@ -98,6 +98,47 @@ fn a_command_nobody_knows_is_not_an_error_of_the_parser() {
 }
 
 #[test]
+fn a_block_says_what_and_whose() {
+    let block = |json: &str| match asked(json) {
+        Ok(Request::Block(block)) => block,
+        other => panic!("{other:?}"),
+    };
+    let directional = block(
+        r#"{"supports":["load limit"],"flags":["directional"],"call-id":"c","from-tag":"a","to-tag":"b","command":"block DTMF"}"#,
+    );
+    assert_eq!((directional.what, directional.lifted, directional.all), (Blockable::Dtmf, false, false));
+    assert_eq!((directional.party, directional.to_tag), (Some(Named::Tag(b"a".to_vec())), Some(b"b".to_vec())));
+    let all = block(r#"{"command":"unsilence media","call-id":"c","flags":["all"]}"#);
+    assert_eq!((all.what, all.lifted, all.party, all.all), (Blockable::Sound, true, None, true));
+    let named = block(r#"{"command":"unblock media","call-id":"c","from-tag":"a","label":"bob","address":"::1"}"#);
+    assert_eq!(named.party, Some(Named::Label(b"bob".to_vec())));
+    let reason = asked(r#"{"command":"block media","from-tag":"a"}"#).expect_err("no call").reason();
+    assert_eq!(reason, "No call-id in message");
+}
+
+#[test]
+fn options_in_one_line_of_text_are_read_as_if_the_proxy_had_read_them() {
+    let line = "replace-origin replace-session-connection SIP-source-address ICE=remove direction=pub direction=priv \
+                rtcp-mux-demux received-from=203.0.113.7 address-family=IP6 loop-protect";
+    let spread = options(&format!(r#""rtpp-flags":"{line}","ICE":"force","flags":["symmetric","strict-source"]"#));
+    let expected = Options {
+        replace_origin: true,
+        replace_session_connection: true,
+        strict_source: true,
+        trust_address: false,
+        rtcp_mux: RtcpMux { demux: true, ..RtcpMux::default() },
+        address_family: Some(AddressFamily::V6),
+        direction: Some((b"pub".to_vec(), b"priv".to_vec())),
+        received_from: Some(IpAddr::from([203, 0, 113, 7])),
+        ice: Some(b"force".to_vec()),
+        unknown_flags: vec![b"loop-protect".to_vec()],
+        ..Options::default()
+    };
+    assert_eq!(spread, expected, "what the proxy has read itself counts");
+    assert_eq!(options(r#""rtpp-flags":"= =x -= replace- replace=  direction=""#), Options::default());
+}
+
+#[test]
 fn a_list_is_limited_without_being_told() {
     assert_eq!(asked(r#"{"command":"list"}"#), Ok(Request::List { limit: 32 }));
     assert_eq!(asked(r#"{"command":"list","limit":"5"}"#), Ok(Request::List { limit: 5 }));
@@ -128,7 +169,10 @@ fn what_the_pool_asks_is_what_a_server_reads() {
             ..Options::default()
         },
     };
-    let delete = Delete { call_id: b"call".to_vec(), delay_s: Some(0), ..Delete::default() };
+    let delete = Delete { call_id: b"call".to_vec(), delay_s: Some(0), fatal: true, ..Delete::default() };
+    let party = Some(Named::Address(b"192.0.2.7".to_vec()));
+    let (call_id, what, to_tag) = (b"call".to_vec(), Blockable::Sound, Some(b"b".to_vec()));
+    let block = Block { call_id, what, lifted: true, party, to_tag, all: true };
     let query = Query { call_id: b"call".to_vec(), from_tag: Some(b"a".to_vec()), to_tag: None };
     for request in [
         Request::Ping,
@@ -138,9 +182,10 @@ fn what_the_pool_asks_is_what_a_server_reads() {
         Request::Answer(media),
         Request::Delete(delete),
         Request::Query(query),
+        Request::Block(block),
         Request::List { limit: 7 },
         Request::Statistics,
-        Request::Unsupported(b"block media".to_vec()),
+        Request::Unsupported(b"play media".to_vec()),
     ] {
         let bytes = Datagram::asking(b"c".to_vec(), &request).to_bytes();
         assert_eq!(request_untrusted(&datagram_untrusted(&bytes).expect("a datagram").body), Ok(request));

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use mediaha_time::Time;
 
+use super::blocking::Blocked;
 use super::mux::Mux;
+use crate::blocks::{Blocks, Events};
 use crate::clocks::Clocks;
 use crate::content::Content;
 use crate::interface::Interface;
@@ -32,6 +34,9 @@ pub(super) struct Dialogue {
     /// `None` until it has been named.
     pub(super) answerer: Option<Vec<u8>>,
     pub(super) via_branch: Option<Vec<u8>>,
+    /// What a client calls the parties, indexed by [`Side::index`].
+    pub(super) labels: [Option<Box<[u8]>>; 2],
+    pub(super) blocked: Blocked,
     pub(super) created: Time,
     pub(super) answered: bool,
     /// One for each `m=` line; `None` for one that is disabled or not ours to relay.
@@ -50,6 +55,9 @@ pub(super) struct MediaStream {
     pub(super) parties: [Party; 2],
     pub(super) mux: Mux,
     pub(super) clocks: Clocks,
+    pub(super) events: Events,
+    /// What of each party's packets is withheld, by whatever request; indexed by [`Side::index`].
+    pub(super) blocks: [Blocks; 2],
     /// It was on a server that has died, perhaps on this one.
     pub(super) wary: bool,
 }
@@ -90,6 +98,8 @@ impl Dialogue {
             offerer: offerer.to_vec(),
             answerer: answerer.map(<[u8]>::to_vec),
             via_branch: via_branch.map(<[u8]>::to_vec),
+            labels: [None, None],
+            blocked: Blocked::default(),
             created: now,
             answered: false,
             streams: Vec::new(),
@@ -123,6 +133,7 @@ impl MediaStream {
         StreamPlan {
             sides: Side::BOTH.map(|side| self.side_plan(side)),
             clocks: self.clocks,
+            events: self.events,
             wary: self.wary,
             content: self.content(),
         }
@@ -141,6 +152,7 @@ impl MediaStream {
             remote_rtcp: party.rtcp,
             rtcp_mux: self.mux.agreed(side),
             strict_source: party.strict_source,
+            blocks: self.blocks[side.index()],
             reopen: true,
         }
     }

@@ -11,6 +11,7 @@ use super::config::ControllerConfig;
 use super::interfaces::{candidates, family_of};
 use super::mux::Mux;
 use super::switchboard::Switchboard;
+use crate::blocks::{Blocks, Events};
 use crate::clocks::Clocks;
 use crate::datapath::{Datapath, PortsExhausted};
 use crate::interface::Interface;
@@ -56,9 +57,14 @@ impl Exchange<'_> {
         dialogue.streams.reserve_exact(sections.len().saturating_sub(dialogue.streams.len()));
         dialogue.streams.resize_with(sections.len(), || None);
         dialogue.answered |= self.act == Act::Answer;
+        if let Some(label) = &self.options.label {
+            dialogue.labels[self.from.index()] = Some(label.as_slice().into());
+        }
+        let blocks = dialogue.blocked.of_both();
         let placed = sections.iter().zip(opened).zip(&mut dialogue.streams);
-        let placements: Vec<_> =
-            placed.map(|((section, opened), stream)| self.settle(section, opened, stream, board)).collect();
+        let placements: Vec<_> = placed
+            .map(|((section, opened), stream)| self.settle(section, opened, stream, blocks, board))
+            .collect();
         Ok(sdp::rewrite(self.description, &placements, &self.rewrite_options()))
     }
 
@@ -144,6 +150,7 @@ impl Exchange<'_> {
         section: &MediaSection,
         opened: Opened,
         slot: &mut Option<MediaStream>,
+        blocks: [Blocks; 2],
         board: &mut Switchboard<'_, impl Datapath>,
     ) -> Option<Placement> {
         if !carried(section) {
@@ -158,6 +165,7 @@ impl Exchange<'_> {
         // A new offer may change it, for instance from plain RTP to DTLS-SRTP, or from audio to fax.
         stream.kind = word(&section.kind);
         stream.protocol = word(&section.protocol);
+        stream.blocks = blocks;
         let mux = self.listen(section, stream);
         board.lead(stream, &self.config.ours);
         board.install(stream);
@@ -182,8 +190,9 @@ impl Exchange<'_> {
         for party in &mut stream.parties {
             party.strict_source = strict;
         }
-        for (payload_type, hertz) in self.description.clock_rates(section) {
-            stream.clocks.note(payload_type, hertz);
+        for rtpmap in self.description.rtpmaps(section) {
+            stream.clocks.note(rtpmap.payload_type, rtpmap.hertz);
+            stream.events.note(rtpmap.payload_type, rtpmap.event);
         }
         let local = stream.ends[self.from.index()].ports.rtp;
         stream.parties[self.from.index()] = Party {
@@ -264,6 +273,8 @@ fn adopt(
                 parties: [Party::default(); 2],
                 mux: Mux::default(),
                 clocks: Clocks::default(),
+                events: Events::default(),
+                blocks: <[Blocks; 2]>::default(),
                 wary,
             });
             Vec::new()

@@ -45,8 +45,8 @@ pub(super) fn answer(dialogues: &[Dialogue], names: Names<'_>) -> Option<(usize,
     })
 }
 
-/// The dialogues that a delete means. Without a tag or branch, all.
-pub(super) fn delete(
+/// The dialogues that a deletion or a query names. Without a tag or branch, all.
+pub(super) fn named(
     dialogues: &[Dialogue],
     from_tag: Option<&[u8]>,
     to_tag: Option<&[u8]>,
@@ -126,10 +126,10 @@ mod tests {
             dialogue("c", Some("d"), None),
         ];
         let text = |text: &'static str| Some(text.as_bytes());
-        assert_eq!(delete(&dialogues, None, None, None), [0, 1, 2]);
-        assert_eq!(delete(&dialogues, text("a"), None, text("z2")), [1]);
-        assert_eq!(delete(&dialogues, text("b"), text("a"), text("z1")), [0]);
-        assert_eq!(delete(&dialogues, text("d"), text("c"), None), [2]);
-        assert!(delete(&dialogues, text("d"), text("x"), None).is_empty());
+        assert_eq!(named(&dialogues, None, None, None), [0, 1, 2]);
+        assert_eq!(named(&dialogues, text("a"), None, text("z2")), [1]);
+        assert_eq!(named(&dialogues, text("b"), text("a"), text("z1")), [0]);
+        assert_eq!(named(&dialogues, text("d"), text("c"), None), [2]);
+        assert!(named(&dialogues, text("d"), text("x"), None).is_empty());
     }
 }

@@ -1,9 +1,10 @@
 //! The control side of a media server: `ng` requests in, replies out.
 //!
 //! A request goes through `requests` (what it does to the table of calls), `matching` (which dialogue it means)
-//! and `exchange` (what its SDP does to the streams). `report` answers questions, `expiry` says when the clock
+//! and `exchange` (what its SDP does to the streams). `blocking` withholds what parties send. `report` answers questions, `expiry` says when the clock
 //! ends a call.
 
+mod blocking;
 mod call;
 mod calls;
 mod circles;
@@ -212,6 +213,7 @@ impl Controller {
             Request::Answer(media) => (self.answer(&media, datapath, now), true),
             Request::Adopt(adoption) => (self.take_over(&adoption, datapath, now), true),
             Request::Delete(delete) => (self.delete(&delete, datapath, now), true),
+            Request::Block(block) => (self.block(&block, datapath, now), true),
             Request::Query(query) => (self.query(&query, datapath), false),
             Request::List { limit } => (report::list(self.calls.iter().map(|(call_id, _)| call_id), limit), false),
             Request::Statistics => (report::statistics(&self.statistics(datapath), &self.config), false),

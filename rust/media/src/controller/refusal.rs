@@ -16,6 +16,18 @@ pub(super) enum Refusal {
     Ports,
     /// The call is not known, or not between these parties: the client may have to begin it anew.
     UnknownCall,
+    /// The same, to a request that changes no SDP; rtpengine spells it otherwise then.
+    UnknownCallId,
+    /// There is no such party in the call, by its tag,
+    UnknownTag,
+    /// by what it was called,
+    UnknownLabel,
+    /// or by the address in its SDP.
+    UnknownAddress,
+    /// Nothing goes from the one party to the other.
+    NoFlow,
+    /// There was nothing to delete, and the client wants to be told so.
+    NothingDeleted,
     /// The SDP cannot be relayed by any server.
     Sdp(SdpError),
     /// The SDP has more streams, or more bytes, than this server takes.
@@ -40,6 +52,12 @@ impl Refusal {
             Self::Load => reason::LOAD_LIMIT,
             Self::Ports => reason::NO_PORTS,
             Self::UnknownCall => reason::UNKNOWN_CALL,
+            Self::UnknownCallId => reason::UNKNOWN_CALL_ID,
+            Self::UnknownTag => reason::UNKNOWN_TAG,
+            Self::UnknownLabel => reason::UNKNOWN_LABEL,
+            Self::UnknownAddress => reason::UNKNOWN_ADDRESS,
+            Self::NoFlow => reason::NO_FLOW,
+            Self::NothingDeleted => reason::NOTHING_DELETED,
             Self::Sdp(error) => error.reason(),
             Self::TooLarge => reason::SDP_NOT_REWRITTEN,
             Self::NameTooLong => "Call-id, tag or branch is too long",

@@ -10,7 +10,7 @@ use super::config::ControllerConfig;
 use super::statistics::{Statistics, Traffic};
 use crate::counters::SideCounters;
 use crate::datapath::Datapath;
-use crate::plan::Side;
+use crate::plan::{Component, Side};
 
 /// When the last packet of any party of a call came; `None` before the first.
 pub(super) fn heard(call: &Call, datapath: &impl Datapath) -> Option<Time> {
@@ -30,14 +30,19 @@ pub(super) fn nothing_deleted() -> Reply {
     Reply::Done(ok().with("warning", reason::NOTHING_DELETED))
 }
 
-/// All about one call: its tags, their streams, what each has sent.
-pub(super) fn call(call: &Call, datapath: &impl Datapath, config: &ControllerConfig) -> Reply {
+/// All about some dialogues of a call: their tags, the streams of each, what each has sent.
+pub(super) fn call<'a>(
+    call: &Call,
+    dialogues: impl Iterator<Item = &'a Dialogue>,
+    datapath: &impl Datapath,
+    config: &ControllerConfig,
+) -> Reply {
     let mut tags = Dictionary::new();
     let mut traffic = Traffic::default();
-    for stream in call.relayed() {
-        traffic.add(&datapath.counters(stream.id).unwrap_or_default());
-    }
-    for dialogue in &call.dialogues {
+    for dialogue in dialogues {
+        for stream in dialogue.relayed() {
+            traffic.add(&datapath.counters(stream.id).unwrap_or_default());
+        }
         for side in Side::BOTH {
             if let Some(tag) = dialogue.tag(side) {
                 tags.set(tag, party(dialogue, side, datapath, config));
@@ -89,19 +94,23 @@ fn ok() -> Dictionary {
 }
 
 fn totals(traffic: &Traffic) -> Dictionary {
-    let count = |packets: u64, bytes: u64, errors: u64| {
-        Dictionary::new().with("packets", packets).with("bytes", bytes).with("errors", errors)
-    };
     Dictionary::new()
         .with("RTP", count(traffic.packets, traffic.bytes, traffic.dropped.iter().sum()))
         .with("RTCP", count(traffic.rtcp_packets, traffic.rtcp_bytes, 0))
         .with("DTLS", count(traffic.dtls_packets, traffic.dtls_bytes, 0))
 }
 
+fn count(packets: u64, bytes: u64, errors: u64) -> Dictionary {
+    Dictionary::new().with("packets", packets).with("bytes", bytes).with("errors", errors)
+}
+
 fn party(dialogue: &Dialogue, side: Side, datapath: &impl Datapath, config: &ControllerConfig) -> Dictionary {
     let mut party = Dictionary::new()
         .with("tag", dialogue.tag(side).unwrap_or_default())
         .with("created", unix_s(dialogue.created, config));
+    if let Some(label) = &dialogue.labels[side.index()] {
+        party.set("label", &**label);
+    }
     if let Some(other) = dialogue.tag(side.other()) {
         party.set("in dialogue with", other);
     }
@@ -124,32 +133,38 @@ fn media(
     config: &ControllerConfig,
 ) -> Dictionary {
     let counters = datapath.counters(stream.id).unwrap_or_default()[side.index()];
-    let signalled = &stream.parties[side.index()];
-    let ports = stream.ends[side.index()].ports;
-    let audio = [counters.packets, counters.bytes];
-    let audio = component("RTP", ports.rtp, signalled.rtp, audio, &counters, config);
+    let audio = component(stream, side, Component::Rtp, &counters, config);
     let mut streams = vec![Value::from(account(audio, &counters))];
     if stream.content().is_rtp() && !stream.mux.agreed(side) {
-        let reports = [counters.rtcp_packets, counters.rtcp_bytes];
-        let reports = component("RTCP", ports.rtcp, signalled.rtcp, reports, &counters, config);
-        streams.push(Value::from(reports));
+        streams.push(Value::from(component(stream, side, Component::Rtcp, &counters, config)));
     }
-    Dictionary::new()
+    let mut media = Dictionary::new()
         .with("index", index)
         .with("type", &*stream.kind)
         .with("protocol", &*stream.protocol)
-        .with("streams", streams)
+        .with("streams", streams);
+    let blocks = stream.blocks[side.index()];
+    for (name, withheld) in [("media", blocks.media), ("silence", blocks.silence), ("DTMF", blocks.dtmf)] {
+        if withheld {
+            media.set(format!("blocked {name}"), 1_u32);
+        }
+    }
+    media
 }
 
 fn component(
-    name: &str,
-    local: SocketAddr,
-    signalled: Option<SocketAddr>,
-    [packets, bytes]: [u64; 2],
+    stream: &MediaStream,
+    side: Side,
+    which: Component,
     counters: &SideCounters,
     config: &ControllerConfig,
 ) -> Dictionary {
-    let stats = Dictionary::new().with("packets", packets).with("bytes", bytes);
+    let (ports, party) = (stream.ends[side.index()].ports, &stream.parties[side.index()]);
+    let dropped = counters.dropped.iter().sum();
+    let (name, local, signalled, [packets, bytes, errors]) = match which {
+        Component::Rtp => ("RTP", ports.rtp, party.rtp, [counters.packets, counters.bytes, dropped]),
+        Component::Rtcp => ("RTCP", ports.rtcp, party.rtcp, [counters.rtcp_packets, counters.rtcp_bytes, 0]),
+    };
     let mut component = Dictionary::new()
         .with("local address", local.ip().to_string())
         .with("local port", u32::from(local.port()))
@@ -157,10 +172,13 @@ fn component(
     if let Some(signalled) = signalled {
         component.set("advertised endpoint", endpoint(signalled));
     }
+    if let Some(target) = counters.targets[which.index()].or(signalled) {
+        component.set("endpoint", endpoint(target));
+    }
     if let Some(seen) = counters.last_seen {
         component.set("last packet", unix_s(seen, config));
     }
-    component.with("stats", stats)
+    component.with("stats", count(packets, bytes, errors))
 }
 
 /// What only RTP has: sequence numbers, and a source that may be an impostor.

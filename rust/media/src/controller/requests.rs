@@ -1,9 +1,10 @@
 //! What offers, answers, deletes, queries and pings do to the table of calls.
 
-use mediaha_ng::{Adoption, Delete, Media, Options, Query, Reply};
+use mediaha_ng::{Adoption, Delete, Media, Query, Reply};
 use mediaha_time::{Duration, Time};
 
 use super::Controller;
+use super::blocking::Blocked;
 use super::call::{Call, Dialogue};
 use super::config::ControllerConfig;
 use super::exchange::{Act, Exchange};
@@ -12,6 +13,7 @@ use super::matching::{self, Names};
 use super::refusal::Refusal;
 use super::report;
 use super::switchboard::Switchboard;
+use crate::blocks::Blocks;
 use crate::datapath::{Datapath, Load};
 use crate::plan::Side;
 use crate::sdp::{self, Description};
@@ -24,14 +26,14 @@ impl Controller {
     pub(super) fn offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
         let outcome = self.try_offer(media, datapath, now).map(Reply::Sdp);
         self.counted.offers += u64::from(outcome.is_ok());
-        self.replied(outcome, &media.options)
+        self.replied(outcome, media.options.supports_load_limit)
     }
 
     /// Takes the answer to an offer.
     pub(super) fn answer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
         let outcome = self.try_answer(media, &media.sdp, datapath, now).map(Reply::Sdp);
         self.counted.answers += u64::from(outcome.is_ok());
-        self.replied(outcome, &media.options)
+        self.replied(outcome, media.options.supports_load_limit)
     }
 
     /// Takes an offer and the answer to it, or neither: a call that is new with them is not kept when the answer is no good.
@@ -48,7 +50,7 @@ impl Controller {
         });
         self.counted.offers += u64::from(outcome.is_ok());
         self.counted.answers += u64::from(matches!(outcome, Ok(Reply::Adopted { .. })));
-        self.replied(outcome, &offer.options)
+        self.replied(outcome, offer.options.supports_load_limit)
     }
 
     /// Ends a call at once, with all its streams.
@@ -60,17 +62,22 @@ impl Controller {
         }
     }
 
-    /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error: the client wanted
-    /// it gone, and it is.
+    /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error, unless the client says so: it
+    /// wanted it gone, and it is.
     pub(super) fn delete(&mut self, delete: &Delete, datapath: &mut impl Datapath, now: Time) -> Reply {
-        let Some(call) = self.calls.find_mut(&delete.call_id) else { return report::nothing_deleted() };
         let (from, to) = (delete.from_tag.as_deref(), delete.to_tag.as_deref());
-        let meant = matching::delete(&call.dialogues, from, to, delete.via_branch.as_deref());
-        if meant.is_empty() {
-            return report::nothing_deleted();
-        }
+        let named = |call: &Call| matching::named(&call.dialogues, from, to, delete.via_branch.as_deref());
+        let meant = self.calls.find(&delete.call_id).map(named).unwrap_or_default();
+        let call = self.calls.find_mut(&delete.call_id).filter(|_| !meant.is_empty());
+        let Some(call) = call else {
+            return if delete.fatal {
+                self.replied(Err(Refusal::NothingDeleted), false)
+            } else {
+                report::nothing_deleted()
+            };
+        };
         self.counted.deletes += 1;
-        let summary = report::call(call, datapath, &self.config);
+        let summary = report::call(call, call.dialogues.iter(), datapath, &self.config);
         let delay = delete.delay_s.map_or(self.config.delete_delay, |s| Duration::from_secs(u64::from(s)));
         let whole = meant.len() == call.dialogues.len();
         if whole && !delay.is_zero() {
@@ -88,11 +95,16 @@ impl Controller {
         summary
     }
 
-    /// What is known of one call.
+    /// What is known of one call, or of the dialogues in it that the tags name.
     pub(super) fn query(&mut self, query: &Query, datapath: &impl Datapath) -> Reply {
         match self.calls.find(&query.call_id) {
-            Some(call) => report::call(call, datapath, &self.config),
-            None => self.replied(Err(Refusal::UnknownCall), &Options::default()),
+            Some(call) => {
+                let (from, to) = (query.from_tag.as_deref(), query.to_tag.as_deref());
+                let meant = matching::named(&call.dialogues, from, to, None);
+                let meant = meant.into_iter().map(|index| &call.dialogues[index]);
+                report::call(call, meant, datapath, &self.config)
+            }
+            None => self.replied(Err(Refusal::UnknownCall), false),
         }
     }
 
@@ -125,6 +137,7 @@ impl Controller {
         } else {
             let crowded_out = crowded_out(call, self.config.dialogues_max)?;
             let mut dialogue = new_dialogue(names, now);
+            dialogue.blocked = of_a_further_dialogue(call, names.from_tag);
             let exchange = exchange(Act::Offer, Side::A, &description, media, &self.config);
             let sdp = exchange.apply(&mut dialogue, &mut board)?;
             if let Some(index) = crowded_out {
@@ -184,7 +197,8 @@ impl Controller {
     /// The SDP, if this server would relay it, and keep the names of `media`.
     fn description(&self, media: &Media, sdp: &[u8]) -> Result<Description, Refusal> {
         let tags = [Some(&media.call_id), Some(&media.from_tag), media.to_tag.as_ref(), media.via_branch.as_ref()];
-        if tags.into_iter().flatten().any(|name| name.len() > NAME_BYTES_MAX) {
+        if tags.into_iter().chain([media.options.label.as_ref()]).flatten().any(|name| name.len() > NAME_BYTES_MAX)
+        {
             return Err(Refusal::NameTooLong);
         }
         if sdp.len() > self.config.sdp_bytes_max {
@@ -215,7 +229,7 @@ impl Controller {
         }
     }
 
-    fn replied(&mut self, outcome: Result<Reply, Refusal>, options: &Options) -> Reply {
+    pub(super) fn replied(&mut self, outcome: Result<Reply, Refusal>, supports_load_limit: bool) -> Reply {
         match outcome {
             Ok(reply) => reply,
             Err(refusal) => {
@@ -223,7 +237,7 @@ impl Controller {
                 self.counted.refused_sessions += u64::from(refusal == Refusal::Sessions);
                 self.counted.refused_load += u64::from(refusal == Refusal::Load);
                 self.counted.refused_ports += u64::from(refusal == Refusal::Ports);
-                refusal.reply(options.supports_load_limit)
+                refusal.reply(supports_load_limit)
             }
         }
     }
@@ -239,6 +253,13 @@ impl Call {
 
 fn names(media: &Media) -> Names<'_> {
     Names { from_tag: &media.from_tag, to_tag: media.to_tag.as_deref(), via_branch: media.via_branch.as_deref() }
+}
+
+/// What is withheld from the beginning: what is withheld of everybody, and of the same party elsewhere in the call.
+fn of_a_further_dialogue(call: &Call, offerer: &[u8]) -> Blocked {
+    let everybody = call.dialogues.first().map(|it| it.blocked.everybody).unwrap_or_default();
+    let same = call.dialogues.iter().find(|it| it.offerer == offerer).map(|it| it.blocked.parties[0]);
+    Blocked { everybody, parties: [same.unwrap_or_default(), Blocks::default()] }
 }
 
 fn new_dialogue(names: Names<'_>, now: Time) -> Dialogue {

@@ -90,6 +90,13 @@ impl<D: Datapath> Switchboard<'_, D> {
         self.datapath.install(stream.id, stream.plan(), self.now);
     }
 
+    /// The same where nothing has been said that a party's address could follow from: nobody is learnt anew.
+    pub(super) fn install_unchanged(&mut self, stream: &MediaStream) {
+        let mut plan = stream.plan();
+        plan.sides.iter_mut().for_each(|side| side.reopen = false);
+        self.datapath.install(stream.id, plan, self.now);
+    }
+
     /// Whether packets may arrive that are meant for a former life of this server.
     pub(super) fn is_young(&self) -> bool {
         self.ledger.began.is_none_or(|began| self.now.since(began) < YOUNG)

@@ -168,6 +168,11 @@ impl Latch {
         published::write(self, words);
     }
 
+    /// Where packets to a party went when its latch was written down last; `None` also while that is being done.
+    pub(crate) fn published_target(words: &[AtomicU64]) -> Option<SocketAddr> {
+        published::read(words)?.target()
+    }
+
     /// What a former life of the server had learnt of a party that was heard last at `heard`; `None` if nothing was written
     /// down there, or was only half written. `signalled` is what the party has said since at the latest.
     pub(crate) fn resumed(

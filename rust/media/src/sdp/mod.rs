@@ -6,11 +6,11 @@
 //! What neither understands passes through as it came.
 
 mod attribute;
-mod clock_rates;
 mod description;
 mod line;
 mod payload;
 mod rewrite;
+mod rtpmap;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +18,7 @@ use std::fmt;
 
 pub use self::description::{Description, Direction, MediaSection, description_untrusted};
 pub use self::rewrite::{Placement, RewriteOptions, RtcpAttribute, rewrite};
+pub use self::rtpmap::Rtpmap;
 
 /// The longest SDP that is parsed, in bytes; what an ng datagram can carry.
 pub const SDP_BYTES_MAX: usize = 65_535;

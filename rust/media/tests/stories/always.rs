@@ -64,6 +64,7 @@ fn take(world: &mut World, step: &Step) {
                 to_tag: to.map(|to| name("t", to)),
                 via_branch: branch.map(|branch| name("z", branch)),
                 delay_s: Some(*delay),
+                fatal: false,
             }));
         }
         Step::Packet { port, source } => {

@@ -5,6 +5,7 @@
 
 mod adoptions;
 mod always;
+mod blocking;
 mod branches;
 mod circles;
 mod clock;

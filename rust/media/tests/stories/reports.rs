@@ -32,6 +32,14 @@ fn deleting_what_is_not_there_is_no_error() {
 }
 
 #[test]
+fn deleting_what_is_not_there_is_an_error_to_who_wants_to_know() {
+    let mut world = World::new();
+    let delete = Delete { call_id: b"call".to_vec(), fatal: true, ..Delete::default() };
+    let reply = world.ask(&Request::Delete(delete));
+    assert_eq!(reply, Reply::error("Call-ID not found or tags didn't match"));
+}
+
+#[test]
 fn tags_that_do_not_match_delete_nothing() {
     let mut world = World::new();
     world.call();

@@ -2,7 +2,7 @@
 
 use mediaha_media::testing::TableDatapath;
 use mediaha_media::{Controller, ControllerConfig, Unadoptable, Written};
-use mediaha_ng::Reply;
+use mediaha_ng::{Block, Blockable, Named, Reply, Request};
 use proptest::prelude::*;
 
 use crate::world::{CALLEE, CALLER, STRANGER, World, sdp};
@@ -48,6 +48,27 @@ fn a_call_goes_on_as_if_nothing_had_happened() {
     assert_eq!(again.rtp(0), answered.rtp(0), "a further offer finds the call and its ports");
     world.delete();
     assert!(world.datapath.is_empty());
+}
+
+#[test]
+fn who_was_silenced_stays_so_and_can_be_heard_again() {
+    let mut world = world();
+    let (offered, answered) = world.call();
+    let block = |party: Option<Named>, lifted: bool| {
+        let (call_id, what) = (b"call".to_vec(), Blockable::Media);
+        Request::Block(Block { call_id, what, lifted, party, to_tag: None, all: false })
+    };
+    let callee = || Some(Named::Tag(b"b".to_vec()));
+    world.ask(&block(callee(), false));
+    world.ask(&block(None, false));
+    let written = written(&world, &[b"call"]);
+    let mut world = succeed(world, &written);
+    assert_eq!((world.speak(CALLER, &answered), world.speak(CALLEE, &offered)), (None, None));
+    world.ask(&block(None, true));
+    assert!(world.speak(CALLER, &answered).is_some());
+    assert_eq!(world.speak(CALLEE, &offered), None, "that it was asked for the one party is not forgotten");
+    world.ask(&block(callee(), true));
+    assert!(world.speak(CALLEE, &offered).is_some());
 }
 
 #[test]

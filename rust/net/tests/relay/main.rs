@@ -27,6 +27,7 @@ macro_rules! stories {
     };
 }
 
+mod blocking;
 mod forwarding;
 mod kernel;
 mod ports;

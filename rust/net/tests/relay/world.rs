@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use mediaha_media::{
-    Clocks, Content, Datapath, Interface, PortPair, Side, SideCounters, SidePlan, StreamId, StreamPlan,
+    Blocks, Clocks, Content, Datapath, Events, Interface, PortPair, Side, SideCounters, SidePlan, StreamId,
+    StreamPlan,
 };
 use mediaha_net::relay::{self, DatapathChoice, RelayConfig, RelayError, TallySnapshot};
 use mediaha_net::sys::seed;
@@ -100,11 +101,13 @@ impl Relay {
             remote_rtcp: None,
             rtcp_mux: false,
             strict_source: false,
+            blocks: Blocks::default(),
             reopen: true,
         };
         let plan = StreamPlan {
             sides: [side(Side::A), side(Side::B)],
             clocks: Clocks::default(),
+            events: Events::default(),
             wary: false,
             content: Content::Rtp,
         };

@@ -1,7 +1,9 @@
 //! One call as bytes.
 
 use super::codec::{Reader, Writer};
+use crate::blocks::{Blocks, Events};
 use crate::clocks::Clocks;
+use crate::controller::blocking::Blocked;
 use crate::controller::call::{Call, Dialogue, End, MediaStream, Party, word};
 use crate::controller::mux::Mux;
 use crate::interface::Interface;
@@ -25,6 +27,13 @@ fn write_dialogue(writer: &mut Writer, dialogue: &Dialogue, interfaces: &[Interf
     writer.bytes(&dialogue.offerer);
     writer.optional(dialogue.answerer.as_deref(), Writer::bytes);
     writer.optional(dialogue.via_branch.as_deref(), Writer::bytes);
+    for label in &dialogue.labels {
+        writer.optional(label.as_deref(), Writer::bytes);
+    }
+    let Blocked { everybody, parties: [a, b] } = dialogue.blocked;
+    for blocks in [everybody, a, b] {
+        writer.u8(blocks.to_bits());
+    }
     writer.time(dialogue.created);
     writer.u8(u8::from(dialogue.answered));
     writer.count(dialogue.streams.len());
@@ -57,6 +66,7 @@ fn write_stream(writer: &mut Writer, stream: &MediaStream, interfaces: &[Interfa
         writer.u8(payload_type);
         writer.u64(hertz.into());
     }
+    stream.events.to_bits().into_iter().for_each(|half| writer.u64(half));
     writer.u8(u8::from(stream.wary));
 }
 
@@ -72,17 +82,35 @@ pub(super) fn read_untrusted(bytes: &[u8], interfaces: &[Interface]) -> Option<(
 }
 
 fn read_dialogue(reader: &mut Reader<'_>, interfaces: &[Interface]) -> Option<Dialogue> {
+    let offerer = reader.bytes()?.to_vec();
+    let answerer = reader.optional(Reader::bytes)?.map(<[u8]>::to_vec);
+    let via_branch = reader.optional(Reader::bytes)?.map(<[u8]>::to_vec);
+    let labels = [read_label(reader)?, read_label(reader)?];
+    let everybody = read_blocks(reader)?;
+    let blocked = Blocked { everybody, parties: [read_blocks(reader)?, read_blocks(reader)?] };
     Some(Dialogue {
-        offerer: reader.bytes()?.to_vec(),
-        answerer: reader.optional(Reader::bytes)?.map(<[u8]>::to_vec),
-        via_branch: reader.optional(Reader::bytes)?.map(<[u8]>::to_vec),
+        offerer,
+        answerer,
+        via_branch,
+        labels,
+        blocked,
         created: reader.time()?,
         answered: reader.flag()?,
-        streams: reader.several(|reader| reader.optional(|reader| read_stream(reader, interfaces)))?,
+        streams: reader
+            .several(|reader| reader.optional(|reader| read_stream(reader, blocked.of_both(), interfaces)))?,
     })
 }
 
-fn read_stream(reader: &mut Reader<'_>, interfaces: &[Interface]) -> Option<MediaStream> {
+#[allow(clippy::option_option)] // "There is none" and "it cannot be read" are two things.
+fn read_label(reader: &mut Reader<'_>) -> Option<Option<Box<[u8]>>> {
+    reader.optional(|reader| reader.bytes().map(Into::into))
+}
+
+fn read_blocks(reader: &mut Reader<'_>) -> Option<Blocks> {
+    Blocks::from_bits(reader.u8()?)
+}
+
+fn read_stream(reader: &mut Reader<'_>, blocks: [Blocks; 2], interfaces: &[Interface]) -> Option<MediaStream> {
     Some(MediaStream {
         id: StreamId(reader.u64()?),
         kind: word(reader.text()?.as_bytes()),
@@ -91,6 +119,8 @@ fn read_stream(reader: &mut Reader<'_>, interfaces: &[Interface]) -> Option<Medi
         parties: [read_party(reader)?, read_party(reader)?],
         mux: Mux::from_bits(reader.u8()?)?,
         clocks: read_clocks(reader)?,
+        events: Events::from_bits([reader.u64()?, reader.u64()?]),
+        blocks,
         wary: reader.flag()?,
     })
 }

@@ -35,7 +35,7 @@ pub struct Written {
 
 impl Written {
     /// Changes whenever the bytes mean something else.
-    pub const LAYOUT: u64 = 1;
+    pub const LAYOUT: u64 = 2;
 
     /// The call-id in the bytes of a call.
     #[must_use]
