@@ -97,7 +97,13 @@ def test_a_misspelt_key_stops_check_and_serve_with_its_place(tmp_path):
         (("--listen-ng", "127.0.0.1:1"), "mediaha: --listen-ng cannot go with the role all; add --role media"),
         (("--role", "media", "--listen", "127.0.0.1:1"), "mediaha: --listen cannot go with --role media"),
         (("--role", "media", "--interface", "x/y"), "mediaha: --interface: interface 'x/y': 'y' is not an IP address"),
-        (("--role", "media", "--workers", "0"), "mediaha: --workers 0 is less than 1"),
+        (("--role", "media", "--workers", "0"), "mediaha: --workers 0 is not between 1 and 256"),
+        (("--role", "media", "--silence-seconds", "nan"), "mediaha: --silence-seconds nan is not between 0.1 and"),
+        (
+            ("--role", "media", "--busy-percent-max", "101"),
+            "mediaha: --busy-percent-max 101 is not between 10 and 100",
+        ),
+        (("--drain-seconds", "-1"), "mediaha: --drain-seconds -1 is not between 0 and 86400"),
         (("--datapath", "steered"), "mediaha: --datapath cannot go with the role all; add --role media"),
         ((EXAMPLE,), "mediaha: the site 'example' has the hosts alpha, beta; say which one this is with --host NAME"),
         (

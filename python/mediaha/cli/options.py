@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mediaha.model.errors import MediahaError
 from mediaha.ops.levels import LogFormat, LogLevel
 
 
@@ -15,6 +16,17 @@ class Logs:
     level: LogLevel
 
 
+class BadDeadline(MediahaError):
+    """How long calls may go on is no span of time."""
+
+
 def drain_s_of(drain_s: float | None, default: float = 30.0) -> float:
-    """The option if it was given."""
-    return default if drain_s is None else max(0.0, drain_s)
+    """The option if it was given. Raises BadDeadline."""
+    if drain_s is None:
+        return default
+    if not 0 <= drain_s <= DAY_S:
+        raise BadDeadline(f"--drain-seconds {drain_s:g} is not between 0 and {DAY_S}")
+    return drain_s
+
+
+DAY_S = 24 * 3600

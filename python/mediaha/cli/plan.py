@@ -12,6 +12,7 @@ from mediaha.model.site import Datapath, MediaServerSpec, Site
 from mediaha.tca import standalone_site
 from mediaha.tca.addresses import INTERFACE_HINT, interface_mistake, is_ip, network_mistake, parse_ports
 from mediaha.tca.mistakes import did_you_mean, hinted
+from mediaha.tca.schema import SESSIONS_MAX, WEEK_S
 from mediaha.tca.standalone import LISTEN, MEDIA_SERVERS, NG_PORT, PORTS, TARGET
 
 
@@ -70,13 +71,13 @@ def media_server(
         ng=_address("--listen-ng", listen_ng, default),
         interfaces=tuple(interfaces or ("127.0.0.1",)),
         ports=_ports(ports),
-        workers=int(_at_least("--workers", workers, 1, 1)),
-        sessions_max=int(_at_least("--sessions-max", sessions_max, 20000, 1)),
-        silence_s_max=_at_least("--silence-seconds", silence_s, 60.0, 0.1),
-        held_s_max=_at_least("--held-seconds", held_s, 3600.0, 0.1),
-        orphan_s_max=_at_least("--orphan-seconds", orphan_s, 180.0, 0.1),
-        busy_percent_max=int(_at_least("--busy-percent-max", busy_percent_max, 90, 1)),
-        dscp=int(_at_least("--dscp", dscp, 46, 0)),
+        workers=int(_within("--workers", workers, 1, 1, 256)),
+        sessions_max=int(_within("--sessions-max", sessions_max, 20000, 1, SESSIONS_MAX)),
+        silence_s_max=_within("--silence-seconds", silence_s, 60.0, 0.1, WEEK_S),
+        held_s_max=_within("--held-seconds", held_s, 3600.0, 0.1, WEEK_S),
+        orphan_s_max=_within("--orphan-seconds", orphan_s, 180.0, 0.1, WEEK_S),
+        busy_percent_max=int(_within("--busy-percent-max", busy_percent_max, 90, 10, 100)),
+        dscp=int(_within("--dscp", dscp, 46, 0, 63)),
         datapath=datapath or "auto",
     )
 
@@ -141,9 +142,10 @@ def _ports(written: str | None) -> tuple[int, int]:
         raise BadOption(f"--ports {written}: {error}; write FIRST-LAST, like 20000-29999") from error
 
 
-def _at_least(option: str, value: float | None, default: float, least: float) -> float:
+def _within(option: str, value: float | None, default: float, least: float, most: float) -> float:
+    """The limits are those of the site file, see ``tca.schema``."""
     if value is None:
         return default
-    if value < least:
-        raise BadOption(f"{option} {value} is less than {least}")
+    if not least <= value <= most:  # nor is it any number
+        raise BadOption(f"{option} {value} is not between {least} and {most}")
     return value

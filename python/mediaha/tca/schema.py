@@ -17,7 +17,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A
 """Names of hosts and parts; they appear in logs, on command lines and in statistics."""
 
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
+WEEK_S = 7 * 24 * 3600
+SESSIONS_MAX = 1_000_000
+"""Of one media server. Each has its place in the table that outlives the process."""
+Seconds = Annotated[float, Meta(gt=0, le=WEEK_S)]
 
 
 class HostTable(msgspec.Struct, kw_only=True, frozen=True):
@@ -36,7 +39,7 @@ class MediaTable(msgspec.Struct, kw_only=True, frozen=True):
     interfaces: list[str] | None = None
     ports: str = "20000-29999"
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
-    sessions_max: Count = 20000
+    sessions_max: Annotated[int, Meta(ge=1, le=SESSIONS_MAX)] = 20000
     silence_s_max: Seconds = 60.0
     held_s_max: Seconds = 3600.0
     orphan_s_max: Seconds = 180.0
