@@ -157,6 +157,13 @@ def test_an_interval_against_the_rfc_is_odd():
     assert odd[0].startswith("23:")
 
 
+def test_a_site_is_the_same_from_wherever_its_file_is_named(tmp_path, monkeypatch):
+    """A reload reads it by its whole name: no path in it may seem to have changed."""
+    (tmp_path / "site.toml").write_text('state = "state"\n' + RIGHT)
+    monkeypatch.chdir(tmp_path)
+    assert load_site(Path("site.toml")) == load_site(tmp_path / "site.toml")
+
+
 def test_a_file_that_cannot_be_read_is_said_plainly(tmp_path):
     for content, said in [
         (None, "cannot be read: no such file"),

@@ -73,13 +73,13 @@ def _next_steps(node: Node, control: Path | None) -> Text:
                 (f"sipp -sn uas -rtp_echo -i {target.host} -p {target.port}", "somebody who answers"),
                 (f"sipp -sn uac -i {listen.host} -m 1 -d 20000 {listen}", "a call of 20 s"),
             ]
-    steps.append((f"{command} status{option}", "servers, calls, streams"))
+    steps.append((f"{command} status{option}", "servers and calls"))
     if sessions:
-        steps.append((f"{command} drill", "kill a media server under calls, in a site of its own"))
+        steps.append((f"{command} drill", "a server is killed"))
     width = max(len(step) for step, _ in steps)
     shown = Text("\nTry, each in a terminal of its own:\n")
     for step, comment in steps:
-        shown.append(f"  {step:{width}}   ").append(f"# {comment}\n", style="dim")
+        shown.append(f"  {step:{width}}  ").append(f"# {comment}\n", style="dim")
     return shown
 
 

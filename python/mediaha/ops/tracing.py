@@ -92,6 +92,8 @@ class Tracing:
         wanted, seconds = request.get("call"), request.get("seconds", SECONDS)
         if not isinstance(wanted, str) or isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise NoSuchTrace("a trace needs a call, and seconds that are a number")
+        if not seconds > 0:
+            raise NoSuchTrace(f"a trace of {seconds:g} seconds shows nothing; let it last longer")
         if not self._nets():
             raise NoSuchTrace("no NeTS runs on this host; ask on one where it does")
         name = secrets.token_hex(8)

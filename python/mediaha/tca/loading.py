@@ -45,7 +45,8 @@ def site_from_text(text: str, source: str = "site.toml") -> tuple[Site, tuple[Mi
 
     Raises SiteMistakes with every mistake when there is one.
     """
-    reading = Reading(text.replace("\r\n", "\n"), Path(source).parent)
+    # From where the file is read must change nothing, or a reload would seem to have changed paths.
+    reading = Reading(text.replace("\r\n", "\n"), Path(source).absolute().parent)
     site = checked_site(reading) if not _is_unreadable(reading) else None
     if site is None or any(not mistake.warning for mistake in reading.mistakes):
         raise SiteMistakes(source, reading.mistakes)
