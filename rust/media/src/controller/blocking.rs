@@ -30,12 +30,12 @@ impl Blocked {
 
 impl Controller {
     /// Withholds what a party or everybody sends, or passes it on again.
-    pub(super) fn block(&mut self, block: &Block, datapath: &mut impl Datapath, now: Time) -> Reply {
+    pub(super) fn block(&mut self, block: &Block, datapath: &mut dyn Datapath, now: Time) -> Reply {
         let outcome = self.try_block(block, datapath, now).map(|()| Reply::ok());
         self.replied(outcome, false)
     }
 
-    fn try_block(&mut self, block: &Block, datapath: &mut impl Datapath, now: Time) -> Result<(), Refusal> {
+    fn try_block(&mut self, block: &Block, datapath: &mut dyn Datapath, now: Time) -> Result<(), Refusal> {
         let call = self.calls.find_mut(&block.call_id).ok_or(Refusal::UnknownCallId)?;
         match &block.party {
             Some(party) if !block.all => block_party(call, party, block)?,

@@ -13,7 +13,7 @@ use super::mux::Mux;
 use super::switchboard::Switchboard;
 use crate::blocks::{Blocks, Events};
 use crate::clocks::Clocks;
-use crate::datapath::{Datapath, PortsExhausted};
+use crate::datapath::PortsExhausted;
 use crate::interface::Interface;
 use crate::plan::Side;
 use crate::sdp::{self, Description, MediaSection, Placement, RewriteOptions, RtcpAttribute};
@@ -46,7 +46,7 @@ impl Exchange<'_> {
     pub(super) fn apply(
         &self,
         dialogue: &mut Dialogue,
-        board: &mut Switchboard<'_, impl Datapath>,
+        board: &mut Switchboard<'_>,
     ) -> Result<Vec<u8>, PortsExhausted> {
         let sections = self.description.media();
         let opened = self.open(&dialogue.streams, board)?;
@@ -87,7 +87,7 @@ impl Exchange<'_> {
     fn open(
         &self,
         streams: &[Option<MediaStream>],
-        board: &mut Switchboard<'_, impl Datapath>,
+        board: &mut Switchboard<'_>,
     ) -> Result<Vec<Opened>, PortsExhausted> {
         let mut all: Vec<Opened> = Vec::with_capacity(self.description.media().len());
         for (index, section) in self.description.media().iter().enumerate() {
@@ -151,7 +151,7 @@ impl Exchange<'_> {
         opened: Opened,
         slot: &mut Option<MediaStream>,
         blocks: [Blocks; 2],
-        board: &mut Switchboard<'_, impl Datapath>,
+        board: &mut Switchboard<'_>,
     ) -> Option<Placement> {
         if !carried(section) {
             if let Some(stream) = slot.take() {
@@ -257,7 +257,7 @@ fn adopt(
     opened: Opened,
     slot: &mut Option<MediaStream>,
     wary: bool,
-    board: &mut Switchboard<'_, impl Datapath>,
+    board: &mut Switchboard<'_>,
 ) -> Vec<End> {
     match (slot, opened) {
         (Some(stream), opened) => {

@@ -73,7 +73,7 @@ impl Controller {
         &mut self,
         datagram: &[u8],
         source: SocketAddr,
-        datapath: &mut impl Datapath,
+        datapath: &mut dyn Datapath,
         now: Time,
     ) -> Option<Vec<u8>> {
         self.ledger.asked(now);
@@ -96,7 +96,7 @@ impl Controller {
 
     /// Ends the calls whose time has come. It may leave some for the next tick: [`Controller::wake_at`] then lies
     /// in the past.
-    pub fn tick(&mut self, datapath: &mut impl Datapath, now: Time) -> Vec<Expired> {
+    pub fn tick(&mut self, datapath: &mut dyn Datapath, now: Time) -> Vec<Expired> {
         let mut expired = Vec::new();
         for _ in 0..CALLS_PER_TICK_MAX {
             let Some(call_id) = self.calls.due(now) else { break };
@@ -138,7 +138,7 @@ impl Controller {
 
     /// What this server has done since it started, and is doing now; of probes only what has ended. Looks at every stream.
     #[must_use]
-    pub fn statistics(&self, datapath: &impl Datapath) -> Statistics {
+    pub fn statistics(&self, datapath: &dyn Datapath) -> Statistics {
         let (mut streams, mut traffic) = (0, self.ledger.ended);
         for (_, call) in self.calls.iter().filter(|(call_id, _)| !is_probe(call_id)) {
             for stream in call.relayed() {
@@ -157,7 +157,7 @@ impl Controller {
         asked: &Datagram,
         requests: impl Iterator<Item = &'a [u8]>,
         source: SocketAddr,
-        datapath: &mut impl Datapath,
+        datapath: &mut dyn Datapath,
         now: Time,
     ) -> Vec<u8> {
         let mut replies = Bundle::default();
@@ -182,7 +182,7 @@ impl Controller {
         &mut self,
         asked: &Datagram,
         source: SocketAddr,
-        datapath: &mut impl Datapath,
+        datapath: &mut dyn Datapath,
         now: Time,
     ) -> Vec<u8> {
         if let Some(reply) = self.duplicates.lookup(source, &asked.cookie, now) {
@@ -199,7 +199,7 @@ impl Controller {
     }
 
     /// The reply, and whether carrying the request out twice would do harm.
-    fn reply(&mut self, body: &Dictionary, datapath: &mut impl Datapath, now: Time) -> (Reply, bool) {
+    fn reply(&mut self, body: &Dictionary, datapath: &mut dyn Datapath, now: Time) -> (Reply, bool) {
         let request = match request_untrusted(body) {
             Ok(request) => request,
             Err(error) => {

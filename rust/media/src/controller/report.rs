@@ -13,7 +13,7 @@ use crate::datapath::Datapath;
 use crate::plan::{Component, Side};
 
 /// When the last packet of any party of a call came; `None` before the first.
-pub(super) fn heard(call: &Call, datapath: &impl Datapath) -> Option<Time> {
+pub(super) fn heard(call: &Call, datapath: &dyn Datapath) -> Option<Time> {
     let counters = call.relayed().filter_map(|stream| datapath.counters(stream.id));
     counters.flatten().filter_map(|side| side.last_seen).max()
 }
@@ -34,7 +34,7 @@ pub(super) fn nothing_deleted() -> Reply {
 pub(super) fn call<'a>(
     call: &Call,
     dialogues: impl Iterator<Item = &'a Dialogue>,
-    datapath: &impl Datapath,
+    datapath: &dyn Datapath,
     config: &ControllerConfig,
 ) -> Reply {
     let mut tags = Dictionary::new();
@@ -104,7 +104,7 @@ fn count(packets: u64, bytes: u64, errors: u64) -> Dictionary {
     Dictionary::new().with("packets", packets).with("bytes", bytes).with("errors", errors)
 }
 
-fn party(dialogue: &Dialogue, side: Side, datapath: &impl Datapath, config: &ControllerConfig) -> Dictionary {
+fn party(dialogue: &Dialogue, side: Side, datapath: &dyn Datapath, config: &ControllerConfig) -> Dictionary {
     let mut party = Dictionary::new()
         .with("tag", dialogue.tag(side).unwrap_or_default())
         .with("created", unix_s(dialogue.created, config));
@@ -129,7 +129,7 @@ fn media(
     stream: &MediaStream,
     index: u32,
     side: Side,
-    datapath: &impl Datapath,
+    datapath: &dyn Datapath,
     config: &ControllerConfig,
 ) -> Dictionary {
     let counters = datapath.counters(stream.id).unwrap_or_default()[side.index()];

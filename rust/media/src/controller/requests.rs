@@ -23,21 +23,21 @@ const NAME_BYTES_MAX: usize = 1_024;
 
 impl Controller {
     /// Begins a call or a branch of it, or changes one.
-    pub(super) fn offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
+    pub(super) fn offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Reply {
         let outcome = self.try_offer(media, datapath, now).map(Reply::Sdp);
         self.counted.offers += u64::from(outcome.is_ok());
         self.replied(outcome, media.options.supports_load_limit)
     }
 
     /// Takes the answer to an offer.
-    pub(super) fn answer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Reply {
+    pub(super) fn answer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Reply {
         let outcome = self.try_answer(media, &media.sdp, datapath, now).map(Reply::Sdp);
         self.counted.answers += u64::from(outcome.is_ok());
         self.replied(outcome, media.options.supports_load_limit)
     }
 
     /// Takes an offer and the answer to it, or neither: a call that is new with them is not kept when the answer is no good.
-    pub(super) fn take_over(&mut self, adoption: &Adoption, datapath: &mut impl Datapath, now: Time) -> Reply {
+    pub(super) fn take_over(&mut self, adoption: &Adoption, datapath: &mut dyn Datapath, now: Time) -> Reply {
         let Adoption { offer, answer_sdp } = adoption;
         let was_known = self.calls.find(&offer.call_id).is_some();
         let outcome = self.try_offer(offer, datapath, now).and_then(|sdp| {
@@ -54,7 +54,7 @@ impl Controller {
     }
 
     /// Ends a call at once, with all its streams.
-    pub(super) fn end(&mut self, call_id: &[u8], datapath: &mut impl Datapath, now: Time) {
+    pub(super) fn end(&mut self, call_id: &[u8], datapath: &mut dyn Datapath, now: Time) {
         let Some(call) = self.calls.remove(call_id) else { return };
         let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
         for dialogue in &call.dialogues {
@@ -64,7 +64,7 @@ impl Controller {
 
     /// Ends what the tags and the branch name, now or later. Deleting nothing is not an error, unless the client says so: it
     /// wanted it gone, and it is.
-    pub(super) fn delete(&mut self, delete: &Delete, datapath: &mut impl Datapath, now: Time) -> Reply {
+    pub(super) fn delete(&mut self, delete: &Delete, datapath: &mut dyn Datapath, now: Time) -> Reply {
         let (from, to) = (delete.from_tag.as_deref(), delete.to_tag.as_deref());
         let named = |call: &Call| matching::named(&call.dialogues, from, to, delete.via_branch.as_deref());
         let meant = self.calls.find(&delete.call_id).map(named).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Controller {
     }
 
     /// What is known of one call, or of the dialogues in it that the tags name.
-    pub(super) fn query(&mut self, query: &Query, datapath: &impl Datapath) -> Reply {
+    pub(super) fn query(&mut self, query: &Query, datapath: &dyn Datapath) -> Reply {
         match self.calls.find(&query.call_id) {
             Some(call) => {
                 let (from, to) = (query.from_tag.as_deref(), query.to_tag.as_deref());
@@ -109,7 +109,7 @@ impl Controller {
     }
 
     /// That this server lives, who it is, and how much it could still take.
-    pub(super) fn pong(&self, datapath: &impl Datapath) -> Reply {
+    pub(super) fn pong(&self, datapath: &dyn Datapath) -> Reply {
         let sessions = percent(self.calls.counted() as u64, self.config.sessions_max as u64);
         let Load { ports_open, ports_max, busy_permille } = datapath.load();
         let ports = percent(u64::from(ports_open), u64::from(ports_max));
@@ -121,7 +121,7 @@ impl Controller {
         }
     }
 
-    fn try_offer(&mut self, media: &Media, datapath: &mut impl Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
+    fn try_offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
         let description = self.description(media, &media.sdp)?;
         let Some(call) = self.calls.find_mut(&media.call_id) else {
             self.admit(datapath.load())?;
@@ -156,7 +156,7 @@ impl Controller {
         &mut self,
         media: &Media,
         description: &Description,
-        datapath: &mut impl Datapath,
+        datapath: &mut dyn Datapath,
         now: Time,
     ) -> Result<Vec<u8>, Refusal> {
         let exchange = exchange(Act::Offer, Side::A, description, media, &self.config);
@@ -176,7 +176,7 @@ impl Controller {
         &mut self,
         media: &Media,
         sdp: &[u8],
-        datapath: &mut impl Datapath,
+        datapath: &mut dyn Datapath,
         now: Time,
     ) -> Result<Vec<u8>, Refusal> {
         let description = self.description(media, sdp)?;

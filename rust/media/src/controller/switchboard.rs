@@ -40,13 +40,13 @@ impl Ledger {
 }
 
 /// Borrowed for the time of one request.
-pub(super) struct Switchboard<'a, D> {
-    pub(super) datapath: &'a mut D,
+pub(super) struct Switchboard<'a> {
+    pub(super) datapath: &'a mut dyn Datapath,
     pub(super) ledger: &'a mut Ledger,
     pub(super) now: Time,
 }
 
-impl<D: Datapath> Switchboard<'_, D> {
+impl Switchboard<'_> {
     /// A pair of ports on the first of `candidates` that has one.
     pub(super) fn open(&mut self, candidates: &[&Interface]) -> Result<End, PortsExhausted> {
         candidates

@@ -22,7 +22,7 @@ const NAP: Duration = Duration::from_millis(1);
 
 /// What a datapath needs so that its parts outlive it.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     pub(crate) courier: Courier,
     pub(crate) lives: Lives,
     /// What a former life of the server has left; what is taken out is ours.

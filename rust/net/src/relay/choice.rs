@@ -4,13 +4,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use mediaha_media::{Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamId, StreamPlan};
-use mediaha_time::{Duration, Time};
+use mediaha_time::Duration;
 use serde_json::json;
 
 use super::ephemeral::Ephemeral;
 use super::kernel::{self, FastPath, Lanes};
-use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapath, TallySnapshot, Unsteerable};
+use super::local::{LocalDatapath, Relay};
+use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapath, Unsteerable};
 use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
@@ -59,17 +59,6 @@ impl fmt::Display for UnknownDatapath {
 
 impl std::error::Error for UnknownDatapath {}
 
-/// The datapath that was chosen.
-#[derive(Debug)]
-pub enum Relay {
-    /// One socket a port.
-    Sockets(SocketsDatapath),
-    /// One socket a worker.
-    Steered(SteeredDatapath),
-    /// The kernel, in front of one of the others.
-    Kernel(Box<KernelDatapath<Relay>>),
-}
-
 /// Why no datapath could be started.
 #[derive(Debug)]
 pub enum RelayError {
@@ -91,294 +80,120 @@ impl fmt::Display for RelayError {
     }
 }
 
-impl Relay {
-    /// Starts what is asked for, or the best that can be had; says why it is that one.
-    ///
-    /// # Errors
-    /// It cannot be had.
-    pub fn start(
-        choice: DatapathChoice,
-        config: &RelayConfig,
-        records: &Records,
-        failure: &Failure,
-    ) -> Result<(Self, String), RelayError> {
-        match choice {
-            DatapathChoice::Kernel => {
-                let (relay, why) = in_front(config, records, failure)?;
-                Ok((relay, format!("asked for; {why}")))
-            }
-            DatapathChoice::Auto | DatapathChoice::Sockets | DatapathChoice::Steered => {
-                Self::in_user_space(choice, config, None, records, failure)
-            }
+/// Starts what is asked for, or the best that can be had; says why it is that one.
+///
+/// # Errors
+/// It cannot be had.
+pub fn start(
+    choice: DatapathChoice,
+    config: &RelayConfig,
+    records: &Records,
+    failure: &Failure,
+) -> Result<(Relay, String), RelayError> {
+    match choice {
+        DatapathChoice::Kernel => {
+            let (relay, why) = in_front(config, records, failure)?;
+            Ok((relay, format!("asked for; {why}")))
         }
-    }
-
-    /// Starts one of the others; `lanes` are those of a kernel that is to be in front of it.
-    fn in_user_space(
-        choice: DatapathChoice,
-        config: &RelayConfig,
-        lanes: Option<&Arc<Lanes>>,
-        records: &Records,
-        failure: &Failure,
-    ) -> Result<(Self, String), RelayError> {
-        if lanes.is_none() {
-            kernel::clear_the_way(&config.distinct_addresses(), &config.ports);
-        }
-        let steered = || SteeredDatapath::start(config, lanes, records.clone(), failure.clone());
-        let sockets = |why: String| {
-            let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
-            started.map(|datapath| (Self::Sockets(datapath), why)).map_err(RelayError::Resources)
-        };
-        match choice {
-            DatapathChoice::Sockets => sockets("asked for".to_owned()),
-            DatapathChoice::Steered => {
-                let datapath = steered().map_err(RelayError::Unsteerable)?;
-                for why in [exposed(config), datapath.unguarded()].into_iter().flatten() {
-                    records.push(Record::now(Level::Warning, "ports_not_ours_alone", json!({ "why": why })));
-                }
-                Ok((Self::Steered(datapath), "asked for".to_owned()))
-            }
-            DatapathChoice::Auto | DatapathChoice::Kernel => {
-                if let Some(why) = exposed(config) {
-                    return sockets(why);
-                }
-                match steered() {
-                    Ok(datapath) => match datapath.unguarded() {
-                        None => Ok((Self::Steered(datapath), "it works here, and costs least".to_owned())),
-                        Some(why) => sockets(why),
-                    },
-                    Err(error) => sockets(error.to_string()),
-                }
-            }
-        }
-    }
-
-    /// Goes on with what a former life of the server has left, which is told by what it was asked for, and by whether it
-    /// `steered`.
-    ///
-    /// # Errors
-    /// Some of it is missing, or no file descriptor or thread is left.
-    pub(crate) fn take_over(
-        choice: DatapathChoice,
-        steered: bool,
-        config: &RelayConfig,
-        share: Share,
-        records: &Records,
-        failure: &Failure,
-    ) -> Result<Self, RelayError> {
-        if choice != DatapathChoice::Kernel {
-            kernel::clear_the_way(&config.distinct_addresses(), &config.ports);
-            return Self::take_over_in_user_space(steered, config, None, share, records, failure);
-        }
-        let fast = FastPath::start(config, FAREWELL, records.clone()).map_err(RelayError::NoLanes)?;
-        let lanes = Some(fast.lanes());
-        let under = Self::take_over_in_user_space(steered, config, lanes.as_ref(), share, records, failure)?;
-        Ok(Self::Kernel(Box::new(KernelDatapath::take_over(fast, under))))
-    }
-
-    fn take_over_in_user_space(
-        steered: bool,
-        config: &RelayConfig,
-        lanes: Option<&Arc<Lanes>>,
-        share: Share,
-        records: &Records,
-        failure: &Failure,
-    ) -> Result<Self, RelayError> {
-        if steered {
-            let taken = SteeredDatapath::take_over(config, lanes, share, records.clone(), failure.clone());
-            return taken.map(Self::Steered).map_err(RelayError::Unsteerable);
-        }
-        let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
-        let mut datapath = started.map_err(RelayError::Resources)?;
-        datapath.share(share);
-        Ok(Self::Sockets(datapath))
-    }
-
-    /// Has what it forwards in the kernel go on when it is dropped, for a successor to take over.
-    pub(crate) fn leave_behind(&mut self) {
-        if let Self::Kernel(datapath) = self {
-            datapath.leave_behind();
-        }
-    }
-
-    /// From now on, before the first stream, its parts outlive it.
-    pub(crate) fn share(&mut self, share: Share) {
-        match self {
-            Self::Sockets(datapath) => datapath.share(share),
-            Self::Steered(datapath) => datapath.share(share),
-            Self::Kernel(datapath) => datapath.under_mut().share(share),
-        }
-    }
-
-    /// Lets go of what a former life has left and no call has claimed.
-    pub(crate) fn let_go_of_the_rest(&mut self) {
-        match self {
-            Self::Sockets(datapath) => datapath.let_go_of_the_rest(),
-            Self::Steered(datapath) => datapath.let_go_of_the_rest(),
-            Self::Kernel(datapath) => {
-                datapath.let_go_of_the_rest();
-                datapath.under_mut().let_go_of_the_rest();
-            }
-        }
-    }
-
-    /// What it is called.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Sockets(_) => "sockets",
-            Self::Steered(_) => "steered",
-            Self::Kernel(_) => "kernel",
-        }
-    }
-
-    /// How many flows the kernel forwards now, if it does at all.
-    #[must_use]
-    pub fn flows(&self) -> Option<usize> {
-        match self {
-            Self::Sockets(_) | Self::Steered(_) => None,
-            Self::Kernel(datapath) => Some(datapath.flows()),
-        }
-    }
-
-    /// Whether calls take file descriptors.
-    #[must_use]
-    pub fn takes_descriptors(&self) -> bool {
-        match self {
-            Self::Sockets(_) => true,
-            Self::Steered(_) => false,
-            Self::Kernel(datapath) => datapath.under().takes_descriptors(),
-        }
-    }
-
-    /// What each worker has counted.
-    #[must_use]
-    pub fn tallies(&self) -> Vec<TallySnapshot> {
-        match self {
-            Self::Sockets(datapath) => datapath.tallies(),
-            Self::Steered(datapath) => datapath.tallies(),
-            Self::Kernel(datapath) => datapath.under().tallies(),
-        }
-    }
-
-    /// Measures how busy the workers were since the last call, which [`Datapath::load`] tells until the next one, and sees
-    /// whether they work at all. To be called every half a second or so.
-    pub fn sample(&mut self, now: Time) {
-        match self {
-            Self::Sockets(datapath) => datapath.sample(now),
-            Self::Steered(datapath) => datapath.sample(now),
-            Self::Kernel(datapath) => {
-                datapath.sample(now);
-                datapath.under_mut().sample(now);
-            }
-        }
-    }
-
-    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
-    pub fn gather(&mut self) {
-        match self {
-            Self::Sockets(datapath) => datapath.gather(),
-            Self::Steered(datapath) => datapath.gather(),
-            Self::Kernel(datapath) => datapath.under_mut().gather(),
-        }
-    }
-
-    /// Whether a worker may sleep over a change.
-    #[must_use]
-    pub fn is_unrung(&self) -> bool {
-        match self {
-            Self::Sockets(datapath) => datapath.is_unrung(),
-            Self::Steered(datapath) => datapath.is_unrung(),
-            Self::Kernel(datapath) => datapath.under().is_unrung(),
-        }
-    }
-
-    /// Has the workers carry out what they were told.
-    pub fn ring(&mut self) {
-        match self {
-            Self::Sockets(datapath) => datapath.ring(),
-            Self::Steered(datapath) => datapath.ring(),
-            Self::Kernel(datapath) => datapath.under_mut().ring(),
-        }
-    }
-
-    /// Does a little of what makes opening ports faster, for an idle moment; false when there is nothing left to do.
-    pub fn look_ahead(&mut self) -> bool {
-        match self {
-            Self::Sockets(_) => false,
-            Self::Steered(datapath) => datapath.look_ahead(),
-            Self::Kernel(datapath) => datapath.under_mut().look_ahead(),
-        }
-    }
-
-    /// Whether ports stay ours when they are closed, where that depends on us.
-    pub fn keep_ports(&mut self, keeps: bool) {
-        match self {
-            Self::Sockets(_) => {}
-            Self::Steered(datapath) => datapath.keep_ports(keeps),
-            Self::Kernel(datapath) => datapath.under_mut().keep_ports(keeps),
-        }
-    }
-
-    fn datapath(&self) -> &dyn Datapath {
-        match self {
-            Self::Sockets(datapath) => datapath,
-            Self::Steered(datapath) => datapath,
-            Self::Kernel(datapath) => &**datapath,
-        }
-    }
-
-    fn datapath_mut(&mut self) -> &mut dyn Datapath {
-        match self {
-            Self::Sockets(datapath) => datapath,
-            Self::Steered(datapath) => datapath,
-            Self::Kernel(datapath) => &mut **datapath,
+        DatapathChoice::Auto | DatapathChoice::Sockets | DatapathChoice::Steered => {
+            in_user_space(choice, config, None, records, failure)
         }
     }
 }
 
-impl Datapath for Relay {
-    fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        self.datapath_mut().open(interface)
+/// Starts one of the others; `lanes` are those of a kernel that is to be in front of it.
+fn in_user_space(
+    choice: DatapathChoice,
+    config: &RelayConfig,
+    lanes: Option<&Arc<Lanes>>,
+    records: &Records,
+    failure: &Failure,
+) -> Result<(Relay, String), RelayError> {
+    if lanes.is_none() {
+        kernel::clear_the_way(&config.distinct_addresses(), &config.ports);
     }
+    let steered = || SteeredDatapath::start(config, lanes, records.clone(), failure.clone());
+    let sockets = |why: String| {
+        let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
+        started.map(|datapath| (Box::new(datapath) as Relay, why)).map_err(RelayError::Resources)
+    };
+    match choice {
+        DatapathChoice::Sockets => sockets("asked for".to_owned()),
+        DatapathChoice::Steered => {
+            let datapath = steered().map_err(RelayError::Unsteerable)?;
+            for why in [exposed(config), datapath.unguarded()].into_iter().flatten() {
+                records.push(Record::now(Level::Warning, "ports_not_ours_alone", json!({ "why": why })));
+            }
+            Ok((Box::new(datapath), "asked for".to_owned()))
+        }
+        DatapathChoice::Auto | DatapathChoice::Kernel => {
+            if let Some(why) = exposed(config) {
+                return sockets(why);
+            }
+            match steered() {
+                Ok(datapath) => match datapath.unguarded() {
+                    None => Ok((Box::new(datapath), "it works here, and costs least".to_owned())),
+                    Some(why) => sockets(why),
+                },
+                Err(error) => sockets(error.to_string()),
+            }
+        }
+    }
+}
 
-    fn reopen(&mut self, ports: &[PortPair]) -> Result<(), PortsExhausted> {
-        self.datapath_mut().reopen(ports)
+/// Goes on with what a former life of the server has left, which is told by what it was asked for, and by whether it
+/// `steered`.
+///
+/// # Errors
+/// Some of it is missing, or no file descriptor or thread is left.
+pub(crate) fn take_over(
+    choice: DatapathChoice,
+    steered: bool,
+    config: &RelayConfig,
+    share: Share,
+    records: &Records,
+    failure: &Failure,
+) -> Result<Relay, RelayError> {
+    if choice != DatapathChoice::Kernel {
+        kernel::clear_the_way(&config.distinct_addresses(), &config.ports);
+        return take_over_in_user_space(steered, config, None, share, records, failure);
     }
+    let fast = FastPath::start(config, FAREWELL, records.clone()).map_err(RelayError::NoLanes)?;
+    let lanes = Some(fast.lanes());
+    let under = take_over_in_user_space(steered, config, lanes.as_ref(), share, records, failure)?;
+    Ok(Box::new(KernelDatapath::take_over(fast, under)))
+}
 
-    fn close(&mut self, ports: PortPair) {
-        self.datapath_mut().close(ports);
+fn take_over_in_user_space(
+    steered: bool,
+    config: &RelayConfig,
+    lanes: Option<&Arc<Lanes>>,
+    share: Share,
+    records: &Records,
+    failure: &Failure,
+) -> Result<Relay, RelayError> {
+    if steered {
+        let taken = SteeredDatapath::take_over(config, lanes, share, records.clone(), failure.clone());
+        return Ok(Box::new(taken.map_err(RelayError::Unsteerable)?));
     }
-
-    fn install(&mut self, stream: StreamId, plan: StreamPlan, now: Time) {
-        self.datapath_mut().install(stream, plan, now);
-    }
-
-    fn remove(&mut self, stream: StreamId) {
-        self.datapath_mut().remove(stream);
-    }
-
-    fn counters(&self, stream: StreamId) -> Option<[SideCounters; 2]> {
-        self.datapath().counters(stream)
-    }
-
-    fn load(&self) -> Load {
-        self.datapath().load()
-    }
+    let started = SocketsDatapath::start(config, lanes, records.clone(), failure.clone());
+    let mut datapath = started.map_err(RelayError::Resources)?;
+    datapath.share(share);
+    Ok(Box::new(datapath))
 }
 
 /// Starts the kernel in front of what is best of the others.
 fn in_front(config: &RelayConfig, records: &Records, failure: &Failure) -> Result<(Relay, String), RelayError> {
     let fast = FastPath::start(config, Duration::ZERO, records.clone()).map_err(RelayError::NoLanes)?;
     let lanes = Some(fast.lanes());
-    let (under, why) = Relay::in_user_space(DatapathChoice::Kernel, config, lanes.as_ref(), records, failure)?;
+    let (under, why) = in_user_space(DatapathChoice::Kernel, config, lanes.as_ref(), records, failure)?;
     let why = format!("what is not plain goes by {} ({why})", under.name());
     let datapath = KernelDatapath::start(fast, under).map_err(RelayError::NoLanes)?;
     if packet_filter_in_use() {
         let why = "what the kernel forwards does not pass the packet filter (nftables, iptables) of this host";
         records.push(Record::now(Level::Warning, "packet_filter_passed_by", json!({ "why": why })));
     }
-    Ok((Relay::Kernel(Box::new(datapath)), why))
+    Ok((Box::new(datapath), why))
 }
 
 /// Why a program that asks for any port may be given one that is steered. It need not bind it first, so that it could not be

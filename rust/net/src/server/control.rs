@@ -163,7 +163,7 @@ impl Control {
         let unsent = self.counter.serve(
             estate,
             |estate, request, client| {
-                let reply = controller.handle(request, client, datapath, monotonic());
+                let reply = controller.handle(request, client, &mut **datapath, monotonic());
                 if let Some(estate) = estate {
                     estate.write_down(controller);
                 }
@@ -185,7 +185,7 @@ impl Control {
             self.sample_at = now + SAMPLE_EVERY;
         }
         if self.controller.wake_at().is_some_and(|at| now >= at) {
-            for expired in self.controller.tick(&mut self.datapath, now) {
+            for expired in self.controller.tick(&mut *self.datapath, now) {
                 self.records.push(expiry(&expired));
             }
         }
@@ -231,7 +231,7 @@ impl Control {
         while let Some(order) = orders.take() {
             match order {
                 Order::Statistics(reply) => {
-                    let counted = self.controller.statistics(&self.datapath);
+                    let counted = self.controller.statistics(&*self.datapath);
                     let tallies = self.datapath.tallies();
                     let json = statistics::to_json(&self.about, &counted, &tallies, self.records.dropped());
                     // Whoever asked may have gone.

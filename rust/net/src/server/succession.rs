@@ -12,7 +12,7 @@ use super::statistics::About;
 use crate::estate::{Claim, Estate, Legacy, Line, Share};
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
-use crate::relay::{Relay, RelayConfig, RelayError};
+use crate::relay::{self, Relay, RelayConfig, RelayError};
 use crate::sys::udp::{Options, UdpSocket};
 use crate::sys::{monotonic, raise_open_files, random_bytes, realtime, seed, thread_worked};
 
@@ -110,12 +110,12 @@ impl Beginner<'_> {
     fn adopt(&self, steered: bool, legacy: &Legacy, share: Share) -> Result<(About, Relay, Controller), String> {
         let relay = relay_config(self.config).map_err(|error| error.to_string())?;
         let choice = self.config.datapath;
-        let taken = Relay::take_over(choice, steered, &relay, share, self.records, self.failure);
+        let taken = relay::take_over(choice, steered, &relay, share, self.records, self.failure);
         let mut datapath = taken.map_err(|error| error.to_string())?;
         let about = self.about(&datapath, "as it was in the process before".to_owned());
         let config = self.controller_config(&about, legacy.instance.clone());
         datapath.gather();
-        let adopted = Controller::adopt(config, &legacy.written, &mut datapath, monotonic());
+        let adopted = Controller::adopt(config, &legacy.written, &mut *datapath, monotonic());
         let mut controller = adopted.map_err(|error: Unadoptable| error.to_string())?;
         datapath.ring();
         datapath.let_go_of_the_rest();
@@ -135,7 +135,7 @@ impl Beginner<'_> {
         });
         let begun = begun.transpose().map_err(StartError::Resources)?;
         let relay = relay_config(self.config).map_err(StartError::Resources)?;
-        let started = Relay::start(self.config.datapath, &relay, self.records, self.failure);
+        let started = relay::start(self.config.datapath, &relay, self.records, self.failure);
         let (mut datapath, reason) = started.map_err(|error| match error {
             RelayError::Unsteerable(error) => StartError::Datapath(error),
             RelayError::NoLanes(error) => StartError::NoLanes(error),

@@ -1,6 +1,6 @@
 //! A party that a client has silenced.
 
-use mediaha_media::{Cause, Datapath, Side};
+use mediaha_media::{Cause, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
 

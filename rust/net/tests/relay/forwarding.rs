@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use mediaha_media::{Content, Datapath, Side};
+use mediaha_media::{Content, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
 use mediaha_time::Duration;

@@ -1,6 +1,6 @@
 //! Calls under way, past the relay's workers.
 
-use mediaha_media::{Datapath, Side};
+use mediaha_media::Side;
 use mediaha_net::relay::{self, DatapathChoice, RelayConfig};
 use mediaha_net::sys::{monotonic, seed};
 use mediaha_net::{Failure, Records};
@@ -72,7 +72,7 @@ fn a_server_of_one_address_family_forwards_in_the_kernel_too() {
         let (coalesce, addresses) = (Duration::ZERO, vec![address]);
         let config = RelayConfig { name, addresses, ports, workers: 1, coalesce, dscp: DSCP, seed };
         let (records, failure) = (Records::new().unwrap(), Failure::new().unwrap());
-        let (datapath, why) = relay::Relay::start(DatapathChoice::Kernel, &config, &records, &failure).unwrap();
+        let (datapath, why) = relay::start(DatapathChoice::Kernel, &config, &records, &failure).unwrap();
         assert_eq!((datapath.name(), datapath.flows()), ("kernel", Some(0)), "{why}");
         assert!(!why.contains("refused"), "{why}");
     }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
-use mediaha_media::{Component, Datapath, Interface, PortPair};
+use mediaha_media::{Component, Interface, PortPair};
 use mediaha_net::relay::{self, DatapathChoice, RelayConfig};
 use mediaha_net::sys::{monotonic, seed};
 use mediaha_net::{Failure, Records};
@@ -138,7 +138,7 @@ fn what_is_chosen_by_itself_takes_no_port_that_other_programs_may_be_given() {
         return;
     }
     let failure = Failure::new().unwrap();
-    let (chosen, why) = relay::Relay::start(DatapathChoice::Auto, &config, &records, &failure).unwrap();
+    let (chosen, why) = relay::start(DatapathChoice::Auto, &config, &records, &failure).unwrap();
     assert_eq!(chosen.name(), "sockets");
     assert!(why.contains("ip_local_reserved_ports"), "{why}");
 }

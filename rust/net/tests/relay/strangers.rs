@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use mediaha_media::{Cause, Datapath, Side};
+use mediaha_media::{Cause, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
 

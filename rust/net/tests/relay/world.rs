@@ -6,8 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use mediaha_media::{
-    Blocks, Clocks, Content, Datapath, Events, Interface, PortPair, Side, SideCounters, SidePlan, StreamId,
-    StreamPlan,
+    Blocks, Clocks, Content, Events, Interface, PortPair, Side, SideCounters, SidePlan, StreamId, StreamPlan,
 };
 use mediaha_net::relay::{self, DatapathChoice, RelayConfig, RelayError, TallySnapshot};
 use mediaha_net::sys::seed;
@@ -79,7 +78,7 @@ impl Relay {
         let (name, seed) = ("relay-test".to_owned(), seed().unwrap());
         let addresses = vec![V4, V6];
         let config = RelayConfig { name, addresses, ports, workers, coalesce, dscp: DSCP, seed };
-        let (datapath, _) = relay::Relay::start(choice, &config, &records, &Failure::new().unwrap())?;
+        let (datapath, _) = relay::start(choice, &config, &records, &Failure::new().unwrap())?;
         Ok(Self { datapath, records, streams: 0 })
     }
 

@@ -101,7 +101,7 @@ impl Controller {
     pub fn adopt(
         config: ControllerConfig,
         written: &Written,
-        datapath: &mut impl Datapath,
+        datapath: &mut dyn Datapath,
         now: Time,
     ) -> Result<Self, Unadoptable> {
         let mut adopted = Self::new(config);

@@ -16,8 +16,10 @@ use super::no_lanes::NoLanes;
 use super::pins::Pins;
 use super::program::program;
 use super::rehearsal::rehearse;
+use crate::estate::Share;
 use crate::record::{Level, Record, Records};
-use crate::relay::RelayConfig;
+use crate::relay::local::{LocalDatapath, Relay};
+use crate::relay::{RelayConfig, TallySnapshot};
 use crate::sys::bpf::{Occasion, Program};
 use crate::sys::monotonic;
 use crate::sys::netlink::{self, Netlink};
@@ -130,8 +132,8 @@ impl Drop for FastPath {
 
 /// Forwards in the kernel what is plain, and by `under` all else.
 #[derive(Debug)]
-pub struct KernelDatapath<U> {
-    under: U,
+pub struct KernelDatapath {
+    under: Relay,
     fast: FastPath,
     /// As bounded as the ports.
     streams: HashMap<StreamId, Ways>,
@@ -145,54 +147,23 @@ struct Ways {
     carried: [SideCounters; 2],
 }
 
-impl<U: Datapath> KernelDatapath<U> {
+impl KernelDatapath {
     /// Sees a packet through on every address.
     ///
     /// # Errors
     /// It did not arrive.
-    pub(in crate::relay) fn start(mut fast: FastPath, mut under: U) -> Result<Self, NoLanes> {
+    pub(in crate::relay) fn start(mut fast: FastPath, mut under: Relay) -> Result<Self, NoLanes> {
         for &address in &fast.addresses {
-            rehearse(address, &mut under, &fast.lanes)?;
+            rehearse(address, &mut *under, &fast.lanes)?;
         }
         fast.pins.succeed();
         Ok(Self { under, fast, streams: HashMap::new() })
     }
 
     /// Goes on with the flows that a former life of the server has left, once their ports are opened again.
-    pub(in crate::relay) fn take_over(mut fast: FastPath, under: U) -> Self {
+    pub(in crate::relay) fn take_over(mut fast: FastPath, under: Relay) -> Self {
         fast.pins.succeed();
         Self { under, fast, streams: HashMap::new() }
-    }
-
-    /// Ends the flows that no call has claimed.
-    pub(crate) fn let_go_of_the_rest(&mut self) {
-        self.fast.sweep();
-    }
-
-    /// Has the flows go on when this is dropped, for a successor or until the lease is over.
-    pub(crate) fn leave_behind(&mut self) {
-        self.fast.pins.leave();
-    }
-
-    /// The datapath underneath.
-    pub fn under(&self) -> &U {
-        &self.under
-    }
-
-    /// The same.
-    pub fn under_mut(&mut self) -> &mut U {
-        &mut self.under
-    }
-
-    /// Says that the process lives, and looks after routes and interfaces. To be called every half a second or so.
-    pub fn sample(&mut self, now: Time) {
-        self.fast.sample(now);
-    }
-
-    /// How many flows the kernel forwards now.
-    #[must_use]
-    pub fn flows(&self) -> usize {
-        self.fast.lanes.open().count()
     }
 
     fn counted(&self, ports: PortPair) -> SideCounters {
@@ -204,7 +175,7 @@ impl<U: Datapath> KernelDatapath<U> {
     }
 }
 
-impl<U: Datapath> Datapath for KernelDatapath<U> {
+impl Datapath for KernelDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
         // What a dead process has left may still be claimed.
         let mut passed_over = Vec::new();
@@ -270,5 +241,63 @@ impl<U: Datapath> Datapath for KernelDatapath<U> {
 
     fn load(&self) -> Load {
         self.under.load()
+    }
+}
+
+impl LocalDatapath for KernelDatapath {
+    fn name(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn takes_descriptors(&self) -> bool {
+        self.under.takes_descriptors()
+    }
+
+    fn flows(&self) -> Option<usize> {
+        Some(self.fast.lanes.open().count())
+    }
+
+    fn tallies(&self) -> Vec<TallySnapshot> {
+        self.under.tallies()
+    }
+
+    /// Says besides that the process lives, and looks after routes and interfaces.
+    fn sample(&mut self, now: Time) {
+        self.fast.sample(now);
+        self.under.sample(now);
+    }
+
+    fn gather(&mut self) {
+        self.under.gather();
+    }
+
+    fn is_unrung(&self) -> bool {
+        self.under.is_unrung()
+    }
+
+    fn ring(&mut self) {
+        self.under.ring();
+    }
+
+    fn look_ahead(&mut self) -> bool {
+        self.under.look_ahead()
+    }
+
+    fn keep_ports(&mut self, keeps: bool) {
+        self.under.keep_ports(keeps);
+    }
+
+    fn share(&mut self, share: Share) {
+        self.under.share(share);
+    }
+
+    fn let_go_of_the_rest(&mut self) {
+        self.fast.sweep();
+        self.under.let_go_of_the_rest();
+    }
+
+    /// The flows go on until the lease is over.
+    fn leave_behind(&mut self) {
+        self.fast.pins.leave();
     }
 }

@@ -20,6 +20,7 @@ use crate::record::Records;
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
 use crate::relay::kernel::{Lanes, Usher};
+use crate::relay::local::LocalDatapath;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
 use crate::relay::tally::{Tally, TallySnapshot};
@@ -82,23 +83,6 @@ impl SocketsDatapath {
         Ok(Self { config: config.clone(), book, pairs: HashMap::new(), crew, courier, inherited })
     }
 
-    /// From now on, before the first stream, its sockets outlive it, and those of a former life are taken over.
-    pub(crate) fn share(&mut self, share: Share) {
-        self.crew.count_in(share.lives);
-        self.courier = Some(share.courier);
-        self.inherited = share.inherited;
-    }
-
-    /// Lets go of what a former life has left and no call has claimed.
-    pub(crate) fn let_go_of_the_rest(&mut self) {
-        self.crew.let_go_of_the_rest();
-        for (key, _) in self.inherited.drain() {
-            if let Some(courier) = &self.courier {
-                courier.drop(key);
-            }
-        }
-    }
-
     /// The two sockets of a former life, or, where they were not kept, new ones on the same ports.
     fn take_over(&mut self, ports: PortPair) -> io::Result<SocketPair> {
         let mut socket = |port| self.config.key(port).and_then(|key| self.inherited.remove(&key));
@@ -118,34 +102,6 @@ impl SocketsDatapath {
                 courier.keep(key, pair.socket(component).as_fd());
             }
         }
-    }
-
-    /// What each worker has counted.
-    #[must_use]
-    pub fn tallies(&self) -> Vec<TallySnapshot> {
-        self.crew.tallies()
-    }
-
-    /// Measures how busy the workers were since the last call, which [`Datapath::load`] tells until the next one, and sees
-    /// whether they work at all. To be called every half a second or so.
-    pub fn sample(&mut self, now: Time) {
-        self.crew.sample(now);
-    }
-
-    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
-    pub fn gather(&mut self) {
-        self.crew.gather();
-    }
-
-    /// Whether a worker may sleep over a change.
-    #[must_use]
-    pub fn is_unrung(&self) -> bool {
-        self.crew.is_unrung()
-    }
-
-    /// Has the workers carry out what they were told.
-    pub fn ring(&mut self) {
-        self.crew.ring();
     }
 }
 
@@ -203,5 +159,51 @@ impl Datapath for SocketsDatapath {
     fn load(&self) -> Load {
         let [ports_open, ports_max] = self.book.figures();
         Load { ports_open, ports_max, busy_permille: self.crew.busy_permille() }
+    }
+}
+
+impl LocalDatapath for SocketsDatapath {
+    fn name(&self) -> &'static str {
+        "sockets"
+    }
+
+    fn takes_descriptors(&self) -> bool {
+        true
+    }
+
+    fn tallies(&self) -> Vec<TallySnapshot> {
+        self.crew.tallies()
+    }
+
+    fn sample(&mut self, now: Time) {
+        self.crew.sample(now);
+    }
+
+    fn gather(&mut self) {
+        self.crew.gather();
+    }
+
+    fn is_unrung(&self) -> bool {
+        self.crew.is_unrung()
+    }
+
+    fn ring(&mut self) {
+        self.crew.ring();
+    }
+
+    /// From now on, before the first stream, its sockets outlive it, and those of a former life are taken over.
+    fn share(&mut self, share: Share) {
+        self.crew.count_in(share.lives);
+        self.courier = Some(share.courier);
+        self.inherited = share.inherited;
+    }
+
+    fn let_go_of_the_rest(&mut self) {
+        self.crew.let_go_of_the_rest();
+        for (key, _) in self.inherited.drain() {
+            if let Some(courier) = &self.courier {
+                courier.drop(key);
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::record::Records;
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
 use crate::relay::kernel::{Lanes, Usher};
+use crate::relay::local::LocalDatapath;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
 use crate::relay::sockets::{SocketPair, pair_at};
@@ -89,17 +90,6 @@ impl SteeredDatapath {
         Self::at_work(config, lanes, switch, inlets, book, false, failure)
     }
 
-    /// From now on, before the first stream, the programs and the sockets that they steer to outlive it.
-    pub(crate) fn share(&mut self, share: Share) {
-        for (number, inlet) in (0..).zip(self.inlets.all()) {
-            share.courier.keep(Key::Inlet(number), inlet.as_fd());
-        }
-        for (key, descriptor) in self.switch.descriptors() {
-            share.courier.keep(key, descriptor);
-        }
-        self.crew.count_in(share.lives);
-    }
-
     /// Goes on with what a former life has left.
     ///
     /// # Errors
@@ -150,85 +140,10 @@ impl SteeredDatapath {
         Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew, unseen, keeps: true })
     }
 
-    /// Lets go of what a former life has left and no call has claimed.
-    pub(crate) fn let_go_of_the_rest(&mut self) {
-        self.crew.let_go_of_the_rest();
-        let open = |port: SocketAddr| self.pairs.contains_key(&SocketAddr::new(port.ip(), port.port() & !1));
-        self.switch.close_unless(open);
-    }
-
     /// Why other programs could bind a port that is steered, if they could.
     #[must_use]
     pub fn unguarded(&self) -> Option<String> {
         self.switch.unguarded().map(ToString::to_string)
-    }
-
-    /// What each worker has counted.
-    #[must_use]
-    pub fn tallies(&self) -> Vec<TallySnapshot> {
-        self.crew.tallies()
-    }
-
-    /// Measures how busy the workers were since the last call, which [`Datapath::load`] tells until the next one, and sees
-    /// whether they work at all. To be called every half a second or so.
-    pub fn sample(&mut self, now: Time) {
-        self.crew.sample(now);
-        for worker in 0..self.crew.len() {
-            self.crew.tally(worker).overflowed.add(self.inlets.overflowed(worker));
-        }
-    }
-
-    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
-    pub fn gather(&mut self) {
-        self.crew.gather();
-    }
-
-    /// Whether a worker may sleep over a change.
-    #[must_use]
-    pub fn is_unrung(&self) -> bool {
-        self.crew.is_unrung()
-    }
-
-    /// Has the workers carry out what they were told.
-    pub fn ring(&mut self) {
-        self.crew.ring();
-    }
-
-    /// Finds out for some more ports whether another program has them, and keeps those that are free: opening one then takes no
-    /// system call. For idle moments; false when there is nothing left to do.
-    pub fn look_ahead(&mut self) -> bool {
-        let seen = self.unseen.split_off(self.unseen.len().saturating_sub(LOOK_AHEAD));
-        for ports in seen {
-            let both = [ports.rtp, ports.rtcp];
-            if !both.iter().all(|&port| self.switch.is_anybodys(port)) {
-                continue;
-            }
-            if let Ok(bound) = SocketPair::bind(ports.rtp.ip(), ports.rtp.port(), 0) {
-                for port in both {
-                    self.switch.keep(port);
-                }
-                drop(bound);
-            }
-        }
-        !self.unseen.is_empty()
-    }
-
-    /// Whether ports stay ours when they are closed, so that nobody else can bind them. A server that drains lets go of them:
-    /// the one that takes its place may want them.
-    pub fn keep_ports(&mut self, keeps: bool) {
-        if std::mem::replace(&mut self.keeps, keeps) == keeps {
-            return;
-        }
-        if keeps && self.switch.unguarded().is_none() {
-            self.unseen = self.book.free_pairs();
-            return;
-        }
-        self.unseen = Vec::new();
-        for port in self.book.free_pairs().into_iter().flat_map(|ports| [ports.rtp, ports.rtcp]) {
-            if self.switch.is_kept(port) {
-                self.switch.release(port);
-            }
-        }
     }
 
     fn steer(&mut self, ports: [SocketAddr; 2], worker: usize) {
@@ -311,5 +226,92 @@ impl Datapath for SteeredDatapath {
     fn load(&self) -> Load {
         let [ports_open, ports_max] = self.book.figures();
         Load { ports_open, ports_max, busy_permille: self.crew.busy_permille() }
+    }
+}
+
+impl LocalDatapath for SteeredDatapath {
+    fn name(&self) -> &'static str {
+        "steered"
+    }
+
+    fn takes_descriptors(&self) -> bool {
+        false
+    }
+
+    fn tallies(&self) -> Vec<TallySnapshot> {
+        self.crew.tallies()
+    }
+
+    fn sample(&mut self, now: Time) {
+        self.crew.sample(now);
+        for worker in 0..self.crew.len() {
+            self.crew.tally(worker).overflowed.add(self.inlets.overflowed(worker));
+        }
+    }
+
+    fn gather(&mut self) {
+        self.crew.gather();
+    }
+
+    fn is_unrung(&self) -> bool {
+        self.crew.is_unrung()
+    }
+
+    fn ring(&mut self) {
+        self.crew.ring();
+    }
+
+    /// Finds out for some more ports whether another program has them, and keeps those that are free: opening one then takes no
+    /// system call. For idle moments; false when there is nothing left to do.
+    fn look_ahead(&mut self) -> bool {
+        let seen = self.unseen.split_off(self.unseen.len().saturating_sub(LOOK_AHEAD));
+        for ports in seen {
+            let both = [ports.rtp, ports.rtcp];
+            if !both.iter().all(|&port| self.switch.is_anybodys(port)) {
+                continue;
+            }
+            if let Ok(bound) = SocketPair::bind(ports.rtp.ip(), ports.rtp.port(), 0) {
+                for port in both {
+                    self.switch.keep(port);
+                }
+                drop(bound);
+            }
+        }
+        !self.unseen.is_empty()
+    }
+
+    /// Whether ports stay ours when they are closed, so that nobody else can bind them. A server that drains lets go of them:
+    /// the one that takes its place may want them.
+    fn keep_ports(&mut self, keeps: bool) {
+        if std::mem::replace(&mut self.keeps, keeps) == keeps {
+            return;
+        }
+        if keeps && self.switch.unguarded().is_none() {
+            self.unseen = self.book.free_pairs();
+            return;
+        }
+        self.unseen = Vec::new();
+        for port in self.book.free_pairs().into_iter().flat_map(|ports| [ports.rtp, ports.rtcp]) {
+            if self.switch.is_kept(port) {
+                self.switch.release(port);
+            }
+        }
+    }
+
+    /// From now on, before the first stream, the programs and the sockets that they steer to outlive it.
+    fn share(&mut self, share: Share) {
+        for (number, inlet) in (0..).zip(self.inlets.all()) {
+            share.courier.keep(Key::Inlet(number), inlet.as_fd());
+        }
+        for (key, descriptor) in self.switch.descriptors() {
+            share.courier.keep(key, descriptor);
+        }
+        self.crew.count_in(share.lives);
+    }
+
+    fn let_go_of_the_rest(&mut self) {
+        self.crew.let_go_of_the_rest();
+        let open = |port: SocketAddr| self.pairs.contains_key(&SocketAddr::new(port.ip(), port.port() & !1));
+        self.switch.close_unless(open);
     }
 }
