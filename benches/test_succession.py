@@ -213,7 +213,7 @@ async def talk_through_a_kill(calls):
 
 
 def rows_of(adoptions, kills):
-    """The figures that issue 3 names."""
+    """How long it takes the next process, and what is lost."""
     rows = []
     for datapath, several in adoptions.items():
         took, cpu, silent = (

@@ -36,16 +36,14 @@ async def test_a_call_is_placed_on_the_first_server_of_its_list(pool_with):
 
 
 async def test_a_server_that_crashes_mid_call_is_replaced_by_the_next(pool_with, load):
-    """The parties keep talking while server a dies; b must carry the media within half a second."""
+    """The parties keep talking while server a dies; b must carry the media."""
     async with pool_with("a", "b") as world:
         phone = Phone(load)
         await phone.call(world.pool, "call-1", ["a", "b"])
         phone.talk()
         await until("both hear each other", lambda: phone.heard() > 5)
         world.crash("a")
-        crashed_at = time.monotonic()
         moved = await notices_until(world.pool, Moved)
-        assert time.monotonic() - crashed_at < 0.5
         assert (moved.call_id, moved.from_server, moved.server) == ("call-1", "a", "b")
         assert moved.sdp_for_caller is not None
         assert moved.sdp_for_callee is not None
@@ -84,40 +82,40 @@ async def test_without_another_server_the_call_strands_and_moves_when_one_is_bac
 
 
 async def test_the_supervisors_word_is_enough(pool_with, load):
-    """A process that is known to have exited is not asked whether it lives."""
+    """A process that is known to have exited is not asked whether it lives: this one does, and would say so."""
     async with pool_with("a", "b") as world:
         phone = Phone(load)
         await phone.call(world.pool, "call-1", ["a", "b"])
-        said_at = time.monotonic()
         world.pool.died("a", "exit status 1")
         changed = await notices_until(world.pool, ServerChanged)
         while changed.condition is not ServerCondition.DEAD:
             changed = await notices_until(world.pool, ServerChanged)
         assert changed.server == "a"
         assert "exit status 1" in changed.why
-        moved = await notices_until(world.pool, Moved, 1)
+        moved = await notices_until(world.pool, Moved)
         assert moved.server == "b"
-        assert time.monotonic() - said_at < 0.2
 
 
 async def test_a_black_holed_first_server_costs_little_once_and_then_nothing():
-    """Bound and never read: no answer, no error. The next server must have the call within 100 ms."""
+    """Bound and never read: no answer, no error. Once that is known, it is not even asked before the next one.
+
+    How soon the next one is asked the first time is told in virtual time, in rust/failover.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as black_hole:
         black_hole.bind(("127.0.0.1", 0))
         hole = MediaServerSpec("hole", "there", Address(*black_hole.getsockname()), managed=False)
         async with open_world("b", foreign=[hole]) as world:
-            took = [await setup_s(world.pool, f"call-{number}") for number in range(6)]
-            assert took[0] < 0.1, took
+            first = await asked(world.pool, "first")
+            assert first[-1] == ("b", "answered")
             await until("the hole is known", lambda: condition(world.pool, "hole") is ServerCondition.DEAD)
-            took = [await setup_s(world.pool, f"later-{number}") for number in range(6)]
-            assert max(took) < 0.02, took
+            for number in range(6):
+                assert await asked(world.pool, f"later-{number}") == [("b", "answered")]
 
 
-async def setup_s(pool, call_id):
-    began = time.monotonic()
+async def asked(pool, call_id):
+    """Which servers were asked for media, and what came of it."""
     anchored = await pool.offer(call_id, "from", None, sdp(4000), ["hole", "b"])
-    assert anchored.server == "b"
-    return time.monotonic() - began
+    return [(attempt.server, attempt.outcome) for attempt in anchored.story]
 
 
 def condition(pool, name):

@@ -47,10 +47,8 @@ def test_lines_come_out_in_order_and_the_end_waits_for_them(pipe):
 def test_a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed(pipe):
     reader, writer = pipe
     sink = LineSink(writer, notice, lines_max=10)
-    began = time.monotonic()
     for _ in range(5000):
-        sink.write("x" * 1000)
-    assert time.monotonic() - began < 1
+        sink.write("x" * 1000)  # one that waited for the reader would wait for ever
     assert sink.dropped > 4000
     found = b""
     deadline = time.monotonic() + 10
@@ -88,6 +86,4 @@ def test_the_end_does_not_wait_for_a_reader_that_never_reads(pipe):
     sink = LineSink(writer, notice, lines_max=100)
     for _ in range(200):
         sink.write("x" * 2000)
-    began = time.monotonic()
-    sink.close(0.2)
-    assert time.monotonic() - began < 1
+    sink.close(0.2)  # and not for ever
