@@ -44,12 +44,31 @@ impl PortBook {
         now: Time,
         mut bind: impl FnMut(u16) -> io::Result<T>,
     ) -> Result<T, PortsExhausted> {
+        // Pairs of calls that have just ended, and that their workers have not let go of yet.
+        let mut held = Vec::new();
+        let opened = self.try_all(interface, now, &mut held, &mut bind);
+        if let Some(ports) = self.ports.get_mut(&interface.local) {
+            for rtp in held {
+                ports.give_back(rtp, now);
+            }
+        }
+        opened
+    }
+
+    fn try_all<T>(
+        &mut self,
+        interface: &Interface,
+        now: Time,
+        held: &mut Vec<u16>,
+        bind: &mut impl FnMut(u16) -> io::Result<T>,
+    ) -> Result<T, PortsExhausted> {
         loop {
             let Some(ports) = self.ports.get_mut(&interface.local) else { return Err(PortsExhausted) };
-            let Some(rtp) = ports.take(now) else {
+            let Some(free) = ports.take(now) else {
                 self.complain("ports_exhausted", json!({ "interface": interface.to_string() }), now);
                 return Err(PortsExhausted);
             };
+            let rtp = free.rtp;
             let error = match bind(rtp) {
                 Ok(bound) => {
                     self.open += 1;
@@ -58,7 +77,11 @@ impl PortBook {
                 Err(error) => error,
             };
             if error.kind() == io::ErrorKind::AddrInUse || error.kind() == io::ErrorKind::PermissionDenied {
-                ports.held_elsewhere(rtp, now);
+                if free.rests(now) {
+                    held.push(rtp);
+                } else {
+                    ports.held_elsewhere(rtp, now);
+                }
                 continue;
             }
             // No descriptors, no memory, or the address is gone: the next port would fare no better.

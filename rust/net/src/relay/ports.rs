@@ -24,10 +24,18 @@ pub(super) struct Ports {
     pairs: usize,
 }
 
+/// A pair that is not open, by its RTP port.
 #[derive(Clone, Copy, Debug)]
-struct Free {
-    rtp: u16,
+pub(super) struct Free {
+    pub(super) rtp: u16,
     rested: Time,
+}
+
+impl Free {
+    /// Whether a call of ours ended there a moment ago, or another program held it.
+    pub(super) fn rests(self, now: Time) -> bool {
+        self.rested > now
+    }
 }
 
 impl Ports {
@@ -44,13 +52,13 @@ impl Ports {
         self.pairs
     }
 
-    /// The RTP port of the next pair to try. One that rests after a call is only taken when no other is left: a call
+    /// The next pair to try. One that rests after a call is only taken when no other is left: a call
     /// refused would be worse than a late packet, which latching is there to judge.
-    pub(super) fn take(&mut self, now: Time) -> Option<u16> {
+    pub(super) fn take(&mut self, now: Time) -> Option<Free> {
         let rested = |queue: &VecDeque<Free>| queue.front().is_some_and(|free| free.rested <= now);
         let tried_before = !rested(&self.free) && rested(&self.held_elsewhere);
         let queue = if tried_before { &mut self.held_elsewhere } else { &mut self.free };
-        queue.pop_front().map(|free| free.rtp)
+        queue.pop_front()
     }
 
     /// The RTP ports of the pairs that are free, in the order in which they will be tried.
@@ -94,8 +102,12 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_000_000);
 
+    fn next(ports: &mut Ports, now: Time) -> Option<u16> {
+        ports.take(now).map(|free| free.rtp)
+    }
+
     fn all(ports: &mut Ports, now: Time) -> Vec<u16> {
-        std::iter::from_fn(|| ports.take(now)).collect()
+        std::iter::from_fn(|| next(ports, now)).collect()
     }
 
     #[test]
@@ -117,11 +129,11 @@ mod tests {
     #[test]
     fn a_pair_given_back_rests_while_others_are_free() {
         let mut ports = Ports::new(&(30_000..=30_003), 1);
-        let first = ports.take(NOW).unwrap();
+        let first = ports.take(NOW).unwrap().rtp;
         ports.give_back(first, NOW);
-        assert_ne!(ports.take(NOW), Some(first));
-        assert_eq!(ports.take(NOW), Some(first), "rather a tired pair than none");
-        assert_eq!(ports.take(NOW), None);
+        assert_ne!(next(&mut ports, NOW), Some(first));
+        assert_eq!(next(&mut ports, NOW), Some(first), "rather a tired pair than none");
+        assert_eq!(next(&mut ports, NOW), None);
     }
 
     #[test]
@@ -136,9 +148,9 @@ mod tests {
     #[test]
     fn a_pair_held_elsewhere_is_tried_again_only_later() {
         let mut ports = Ports::new(&(30_000..=30_001), 1);
-        let only = ports.take(NOW).unwrap();
+        let only = ports.take(NOW).unwrap().rtp;
         ports.held_elsewhere(only, NOW);
-        assert_eq!(ports.take(NOW), None);
-        assert_eq!(ports.take(NOW + HELD_ELSEWHERE_REST), Some(only));
+        assert_eq!(next(&mut ports, NOW), None);
+        assert_eq!(next(&mut ports, NOW + HELD_ELSEWHERE_REST), Some(only));
     }
 }

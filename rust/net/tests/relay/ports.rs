@@ -15,6 +15,7 @@ stories! {
     ports_that_others_hold_are_passed_over_until_none_is_left,
     the_components_have_the_ports_that_the_plan_says,
     a_port_is_nobodys_before_and_after_its_call,
+    ports_of_calls_that_have_just_ended_are_there_for_the_next_ones,
     an_open_port_cannot_be_bound_by_another_program,
 }
 
@@ -62,6 +63,20 @@ fn a_port_is_nobodys_before_and_after_its_call(choice: DatapathChoice) {
     let other_program = Party(UdpSocket::bind(call.ports[0].rtp).unwrap());
     call.parties[1].send(b"for the other program", call.ports[0].rtp);
     assert_eq!(other_program.hear().0, b"for the other program");
+}
+
+fn ports_of_calls_that_have_just_ended_are_there_for_the_next_ones(choice: DatapathChoice) {
+    let mut relay = Relay::with(choice, 1, ports(8));
+    for round in 0..100 {
+        let calls = [(); 2].map(|()| relay.call([V4, V4], monotonic()));
+        assert!(relay.datapath.open(&Interface::plain(V4)).is_err(), "all are taken");
+        Relay::talks_both_ways(&calls[1], round);
+        for call in calls {
+            relay.datapath.remove(call.stream);
+            call.ports.into_iter().for_each(|pair| relay.datapath.close(pair));
+        }
+    }
+    assert_eq!(relay.datapath.load().ports_open, 0);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::thread;
 
 use mediaha_media::{
     Component, Datapath, Interface, Load, PortPair, PortsExhausted, SideCounters, StreamCounters, StreamId,
     StreamPlan,
 };
-use mediaha_time::Time;
+use mediaha_time::{Duration, Time};
 
 use super::pair::SocketPair;
 use super::worker::Worker;
@@ -53,11 +54,21 @@ pub struct SocketsDatapath {
     /// By RTP address; as bounded as the ports.
     pairs: HashMap<SocketAddr, Arc<SocketPair>>,
     crew: Crew<Command>,
+    /// Pairs that are closed, and that their worker may not have let go of yet.
+    closing: HashMap<SocketAddr, Weak<SocketPair>>,
     /// To who keeps the sockets for a successor.
     courier: Option<Courier>,
     /// Sockets of a former life.
     inherited: HashMap<Key, OwnedFd>,
 }
+
+/// How long control waits for a worker to let go of ports that are wanted again. They are those that were closed longest ago, so
+/// that it hardly ever has to.
+const LET_GO_WITHIN: Duration = Duration::from_millis(5);
+/// How long it sleeps in between.
+const NAP: Duration = Duration::from_micros(50);
+/// From how many on it is looked which pairs have been let go of.
+const CLOSING_MAX: usize = 64;
 
 impl SocketsDatapath {
     /// Starts the worker threads. What goes wrong with them later is told to `failure`.
@@ -79,8 +90,8 @@ impl SocketsDatapath {
             crew.employ(mailbox, tally, move || worker.run())?;
         }
         let book = PortBook::new(config, records);
-        let (courier, inherited) = (None, HashMap::new());
-        Ok(Self { config: config.clone(), book, pairs: HashMap::new(), crew, courier, inherited })
+        let (courier, inherited, closing) = (None, HashMap::new(), HashMap::new());
+        Ok(Self { config: config.clone(), book, pairs: HashMap::new(), closing, crew, courier, inherited })
     }
 
     /// The two sockets of a former life, or, where they were not kept, new ones on the same ports.
@@ -107,8 +118,14 @@ impl SocketsDatapath {
 
 impl Datapath for SocketsDatapath {
     fn open(&mut self, interface: &Interface) -> Result<PortPair, PortsExhausted> {
-        let bind = |rtp| SocketPair::bind(interface.local, rtp, self.config.traffic_class());
-        let pair = self.book.open(interface, monotonic(), bind)?;
+        let Self { book, closing, crew, config, .. } = self;
+        let now = monotonic();
+        let pair = book.open(interface, now, |rtp| {
+            if let Some(former) = closing.remove(&SocketAddr::new(interface.local, rtp)) {
+                let_go(&former, crew, now + LET_GO_WITHIN);
+            }
+            SocketPair::bind(interface.local, rtp, config.traffic_class())
+        })?;
         let ports = pair.ports();
         self.have_kept(&pair);
         self.pairs.insert(ports.rtp, Arc::new(pair));
@@ -126,7 +143,11 @@ impl Datapath for SocketsDatapath {
 
     fn close(&mut self, ports: PortPair) {
         // The worker may hold the sockets a moment longer, until it has carried out what it was told before.
-        if self.pairs.remove(&ports.rtp).is_some() {
+        if let Some(pair) = self.pairs.remove(&ports.rtp) {
+            if self.closing.len() >= CLOSING_MAX {
+                self.closing.retain(|_, pair| pair.strong_count() > 0);
+            }
+            self.closing.insert(ports.rtp, Arc::downgrade(&pair));
             if let Some(courier) = &self.courier {
                 let keys = [ports.rtp, ports.rtcp].into_iter().filter_map(|port| self.config.key(port));
                 keys.for_each(|key| courier.drop(key));
@@ -205,5 +226,13 @@ impl LocalDatapath for SocketsDatapath {
                 courier.drop(key);
             }
         }
+    }
+}
+
+/// Waits until the worker of a pair that was closed has let go of it, but not for long.
+fn let_go(pair: &Weak<SocketPair>, crew: &mut Crew<Command>, give_up_at: Time) {
+    while pair.strong_count() > 0 && monotonic() < give_up_at {
+        crew.ring();
+        thread::sleep(NAP);
     }
 }
