@@ -110,7 +110,8 @@ def serve(
     orphan_seconds
         How long an offer waits for its answer. Default: 180.
     busy_percent_max
-        New calls are refused while the busiest thread has worked for more than this of the last seconds. Default: 90.
+        New calls are refused while the busiest thread needs more than this of its time, and after it has dropped
+        packets; 100 for never. Default: 90.
     dscp
         How routers are asked to treat the packets (RFC 2474), 0 to 63. Default: 46, expedited forwarding.
     datapath

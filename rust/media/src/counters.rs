@@ -25,7 +25,7 @@ pub enum Cause {
     Unaddressed,
     /// A connectivity check (RFC 8445): the relay takes no part in ICE.
     Stun,
-    /// Too many packets before it were waiting to be read. Known for a socket of its own, not for ports that share a queue.
+    /// Too many packets before it were waiting to be read.
     Overflow,
     /// A client has asked that it be withheld.
     Blocked,
@@ -97,6 +97,12 @@ impl SideCounters {
     #[must_use]
     pub const fn dropped(&self, cause: Cause) -> u64 {
         self.dropped[cause.index()]
+    }
+
+    /// All packets that an end was made of, one way or the other.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.packets + self.rtcp_packets + self.dtls_packets + self.dropped.iter().sum::<u64>()
     }
 
     /// Counts packets that were dropped because of `cause`.

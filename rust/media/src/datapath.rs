@@ -61,4 +61,6 @@ pub struct Load {
     pub ports_max: u32,
     /// How busy the busiest worker is, in thousandths; 0 when it is not measured.
     pub busy_permille: u32,
+    /// How busy it is expected to be with all calls that there are now, or all of its time if it has dropped packets lately.
+    pub expected_permille: u32,
 }

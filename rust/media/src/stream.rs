@@ -192,6 +192,18 @@ impl Stream {
         self.counters.side(side).drop(Cause::Overflow, packets);
     }
 
+    /// How many packets were counted by [`Self::overflowed`], also in a former life.
+    #[must_use]
+    pub fn overflowed_so_far(&self, side: Side) -> u64 {
+        self.counters.side(side).snapshot().dropped(Cause::Overflow)
+    }
+
+    /// How many packets of this side this stream knows the end of: forwarded, or dropped for any cause.
+    #[must_use]
+    pub fn accounted(&self, side: Side) -> u64 {
+        self.counters.side(side).snapshot().accounted()
+    }
+
     /// What this stream is doing.
     #[must_use]
     pub fn plan(&self) -> &StreamPlan {

@@ -150,6 +150,7 @@ impl Datapath for TableDatapath {
     fn load(&self) -> Load {
         let ports_open = u32::try_from(self.open.len() * 2).unwrap_or(u32::MAX);
         let ports_max = u32::try_from(self.ports.len()).unwrap_or(u32::MAX);
-        Load { ports_open, ports_max, busy_permille: self.busy_permille }
+        let busy_permille = self.busy_permille;
+        Load { ports_open, ports_max, busy_permille, expected_permille: busy_permille }
     }
 }

@@ -256,6 +256,34 @@ fn a_call_goes_on_in_the_next_process_and_what_is_sent_meanwhile_arrives() {
 }
 
 #[test]
+fn what_found_no_room_while_nobody_read_is_counted_by_the_successor() {
+    each(|datapath| {
+        let mut house = House::new(datapath);
+        let mut client = house.client();
+        let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
+        let [for_a, _] = client.call("call", [&a, &b], "");
+        a.send(&rtp(1), for_a);
+        assert_eq!(b.hear().0, rtp(1));
+        let mut sent = 1;
+        for life in 1..=2 {
+            house.server.stop();
+            (0..8_000).for_each(|_| a.send(&rtp(2), for_a));
+            sent += 8_000;
+            house.kill();
+            let [mut forwarded, mut dropped] = [0, 0];
+            eventually("each packet is counted, and once", || {
+                let call = client.ask("query", &[("call-id", "call")]);
+                [forwarded, dropped] = ["packets", "errors"].map(|what| number(&call, &["totals", "RTP", what]));
+                forwarded + dropped >= sent
+            });
+            assert_eq!(forwarded + dropped, sent, "in life {life}");
+            // The kernel forwards without anybody.
+            assert!(dropped > 0 || datapath == DatapathChoice::Kernel, "the queue of {datapath:?} has no end");
+        }
+    });
+}
+
+#[test]
 fn who_was_a_stranger_is_one_to_the_successor_however_many_come_while_the_process_is_killed() {
     each(|datapath| {
         let mut house = House::new(datapath);

@@ -26,7 +26,7 @@ pub struct ControllerConfig {
     pub dialogues_max: usize,
     /// How many bytes one SDP may have.
     pub sdp_bytes_max: usize,
-    /// At which load of the busiest worker, in thousandths, new calls are refused.
+    /// At which load of the busiest worker, in thousandths, new calls are refused; 1000 for never.
     pub busy_permille_max: u32,
     /// After which silence of all parties an answered call is ended.
     pub silence_timeout: Duration,

@@ -67,6 +67,7 @@ pub(super) fn statistics(statistics: &Statistics, config: &ControllerConfig) -> 
         .with("portsopen", statistics.load.ports_open)
         .with("portsmax", statistics.load.ports_max)
         .with("busypermille", statistics.load.busy_permille)
+        .with("expectedpermille", statistics.load.expected_permille)
         .with("draining", u32::from(statistics.draining))
         .with("datapath", config.datapath.as_str())
         .with("datapathreason", config.datapath_reason.as_str());

@@ -18,6 +18,8 @@ use crate::datapath::{Datapath, Load};
 use crate::plan::Side;
 use crate::sdp::{self, Description};
 
+/// All of a worker's time, in thousandths: a limit that refuses nobody.
+const ALL: u32 = 1_000;
 /// The longest call-id, tag or branch that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
 
@@ -111,11 +113,11 @@ impl Controller {
     /// That this server lives, who it is, and how much it could still take.
     pub(super) fn pong(&self, datapath: &dyn Datapath) -> Reply {
         let sessions = percent(self.calls.counted() as u64, self.config.sessions_max as u64);
-        let Load { ports_open, ports_max, busy_permille } = datapath.load();
+        let Load { ports_open, ports_max, expected_permille, .. } = datapath.load();
         let ports = percent(u64::from(ports_open), u64::from(ports_max));
         Reply::Pong {
             instance: Some(self.config.instance.clone()),
-            load: Some(sessions.max(ports).max(busy_permille / 10)),
+            load: Some(sessions.max(ports).max(expected_permille / 10)),
             draining: self.draining,
             adopts: true,
         }
@@ -214,7 +216,7 @@ impl Controller {
         // the next server.
         if self.draining || self.calls.counted() >= self.config.sessions_max {
             Err(Refusal::Sessions)
-        } else if load.busy_permille >= self.config.busy_permille_max {
+        } else if self.config.busy_permille_max < ALL && load.expected_permille >= self.config.busy_permille_max {
             Err(Refusal::Load)
         } else {
             Ok(())

@@ -6,9 +6,10 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use mediaha_media::{SideCounters, StreamCounters, StreamId};
+use mediaha_media::{Load, SideCounters, StreamCounters, StreamId};
 use mediaha_time::{Duration, Time};
 
+use super::headroom::Headroom;
 use super::mailbox::Mailbox;
 use super::tally::{Tally, TallySnapshot};
 use crate::estate::Lives;
@@ -30,7 +31,7 @@ pub(super) struct Crew<C> {
     lives: Option<Lives>,
     failure: Failure,
     sampled: Time,
-    busy_permille: u32,
+    headroom: Headroom,
     /// Bells are rung by [`Self::ring`] only.
     gathers: bool,
     /// How many commands were given.
@@ -64,8 +65,8 @@ impl<C: Send + 'static> Crew<C> {
     /// Nobody yet. What goes wrong with a worker is told to `failure`.
     pub(super) fn new(failure: Failure) -> Self {
         let (workers, streams) = (Vec::new(), HashMap::new());
-        let (lives, gathers) = (None, false);
-        Self { workers, streams, lives, failure, sampled: monotonic(), busy_permille: 0, gathers, told: 0 }
+        let (lives, gathers, headroom) = (None, false, Headroom::default());
+        Self { workers, streams, lives, failure, sampled: monotonic(), headroom, gathers, told: 0 }
     }
 
     /// Streams are counted here from now on.
@@ -92,16 +93,6 @@ impl<C: Send + 'static> Crew<C> {
         let (thread, before) = (Some(thread), TallySnapshot::default());
         self.workers.push(Employed { mailbox, tally, thread, streams: 0, before, missed: 0, unrung: false });
         Ok(())
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.workers.len()
-    }
-
-    /// What a worker counts about itself.
-    pub(super) fn tally(&self, worker: usize) -> &Tally {
-        &self.workers[worker].tally
     }
 
     /// The worker with the fewest streams.
@@ -182,10 +173,10 @@ impl<C: Send + 'static> Crew<C> {
         self.workers.iter().map(|employed| employed.tally.snapshot()).collect()
     }
 
-    /// How busy the busiest worker has been lately, in thousandths. The last sample counts for a quarter, so that a moment in
-    /// which another program had the core says little.
-    pub(super) fn busy_permille(&self) -> u32 {
-        self.busy_permille
+    /// How much of its workers a relay needs that has opened ports.
+    pub(super) fn load(&self, [ports_open, ports_max]: [u32; 2]) -> Load {
+        let expected_permille = self.headroom.expected_permille(self.streams.len());
+        Load { ports_open, ports_max, busy_permille: self.headroom.busy_permille(), expected_permille }
     }
 
     /// Measures how busy the workers were since the last call, and sees whether they work at all. To be called every half a
@@ -193,9 +184,11 @@ impl<C: Send + 'static> Crew<C> {
     pub(super) fn sample(&mut self, now: Time) {
         let elapsed = now.since(self.sampled).as_nanos().max(1);
         self.sampled = now;
-        let mut busiest = 0;
+        let (mut busiest, mut dropped) = (0, false);
         for (number, employed) in self.workers.iter_mut().enumerate() {
+            let before = employed.before;
             let spent = employed.look_after();
+            dropped |= employed.before.overflowed != before.overflowed;
             let permille = u32::try_from(spent.as_nanos() * 1000 / elapsed).unwrap_or(1000).min(1000);
             busiest = busiest.max(permille);
             // Counted in looks, not in time: when the whole process was stopped for a while, the worker is not to blame.
@@ -203,7 +196,7 @@ impl<C: Send + 'static> Crew<C> {
                 self.failure.report(format!("relay worker {number} does not wake up"));
             }
         }
-        self.busy_permille = (self.busy_permille * 3 + busiest) / 4;
+        self.headroom.sampled(busiest, dropped, self.streams.len());
     }
 }
 

@@ -14,6 +14,7 @@ mod choice;
 mod config;
 mod crew;
 mod ephemeral;
+mod headroom;
 mod kernel;
 mod local;
 mod mailbox;

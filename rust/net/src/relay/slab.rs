@@ -25,9 +25,9 @@ impl<F> Slab<F> {
         self.entries.get_mut(place)?.as_mut()
     }
 
-    /// Everything, in order of the places.
-    pub(super) fn all(&self) -> impl Iterator<Item = &F> {
-        self.entries.iter().flatten()
+    /// Everything with its place, in their order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, &F)> {
+        self.entries.iter().enumerate().filter_map(|(place, entry)| Some((place, entry.as_ref()?)))
     }
 
     /// A stream's place, and what is there.

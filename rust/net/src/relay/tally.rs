@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mediaha_time::Duration;
 
-/// Each number is written by one thread, almost all by the worker, and read by control at any time. On cache lines of its own.
+/// Each number is written by the worker, and read by control at any time. On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Tally {
@@ -14,7 +14,6 @@ pub(super) struct Tally {
     pub(super) unsent: Counter,
     pub(super) refused: Counter,
     pub(super) unclaimed: Counter,
-    /// Written by control.
     pub(super) overflowed: Counter,
     pub(super) busy_ns: Counter,
 }
@@ -48,7 +47,7 @@ pub struct TallySnapshot {
     pub refused: u64,
     /// Packets that came to a port of no stream.
     pub unclaimed: u64,
-    /// Packets that the kernel dropped because the queue of all ports together was full.
+    /// Packets that the kernel dropped because the queue of all ports together was full. Whose they were, its stream counts.
     pub overflowed: u64,
     /// Time it was not waiting for packets.
     pub busy: Duration,

@@ -50,6 +50,7 @@ pub(crate) fn to_json(
         "ports_open": statistics.load.ports_open,
         "ports_max": statistics.load.ports_max,
         "busy_permille": statistics.load.busy_permille,
+        "expected_permille": statistics.load.expected_permille,
         "records_dropped": records_dropped,
         "workers": tallies.iter().map(worker).collect::<Vec<_>>(),
     })

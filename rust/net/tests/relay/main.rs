@@ -30,5 +30,6 @@ macro_rules! stories {
 mod blocking;
 mod forwarding;
 mod kernel;
+mod overload;
 mod ports;
 mod strangers;

@@ -178,8 +178,7 @@ impl Datapath for SocketsDatapath {
     }
 
     fn load(&self) -> Load {
-        let [ports_open, ports_max] = self.book.figures();
-        Load { ports_open, ports_max, busy_permille: self.crew.busy_permille() }
+        self.crew.load(self.book.figures())
     }
 }
 

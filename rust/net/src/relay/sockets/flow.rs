@@ -69,6 +69,7 @@ impl Flow {
         let mut flow = Self { stream, pairs: install.pairs, connected, unsettled: true, drops };
         for side in Side::BOTH {
             flow.take_over(side, install.now);
+            flow.take_over_drops(side);
         }
         flow
     }
@@ -81,6 +82,21 @@ impl Flow {
         } else {
             // It fails for want of kernel memory only; then the next plan that opens the window does it.
             let _ = self.pairs[side.index()].socket(Component::Rtp).disconnect();
+        }
+    }
+
+    /// Sockets of a process that is gone may have dropped packets before its death, which it has counted, and since.
+    fn take_over_drops(&mut self, side: Side) {
+        if !self.pairs[side.index()].is_inherited() {
+            return;
+        }
+        let sockets =
+            Component::BOTH.map(|component| self.pairs[side.index()].socket(component).drops().unwrap_or(0));
+        self.drops.known[side.index()] = sockets;
+        let dropped: u64 = sockets.into_iter().map(u64::from).sum();
+        let more = dropped.saturating_sub(self.stream.overflowed_so_far(side));
+        if more > 0 {
+            self.stream.overflowed(side, more);
         }
     }
 

@@ -48,6 +48,11 @@ impl SocketPair {
         Self { rtp: even, rtcp: odd, ports, inherited: true }
     }
 
+    /// Whether a process that is gone has had them.
+    pub(super) fn is_inherited(&self) -> bool {
+        self.inherited
+    }
+
     /// Whom a process that is gone has connected the RTP socket to.
     pub(super) fn former_peer(&self) -> Option<SocketAddr> {
         self.inherited.then(|| self.rtp.peer()).flatten()

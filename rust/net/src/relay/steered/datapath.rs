@@ -12,6 +12,7 @@ use mediaha_media::{
 use mediaha_time::Time;
 
 use super::inlets::Inlets;
+use super::overflow::Overflow;
 use super::rehearsal::rehearse;
 use super::switch::Switch;
 use super::unsteerable::Unsteerable;
@@ -127,12 +128,13 @@ impl SteeredDatapath {
             let mailbox = Arc::new(Mailbox::new().map_err(Unsteerable::Resources)?);
             mailbox.hold(holding);
             let tally = Arc::new(Tally::default());
-            let sockets = inlets.of(worker).to_vec();
+            let sockets = inlets.of(worker).map(|(_, socket)| Arc::clone(socket)).collect();
+            let overflow = Overflow::new(inlets.of(worker), switch.strangers());
             let strangers = Arc::clone(switch.strangers());
             let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes))).transpose();
             let usher = usher.map_err(Unsteerable::Resources)?;
             let (mail, count) = (Arc::clone(&mailbox), Arc::clone(&tally));
-            let worker = Worker::new(config, sockets, strangers, mail, count, usher);
+            let worker = Worker::new(config, sockets, strangers, overflow, mail, count, usher);
             let worker = worker.map_err(Unsteerable::Resources)?;
             crew.employ(mailbox, tally, move || worker.run()).map_err(Unsteerable::Resources)?;
         }
@@ -224,8 +226,7 @@ impl Datapath for SteeredDatapath {
     }
 
     fn load(&self) -> Load {
-        let [ports_open, ports_max] = self.book.figures();
-        Load { ports_open, ports_max, busy_permille: self.crew.busy_permille() }
+        self.crew.load(self.book.figures())
     }
 }
 
@@ -244,9 +245,6 @@ impl LocalDatapath for SteeredDatapath {
 
     fn sample(&mut self, now: Time) {
         self.crew.sample(now);
-        for worker in 0..self.crew.len() {
-            self.crew.tally(worker).overflowed.add(self.inlets.overflowed(worker));
-        }
     }
 
     fn gather(&mut self) {

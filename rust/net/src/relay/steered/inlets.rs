@@ -19,8 +19,6 @@ pub(super) struct Inlets {
     sockets: Vec<Arc<UdpSocket>>,
     /// The loopback address of each family.
     families: Vec<IpAddr>,
-    /// What each had dropped when it was last asked.
-    drops: Vec<u32>,
 }
 
 impl Inlets {
@@ -34,7 +32,7 @@ impl Inlets {
         let all = (0..workers).flat_map(|_| families.iter());
         let bind = |&family| UdpSocket::bind((family, 0).into(), &options).map(Arc::new);
         let sockets = all.map(bind).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { drops: vec![0; sockets.len()], sockets, families })
+        Ok(Self { sockets, families })
     }
 
     /// Those of a former life, by their numbers; `None` if they are not all there.
@@ -47,7 +45,7 @@ impl Inlets {
         let count = u16::try_from(workers * families.len()).ok()?;
         let sockets: Vec<_> =
             (0..count).map(|number| take(number).map(|fd| Arc::new(fd.into()))).collect::<Option<_>>()?;
-        Some(Self { drops: vec![0; sockets.len()], sockets, families })
+        Some(Self { sockets, families })
     }
 
     /// All of them, in the order of their numbers.
@@ -55,10 +53,10 @@ impl Inlets {
         &self.sockets
     }
 
-    /// Those of one worker.
-    pub(super) fn of(&self, worker: usize) -> &[Arc<UdpSocket>] {
+    /// Those of one worker, with their numbers.
+    pub(super) fn of(&self, worker: usize) -> impl Iterator<Item = (usize, &Arc<UdpSocket>)> {
         let families = self.families.len();
-        &self.sockets[worker * families..][..families]
+        self.sockets.iter().enumerate().skip(worker * families).take(families)
     }
 
     /// The number of the socket at which the worker hears what is sent to `address`.
@@ -75,17 +73,6 @@ impl Inlets {
     /// The socket of this number.
     pub(super) fn socket(&self, number: usize) -> &UdpSocket {
         &self.sockets[number]
-    }
-
-    /// How many datagrams have found the queues of a worker full since this was last asked.
-    pub(super) fn overflowed(&mut self, worker: usize) -> u64 {
-        let families = self.families.len();
-        let numbers = worker * families..(worker + 1) * families;
-        let of_socket = |number: usize| {
-            let drops = self.sockets[number].drops().unwrap_or(self.drops[number]);
-            u64::from(drops.wrapping_sub(std::mem::replace(&mut self.drops[number], drops)))
-        };
-        numbers.map(of_socket).sum()
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  is it UDP, for one of our addresses?  ── no ──▶ pass: the kernel looks for a socket as ever
 //!  n = ports[address][port]              ── 0 ───▶ pass
+//!  count it
 //!  believed[address][port] is the source, its host, or anybody
 //!                                        ── no ──▶ count it, and refuse it as if the port were closed
 //!  socket = sockets[n - 1]               ── none ▶ pass
@@ -10,7 +11,8 @@
 //! ```
 //!
 //! Both tables are memory that we write to, so that opening and closing a port takes no system call. Strangers are refused here
-//! because all ports of a worker share a queue: whoever filled it would do so for every call.
+//! because all ports of a worker share a queue: whoever filled it would do so for every call. What arrives is counted port by port,
+//! since a full queue does not tell whose packets it has dropped (see [`super::overflow`]).
 
 use std::net::IpAddr;
 use std::os::fd::RawFd;
@@ -43,13 +45,15 @@ mod call {
     pub(super) const SOCKET_ASSIGN: i32 = 124;
 }
 
-/// What is known of one port's party, in words of a shared map.
+/// What is known of one port and its party, in words of a shared map. They lie together: a packet needs one line of the cache.
 pub(super) mod belief {
     /// [`ANYBODY`], [`HOST`], or [`ONLY`] with the port in network byte order.
     pub(in super::super) const WHO: usize = 0;
     /// As a program is told the remote address: IPv4 or zero, then four words of IPv6 or zeroes.
     pub(in super::super) const ADDRESS: usize = 1;
     pub(in super::super) const ADDRESS_WORDS: usize = 5;
+    /// How many datagrams have arrived, whoever sent them.
+    pub(in super::super) const ARRIVED: usize = 6;
     /// How many were refused.
     pub(in super::super) const REFUSED: usize = 7;
     /// In all.
@@ -139,12 +143,14 @@ enum Label {
     After(i32),
 }
 
-/// Jumps to [`Label::Stranger`] with its entry in R8 if another source is believed at the port whose number is in R8. Keeps R1;
+/// Counts the datagram, and jumps to [`Label::Stranger`] with its entry in R8 if another source is believed at the port whose number is in R8. Keeps R1;
 /// R2, R3 and R9 are lost.
 fn unless_believed(code: &mut Assembly<Label>, believed: RawFd) {
     code.shift_left(R8, (belief::WORDS * 4).ilog2().cast_signed());
     code.map_value(R9, believed);
     code.add(R8, R9);
+    code.set(R2, 1);
+    code.add_to_word(R8, belief::OFFSETS[belief::ARRIVED], R2);
     code.load_word(R2, R8, belief::OFFSETS[belief::WHO]);
     code.if_equal(R2, belief::ANYBODY.cast_signed(), Label::Believed);
     code.if_equal(R2, belief::HOST.cast_signed(), Label::Host);

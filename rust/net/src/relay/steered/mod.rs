@@ -27,6 +27,7 @@ mod header;
 mod inlets;
 mod lookup;
 mod outlet;
+mod overflow;
 mod rehearsal;
 mod strangers;
 mod switch;

@@ -1,4 +1,4 @@
-//! Who is believed at which port, as the program in the kernel knows it, and how many others it has refused.
+//! Who is believed at which port, as the program in the kernel knows it, how many packets came there, and how many it has refused.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +10,9 @@ use mediaha_media::Believed;
 use super::lookup::{PORTS, belief};
 use crate::sys::Shared;
 use crate::sys::bpf::SharedMap;
+
+/// Ports are steered to no inlet of a higher number.
+const INLETS_MAX: usize = 256;
 
 /// The table that is shared with the program. Control opens ports to anybody, workers say when a party has become certain.
 #[derive(Debug)]
@@ -27,9 +30,9 @@ impl Strangers {
         SharedMap::new("mediaha_believe", Self::bytes(addresses))
     }
 
-    /// How long that memory is.
+    /// How long that memory is. Behind the entries of the ports is a word for each inlet.
     pub(super) fn bytes(addresses: usize) -> u32 {
-        let words = addresses.saturating_mul(PORTS as usize).saturating_mul(belief::WORDS);
+        let words = entries(addresses).saturating_add(INLETS_MAX);
         u32::try_from(words.saturating_mul(4)).unwrap_or(u32::MAX)
     }
 
@@ -72,11 +75,42 @@ impl Strangers {
         if entry[belief::REFUSED].load(Relaxed) == 0 { 0 } else { entry[belief::REFUSED].swap(0, Relaxed).into() }
     }
 
+    /// How many packets have come to this port, modulo 2³²; from where it is counted is for [`Self::forgive`] to say.
+    pub(super) fn arrived(&self, port: SocketAddr) -> u32 {
+        self.entry(port).map_or(0, |entry| entry[belief::ARRIVED].load(Relaxed))
+    }
+
+    /// Counts so many fewer, modulo 2³².
+    pub(super) fn forgive(&self, port: SocketAddr, packets: u32) {
+        if let Some(entry) = self.entry(port) {
+            entry[belief::ARRIVED].fetch_sub(packets, Relaxed);
+        }
+    }
+
+    /// Begins to count anew what comes to this port.
+    pub(super) fn forget(&self, port: SocketAddr) {
+        if let Some(entry) = self.entry(port) {
+            entry[belief::ARRIVED].store(0, Relaxed);
+            entry[belief::REFUSED].store(0, Relaxed);
+        }
+    }
+
+    /// How many of the packets that were dropped at the inlets of a worker are no longer asked after, modulo 2³², for a successor to know
+    /// as well. The worker is known by its first inlet.
+    pub(super) fn known_drops(&self, inlet: usize) -> &AtomicU32 {
+        &self.words.as_slice()[entries(self.addresses.len()) + inlet % INLETS_MAX]
+    }
+
     fn entry(&self, port: SocketAddr) -> Option<&[AtomicU32]> {
         let address = self.addresses.iter().position(|&address| address == port.ip())?;
         let place = address * PORTS as usize + usize::from(port.port());
         self.words.as_slice().get(place * belief::WORDS..)?.get(..belief::WORDS)
     }
+}
+
+/// Words of the entries of all ports of so many addresses.
+fn entries(addresses: usize) -> usize {
+    addresses.saturating_mul(PORTS as usize).saturating_mul(belief::WORDS)
 }
 
 /// An address as the program is told it.

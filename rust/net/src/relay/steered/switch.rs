@@ -160,10 +160,12 @@ impl Switch {
 
     fn set(&self, port: SocketAddr, value: u8) {
         if let Some(entry) = self.entry(port) {
-            // Of a port that is opened or closed nothing is known.
+            // Of a port that is opened or closed nothing is known. One that stays what it is in another life goes on counting.
             self.strangers.believe(port, Believed::Anybody);
-            self.strangers.refused(port);
-            entry.store(value, Release);
+            if entry.load(Acquire) != value {
+                self.strangers.forget(port);
+                entry.store(value, Release);
+            }
         }
     }
 

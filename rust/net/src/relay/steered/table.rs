@@ -113,17 +113,18 @@ impl Table {
         }
     }
 
-    /// Has strangers refused where a party is certain by now, and counts those that were refused before.
+    /// All streams, in order of their places.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
+        self.streams.all()
+    }
+
+    /// Has strangers refused where a party is certain by now.
     pub(super) fn settle(&mut self, strangers: &Strangers, now: Time) {
-        for stream in self.streams.all() {
+        for (_, stream) in self.streams.all() {
             for side in Side::BOTH {
                 for component in [Component::Rtp, Component::Rtcp] {
                     let port = stream.plan().side(side).local(component);
                     strangers.believe(port, stream.believed(side, component, now));
-                    let refused = strangers.refused(port);
-                    if refused > 0 {
-                        stream.strangers(side, refused);
-                    }
                 }
             }
         }

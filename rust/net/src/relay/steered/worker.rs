@@ -10,6 +10,7 @@ use mediaha_time::{Duration, Time};
 use super::datapath::{Command, Install};
 use super::early::{Early, EarlyPacket};
 use super::outlet::Outlet;
+use super::overflow::Overflow;
 use super::strangers::Strangers;
 use super::table::{Judged, Table};
 use crate::relay::RelayConfig;
@@ -50,6 +51,7 @@ pub(super) struct Worker {
     mailbox: Arc<Mailbox<Command>>,
     tally: Arc<Tally>,
     strangers: Arc<Strangers>,
+    overflow: Overflow,
     settle_at: Time,
 }
 
@@ -70,6 +72,7 @@ impl Worker {
         config: &RelayConfig,
         inlets: Vec<Arc<UdpSocket>>,
         strangers: Arc<Strangers>,
+        overflow: Overflow,
         mailbox: Arc<Mailbox<Command>>,
         tally: Arc<Tally>,
         usher: Option<Usher>,
@@ -93,6 +96,7 @@ impl Worker {
             mailbox,
             tally,
             strangers,
+            overflow,
             settle_at: Time::ZERO,
         })
     }
@@ -146,6 +150,10 @@ impl Worker {
     /// Forwards what is there, and does what control says.
     fn look(&mut self, now: Time) -> Found {
         let mut found = Found::default();
+        let settles = now >= self.settle_at;
+        if settles {
+            self.overflow.begin(&self.table, &self.tally);
+        }
         for inlet in 0..self.inlets.len() {
             let of_inlet = self.forward(inlet, now);
             found.packets += of_inlet.packets;
@@ -153,10 +161,11 @@ impl Worker {
         }
         // With nothing received there may still be something to do.
         self.obey(now);
-        if now >= self.settle_at {
+        if settles {
             self.table.settle(&self.strangers, now);
             self.settle_at = now + SETTLE_EVERY;
         }
+        self.overflow.read(found.packets, !found.more, &self.table, &self.tally);
         found
     }
 
