@@ -104,7 +104,7 @@ def test_a_misspelt_key_stops_check_and_serve_with_its_place(tmp_path):
             "mediaha: --busy-percent-max 101 is not between 10 and 100",
         ),
         (("--drain-seconds", "-1"), "mediaha: --drain-seconds -1 is not between 0 and 86400"),
-        (("--datapath", "steered"), "mediaha: --datapath cannot go with the role all; add --role media"),
+        ((EXAMPLE, "--datapath", "steered"), "mediaha: --datapath cannot go with a site file, which says it itself"),
         ((EXAMPLE,), "mediaha: the site 'example' has the hosts alpha, beta; say which one this is with --host NAME"),
         (
             (EXAMPLE, "--host", "alpah"),

@@ -26,8 +26,15 @@ def test_it_takes_calls_by_udp_and_tcp_at_one_port_unless_one_is_named():
         ("[::1]:5080", ["[::1]:5080/udp", "[::1]:5080/tcp"]),
         (None, ["127.0.0.1:5060/udp", "127.0.0.1:5060/tcp"]),
     ]:
-        site = standalone(listen=written, targets=None, callers=None, ng_port=None, media=None, ports=None)
+        site = standalone(
+            listen=written, targets=None, callers=None, ng_port=None, media=None, ports=None, datapath=None
+        )
         assert [str(one) for one in site.nets[0].listeners] == listening
+
+
+def test_all_its_media_servers_have_the_datapath_that_is_asked_for():
+    assert [media.datapath for media in standalone_site().media] == ["auto", "auto"]
+    assert [media.datapath for media in standalone_site(datapath="sockets", media=3).media] == ["sockets"] * 3
 
 
 @pytest.mark.parametrize("ports", [(30001, 30099), (30000, 30098)])

@@ -28,6 +28,7 @@ def standalone(
     ng_port: int | None,
     media: int | None,
     ports: str | None,
+    datapath: Datapath | None,
 ) -> Site:
     """The standalone site of these options. Raises BadOption, StandaloneError."""
     for network in callers or ():
@@ -42,6 +43,7 @@ def standalone(
         ng_port=NG_PORT if ng_port is None else ng_port,
         media=MEDIA_SERVERS if media is None else media,
         ports=_ports(ports),
+        datapath=datapath or "auto",
     )
 
 

@@ -16,7 +16,8 @@ from mediaha.ops.levels import LogFormat, LogLevel
 WITH_FILE = Group("With a site file", sort_key=1)
 ALONE = Group("The standalone site, without a file", sort_key=2)
 MEDIA = Group("One media server, --role media", sort_key=3)
-ALWAYS = Group("Always", sort_key=4)
+EITHER = Group("Media servers, without a site file", sort_key=4)
+ALWAYS = Group("Always", sort_key=5)
 
 
 class OptionsDisagree(MediahaError):
@@ -33,7 +34,7 @@ def serve(
     caller: Annotated[list[str] | None, Parameter(group=ALONE, negative=())] = None,
     ng_port: Annotated[int | None, Parameter(group=ALONE)] = None,
     media: Annotated[int | None, Parameter(group=ALONE)] = None,
-    ports: Annotated[str | None, Parameter(group=ALONE)] = None,
+    ports: Annotated[str | None, Parameter(group=EITHER)] = None,
     role: Annotated[Literal["all", "media"], Parameter(group=MEDIA)] = "all",
     listen_ng: Annotated[str | None, Parameter(group=MEDIA)] = None,
     interface: Annotated[list[str] | None, Parameter(group=MEDIA, negative=())] = None,
@@ -45,7 +46,7 @@ def serve(
     orphan_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     busy_percent_max: Annotated[int | None, Parameter(group=MEDIA)] = None,
     dscp: Annotated[int | None, Parameter(group=MEDIA)] = None,
-    datapath: Annotated[Datapath | None, Parameter(group=MEDIA)] = None,
+    datapath: Annotated[Datapath | None, Parameter(group=EITHER)] = None,
     supervised: Annotated[bool, Parameter(show=False, negative=())] = False,
     spare: Annotated[bool, Parameter(show=False, negative=())] = False,
     line: Annotated[int | None, Parameter(show=False)] = None,
@@ -90,7 +91,7 @@ def serve(
     media
         How many media servers. Default: 2.
     ports
-        The ports for RTP, FIRST-LAST; the media servers share them out. Default: 20000-29999.
+        The ports for RTP, FIRST-LAST; several media servers share them out. Default: 20000-29999.
     role
         What to run: everything, or one media server.
     listen_ng
@@ -142,7 +143,6 @@ def serve(
         "--orphan-seconds": orphan_seconds,
         "--busy-percent-max": busy_percent_max,
         "--dscp": dscp,
-        "--datapath": datapath,
     }
     logs = Logs(log_format, log_level)
     if role == "media":
@@ -170,10 +170,18 @@ def serve(
     from mediaha.cli import running
 
     if site is not None:
-        _refuse("a site file, which says it itself", {**alone, "--ports": ports})
+        _refuse("a site file, which says it itself", {**alone, "--ports": ports, "--datapath": datapath})
         return running.run_host_of(site, host, logs, control=control, drain_s=drain_seconds)
     _refuse("the standalone site; name a site file", {"--host": host})
-    made = plan.standalone(listen=listen, targets=target, callers=caller, ng_port=ng_port, media=media, ports=ports)
+    made = plan.standalone(
+        listen=listen,
+        targets=target,
+        callers=caller,
+        ng_port=ng_port,
+        media=media,
+        ports=ports,
+        datapath=datapath,
+    )
     return running.run_standalone(made, logs, control=control, drain_s=drain_seconds)
 
 

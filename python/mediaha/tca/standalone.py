@@ -7,7 +7,7 @@ import ipaddress
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
 from mediaha.model.listener import TCP, UDP, Listener
-from mediaha.model.site import Domain, Host, MediaServerSpec, NetsSpec, Site, Timings
+from mediaha.model.site import Datapath, Domain, Host, MediaServerSpec, NetsSpec, Site, Timings
 from mediaha.tca.addresses import PORT_MAX, is_ip
 
 HOST = "here"
@@ -32,14 +32,16 @@ def standalone_site(
     ng_port: int = NG_PORT,
     media: int = MEDIA_SERVERS,
     ports: tuple[int, int] = PORTS,
+    datapath: Datapath = "auto",
     callers: tuple[str, ...] | None = None,
     timings: Timings | None = None,
 ) -> Site:
     """One NeTS on ``listen``, by each of ``transports``, and ``media`` media servers, which share out ``ports``.
 
     The servers are called media-1, media-2 and so on, in the order of the one domain ``*``; their ng ports follow
-    each other from ``ng_port`` on. ``callers`` are networks that may call beside the targets; None: this machine,
-    when nobody else can reach ``listen``. Raises StandaloneError when the values cannot go together.
+    each other from ``ng_port`` on, and all have the same ``datapath``. ``callers`` are networks that may call beside
+    the targets; None: this machine, when nobody else can reach ``listen``. Raises StandaloneError when the values
+    cannot go together.
     """
     _check(listen, targets, ng_port, media)
     servers = tuple(
@@ -49,6 +51,7 @@ def standalone_site(
             ng=Address(listen.host, ng_port + index),
             interfaces=(listen.host,),
             ports=share,
+            datapath=datapath,
         )
         for index, share in enumerate(_shares(ports, media))
     )
