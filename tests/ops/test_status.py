@@ -2,7 +2,7 @@
 
 from mediaha.model.media import ServerCondition, ServerView
 from mediaha.ops.inquiry import statistics_untrusted
-from mediaha.ops.process import Running, Waiting
+from mediaha.ops.kept import Running, Waiting
 from mediaha.ops.status import Clocks, server_status
 from mediaha.tca import standalone_site
 

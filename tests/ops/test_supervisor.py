@@ -7,7 +7,7 @@ import pytest
 import structlog
 import trio
 
-from mediaha.ops.process import Running, StartFailed, Waiting
+from mediaha.ops.kept import Running, StartFailed, Waiting
 from mediaha.ops.supervisor import Supervisor
 from mediaha.tca import standalone_site
 

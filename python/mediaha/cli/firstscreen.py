@@ -15,7 +15,7 @@ from rich.text import Text
 from mediaha.cli.render import wide_console
 from mediaha.model.address import Address
 from mediaha.model.site import Domain, MediaServerSpec
-from mediaha.ops.process import Running
+from mediaha.ops.kept import Running
 
 if TYPE_CHECKING:
     from mediaha.node.host import Node

@@ -27,8 +27,8 @@ from mediaha.node.session import CurrentRoutes, Session
 from mediaha.ops.change import change
 from mediaha.ops.control import serve_control
 from mediaha.ops.files import room_for
+from mediaha.ops.kept import Running, State
 from mediaha.ops.ports import PortsUnavailable, Wanted, check_ports, check_ranges
-from mediaha.ops.process import Running, State
 from mediaha.ops.shutdown import Shutdown, heed_signals
 from mediaha.ops.spares import Heritage
 from mediaha.ops.supervisor import Supervisor, media_command, spare_command

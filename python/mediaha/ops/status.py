@@ -14,7 +14,7 @@ from mediaha.model.site import MediaServerSpec, NetsSpec
 from mediaha.model.trunk import RegistrationView, TargetView
 from mediaha.model.user import ContactView
 from mediaha.ops.inquiry import Statistics
-from mediaha.ops.process import Running, Starting, State, Waiting
+from mediaha.ops.kept import Running, Starting, State, Waiting
 
 
 class ServerStatus(msgspec.Struct, kw_only=True):

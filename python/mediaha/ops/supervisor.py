@@ -11,7 +11,8 @@ import trio
 
 from mediaha.model.errors import MediahaError
 from mediaha.model.site import MediaServerSpec
-from mediaha.ops.process import Died, KeptProcess, MediaProcess, Running, StartFailed, State
+from mediaha.ops.kept import Died, KeptProcess, Running, StartFailed, State
+from mediaha.ops.process import MediaProcess
 from mediaha.ops.spares import Heritage, Spares
 
 UPGRADE_S_MAX = 10.0
@@ -134,7 +135,7 @@ class Supervisor:
         if in_time.cancelled_caught:
             raise UpgradeFailed(f"the media server {name} has not stopped within {UPGRADE_S_MAX:.0f} s; see the log")
 
-    # What the processes that exit have left; see ``ops.process.Succession``.
+    # What the processes that exit have left; see ``ops.kept.Succession``.
 
     @property
     def takeover_s_max(self) -> float:

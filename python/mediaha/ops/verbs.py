@@ -18,7 +18,7 @@ from mediaha.model.trunk import RegistrationView, TargetView
 from mediaha.model.user import ContactView
 from mediaha.ops.control import Request, Verb
 from mediaha.ops.inquiry import statistics_of
-from mediaha.ops.process import State
+from mediaha.ops.kept import State
 from mediaha.ops.status import Clocks, NetsStatus, NodeStatus, change_status, nets_status, server_status
 from mediaha.ops.tracing import TraceBegun, TracedNow, Tracing
 from mediaha.sip.trace import Traced
