@@ -53,6 +53,13 @@ modparam("rtpengine", "rtpengine_retr", 1)
 
 request_route {{
     if (is_method("OPTIONS")) {{ sl_send_reply("200", "OK"); exit; }}
+    if (is_method("INFO")) {{
+        if ($hdr(X-Speaks) == "yes") {{ $var(done) = unblock_media("directional"); $var(keys) = unblock_dtmf(); }}
+        else {{ $var(done) = block_media("directional"); $var(keys) = block_dtmf(); }}
+        if ($var(done) > 0 && $var(keys) > 0) sl_send_reply("200", "OK");
+        else sl_send_reply("500", "Not done");
+        exit;
+    }}
     if (is_method("CANCEL")) {{ rtpengine_delete(); if (t_check_trans()) t_relay(); exit; }}
     if (has_totag()) {{
         loose_route();
@@ -95,6 +102,11 @@ class Town(NamedTuple):
     def sessions(self) -> list[str]:
         """The calls that the media server has."""
         return ask_ng(self.server.ng, command="list")["calls"]
+
+    def is_silenced(self, call_id: str) -> bool:
+        """Whether the media server passes on nothing that one of the parties says."""
+        parties = ask_ng(self.server.ng, command="query", **{"call-id": call_id})["tags"].values()
+        return any("blocked media" in media for party in parties for media in party["medias"])
 
     def left_nothing(self) -> None:
         """Wait until the media server has forgotten all calls; it was asked for nothing that it refused."""
@@ -154,6 +166,33 @@ def test_a_call_with_early_media_a_hold_and_an_end_has_its_audio_through_the_med
     callee_audio.close()
 
 
+def test_a_caller_that_the_proxy_silences_is_not_heard_and_hears(town, tmp_path):
+    caller_audio, callee_audio = RtpEndpoint(ssrc=0xA), RtpEndpoint(ssrc=0xB)
+    asks = [
+        step for yes in ("yes", "no") for step in (request("INFO", headers=f"{ROUTE}X-Speaks: {yes}\n"), expect(200))
+    ]
+    caller = [invite(), expect(100, optional=True), expect(200), in_route("ACK"), *asks, pause(3000)]
+    ends = [in_route("BYE"), expect(200)]
+    callee = [take("INVITE"), *ANSWERS, take("BYE"), respond_in_dialog(200, "OK")]
+    called = Sipp(callee, tmp_path, "callee", port=town.callee_port, rtp_port=callee_audio.port)
+    remote = f"127.0.0.1:{town.proxy.port}"
+    calling = Sipp([*caller, *ends], tmp_path, "caller", remote=remote, rtp_port=caller_audio.port)
+    with called, calling:
+        deadline = time.monotonic() + 20
+        while not any(map(town.is_silenced, town.sessions())):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for_caller, for_callee = (audio_addresses(sipp.messages(), received=True)[-1] for sipp in (calling, called))
+        talk([(caller_audio, for_caller), (callee_audio, for_callee)], 10)
+        assert {ssrc for ssrc, _, _ in caller_audio.heard} == {0xB}
+        assert not callee_audio.heard
+        calling.wait()
+        called.wait()
+    town.left_nothing()
+    caller_audio.close()
+    callee_audio.close()
+
+
 def test_a_call_that_is_given_up_or_refused_leaves_nothing(town, tmp_path):
     rings = [take("INVITE"), respond(180, "Ringing", headers=ROUTED)]
     given_up = [*rings, take("CANCEL"), respond(200, "OK", cseq="[last_CSeq:]"), *_refuses(487, "Request Terminated")]
@@ -188,7 +227,7 @@ def _refuses(status: int, reason: str) -> list[Step]:
 
 def _awake(server: MediaServer) -> None:
     """Wait until a media server that was started can be asked."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not is_listening(int(server.ng.rpartition(":")[2])):
         assert time.monotonic() < deadline, server.log()
         time.sleep(0.02)
