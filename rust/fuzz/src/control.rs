@@ -49,7 +49,7 @@ const SECTIONS: [&str; 13] = [
     "m=audio 65535 RTP/AVP 0\r\n",
     "m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\na=setup:actpass\r\na=rtcp-mux-only\r\n",
 ];
-const OPTIONS: [(&str, &str); 18] = [
+const OPTIONS: [(&str, &str); 20] = [
     ("flags", "strict-source"),
     ("flags", "media-handover trust-address"),
     ("flags", "port-latching asymmetric"),
@@ -67,6 +67,8 @@ const OPTIONS: [(&str, &str); 18] = [
     ("media address", "192.0.2.77"),
     ("supports", "load limit"),
     ("label", "somebody"),
+    ("flags", "codec-strip-all codec-offer-PCMA codec-except-telephone-event"),
+    ("replace", "zero-address"),
     ("rtpp-flags", "replace-origin direction=pub direction=priv all"),
 ];
 

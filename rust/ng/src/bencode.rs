@@ -56,6 +56,9 @@ impl<'a> Reader<'a> {
     fn integer(&mut self) -> Result<Value, BodyFault> {
         self.rest = &self.rest[1..];
         let digits = self.up_to(b'e')?;
+        if padded(digits.strip_prefix(b"-").unwrap_or(digits)) {
+            return Err(MALFORMED);
+        }
         std::str::from_utf8(digits)
             .ok()
             .and_then(|digits| digits.parse().ok())
@@ -65,7 +68,7 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Result<&'a [u8], BodyFault> {
         let digits = self.up_to(b':')?;
-        if !digits.iter().all(u8::is_ascii_digit) {
+        if !digits.iter().all(u8::is_ascii_digit) || padded(digits) {
             return Err(MALFORMED);
         }
         let length: usize =
@@ -92,6 +95,11 @@ impl<'a> Reader<'a> {
         }
         ended
     }
+}
+
+/// Whether a number is written longer than it is; bencode has one way to write each.
+fn padded(digits: &[u8]) -> bool {
+    digits.len() > 1 && digits.starts_with(b"0")
 }
 
 const MALFORMED: BodyFault = BodyFault::Malformed;

@@ -20,6 +20,7 @@
 mod bencode;
 mod block;
 pub mod bundle;
+mod codecs;
 mod datagram;
 mod duplicates;
 mod fields;
@@ -32,6 +33,7 @@ mod rtpp_flags;
 mod value;
 
 pub use block::{Block, Blockable, Named};
+pub use codecs::Codecs;
 pub use datagram::{BodyFault, Datagram, DatagramError, Encoding, datagram_untrusted};
 pub use duplicates::{Duplicates, DuplicatesConfig};
 pub use options::{AddressFamily, Options, RtcpMux};

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::codecs::Codecs;
 use crate::fields;
 use crate::value::{Dictionary, Value};
 
@@ -13,6 +14,8 @@ pub struct Options {
     pub replace_origin: bool,
     /// `replace: session-connection`: the session level `c=` becomes the media server's.
     pub replace_session_connection: bool,
+    /// `replace: zero-address`: an address that says "on hold" is replaced like any other.
+    pub replace_zero_address: bool,
     /// `strict source`: packets from elsewhere than the endpoint's address are dropped.
     pub strict_source: bool,
     /// `media handover`: a change of the source address during the call is followed.
@@ -45,6 +48,8 @@ pub struct Options {
     pub ice: Option<Vec<u8>>,
     /// `label`: what the client calls the party that sent the SDP.
     pub label: Option<Vec<u8>>,
+    /// `codec`: what of the offer's codecs the other party is not shown.
+    pub codecs: Codecs,
     /// Flags that this crate has no name for, verbatim and bounded; kept so that a log can name them.
     pub unknown_flags: Vec<Vec<u8>>,
 }
@@ -79,6 +84,7 @@ impl Default for Options {
         Self {
             replace_origin: false,
             replace_session_connection: false,
+            replace_zero_address: false,
             strict_source: false,
             media_handover: false,
             asymmetric: false,
@@ -95,6 +101,7 @@ impl Default for Options {
             transport_protocol: None,
             ice: None,
             label: None,
+            codecs: Codecs::default(),
             unknown_flags: Vec::new(),
         }
     }
@@ -103,7 +110,7 @@ impl Default for Options {
 impl Options {
     /// Reads the options of an offer or answer. What is misspelt or unknown is passed over, as rtpengine does.
     pub(crate) fn from_dictionary(dictionary: &Dictionary) -> Self {
-        let mut options = Self::default();
+        let mut options = Self { codecs: Codecs::from_dictionary(dictionary), ..Self::default() };
         for flag in fields::words(dictionary, "flags") {
             options.raise(flag);
         }
@@ -141,6 +148,7 @@ impl Options {
             normal => match (normal.strip_prefix(b"replace "), normal.strip_prefix(b"rtcp mux ")) {
                 (Some(what), _) if self.replace(what) => {}
                 (_, Some(wish)) => self.rtcp_mux.wish(wish),
+                _ if self.codecs.flag(word) => {}
                 _ if self.unknown_flags.len() < UNKNOWN_FLAGS_MAX => self.unknown_flags.push(word.to_vec()),
                 _ => {}
             },
@@ -152,6 +160,7 @@ impl Options {
         match fields::normal(word).as_slice() {
             b"origin" => self.replace_origin = true,
             b"session connection" => self.replace_session_connection = true,
+            b"zero address" => self.replace_zero_address = true,
             _ => return false,
         }
         true
@@ -162,7 +171,11 @@ impl Options {
         let mut flags = self.flags();
         flags.extend(self.unknown_flags.iter().cloned().map(Value::Text));
         fields::set_list(dictionary, "flags", flags);
-        let replace = [("origin", self.replace_origin), ("session-connection", self.replace_session_connection)];
+        let replace = [
+            ("origin", self.replace_origin),
+            ("session-connection", self.replace_session_connection),
+            ("zero-address", self.replace_zero_address),
+        ];
         fields::set_list(dictionary, "replace", chosen(&replace));
         fields::set_list(dictionary, "rtcp-mux", self.rtcp_mux.wishes());
         fields::set_list(dictionary, "supports", chosen(&[("load limit", self.supports_load_limit)]));
@@ -188,6 +201,7 @@ impl Options {
         if let Some(label) = &self.label {
             dictionary.set("label", label.clone());
         }
+        self.codecs.write_to(dictionary);
     }
 
     fn flags(&self) -> Vec<Value> {

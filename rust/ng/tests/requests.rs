@@ -139,6 +139,24 @@ fn options_in_one_line_of_text_are_read_as_if_the_proxy_had_read_them() {
 }
 
 #[test]
+fn codecs_are_named_in_a_dictionary_or_among_the_flags() {
+    let expected = Codecs {
+        strip: vec![b"G722".to_vec(), b"opus/48000/2".to_vec()],
+        except: vec![b"PCMU".to_vec()],
+        ..Codecs::default()
+    };
+    let listed = options(r#""codec":{"strip":["G722","opus/48000/2"],"except":["PCMU"],"transcode":["PCMA"]}"#);
+    let flags = options(r#""flags":["codec-strip-G722","codec strip opus/48000/2","codec_except_PCMU"]"#);
+    assert_eq!((listed.codecs, flags.codecs), (expected.clone(), expected));
+    for other in ["codec-strip-", "codec-", "codec-mask-G722", "codecs-strip-G722"] {
+        let options = options(&format!(r#""flags":["{other}"]"#));
+        assert_eq!((options.codecs, options.unknown_flags), (Codecs::default(), vec![other.as_bytes().to_vec()]));
+    }
+    let many = vec![r#""codec-strip-x""#; 1_000].join(",");
+    assert!(options(&format!(r#""flags":[{many}]"#)).codecs.strip.len() < 100);
+}
+
+#[test]
 fn a_list_is_limited_without_being_told() {
     assert_eq!(asked(r#"{"command":"list"}"#), Ok(Request::List { limit: 32 }));
     assert_eq!(asked(r#"{"command":"list","limit":"5"}"#), Ok(Request::List { limit: 5 }));
@@ -166,6 +184,9 @@ fn what_the_pool_asks_is_what_a_server_reads() {
             received_from: Some("2001:db8::7".parse().unwrap()),
             media_address: Some("192.0.2.9".parse().unwrap()),
             unknown_flags: vec![b"loop-protect".to_vec()],
+            replace_zero_address: true,
+            label: Some(b"alice".to_vec()),
+            codecs: Codecs { strip: vec![b"all".to_vec()], offer: vec![b"PCMU".to_vec()], except: Vec::new() },
             ..Options::default()
         },
     };

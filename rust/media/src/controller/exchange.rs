@@ -78,6 +78,7 @@ impl Exchange<'_> {
         RewriteOptions {
             replace_origin: self.options.replace_origin,
             replace_session_connection: self.options.replace_session_connection,
+            replace_zero_address: self.options.replace_zero_address,
             rtcp_attribute,
             address: self.options.media_address.or(others.first().map(|interface| interface.advertised)),
         }

@@ -39,6 +39,8 @@ pub(super) fn answer(dialogues: &[Dialogue], names: Names<'_>) -> Option<(usize,
         None if it.offerer == names.from_tag && !branches_differ(it, names) => {
             Some((if it.via_branch.as_deref() == names.via_branch { 3 } else { 2 }, Side::B))
         }
+        // Some clients name whoever sends the SDP first, in an answer as in an offer.
+        None if it.offerer == to && !branches_differ(it, names) => Some((1, Side::B)),
         // The call was forked behind our back: all branches have our one SDP, and the last answer is believed.
         Some(_) if it.offerer == names.from_tag && !branches_differ(it, names) => Some((1, Side::B)),
         _ => None,
@@ -107,6 +109,13 @@ mod tests {
         assert_eq!(answer(&dialogues, names("a", Some("b"), None)), Some((0, Side::B)));
         assert_eq!(answer(&dialogues, names("b", Some("a"), None)), Some((0, Side::A)));
         assert_eq!(answer(&dialogues, names("x", Some("b"), None)), None);
+    }
+
+    #[test]
+    fn an_answer_whose_tags_are_the_wrong_way_around_is_the_other_partys() {
+        let dialogues = [dialogue("a", None, None)];
+        assert_eq!(answer(&dialogues, names("b", Some("a"), None)), Some((0, Side::B)));
+        assert_eq!(answer(&dialogues, names("b", Some("c"), None)), None);
     }
 
     #[test]

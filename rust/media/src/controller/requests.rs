@@ -124,7 +124,8 @@ impl Controller {
     }
 
     fn try_offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
-        let description = self.description(media, &media.sdp)?;
+        let mut description = self.description(media, &media.sdp)?;
+        description.strip(&media.options.codecs);
         let Some(call) = self.calls.find_mut(&media.call_id) else {
             self.admit(datapath.load())?;
             return self.begin(media, &description, datapath, now);
@@ -189,7 +190,10 @@ impl Controller {
         let mut board = Switchboard { datapath, ledger: &mut self.ledger, now };
         let sdp = exchange(Act::Answer, side, &description, media, &self.config).apply(dialogue, &mut board)?;
         if side == Side::B {
-            dialogue.answerer.clone_from(&media.to_tag);
+            let tags_swapped =
+                media.to_tag.as_ref() == Some(&dialogue.offerer) && media.from_tag != dialogue.offerer;
+            let answerer = if tags_swapped { Some(&media.from_tag) } else { media.to_tag.as_ref() };
+            dialogue.answerer = answerer.cloned();
         }
         call.touched(now);
         self.reschedule(&media.call_id);

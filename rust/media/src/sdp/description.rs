@@ -49,6 +49,8 @@ pub struct MediaSection {
     pub relayed: bool,
     /// Whether it is RTP, which has reports and payload types.
     pub rtp: bool,
+    /// Formats that were taken out, of which nothing is to be said.
+    pub(super) stripped: Vec<Vec<u8>>,
     /// Its lines, the `m=` line first.
     pub(super) lines: Range<usize>,
     /// Whether it has a `c=` line of its own.
@@ -139,6 +141,13 @@ impl Description {
     #[must_use]
     pub fn media(&self) -> &[MediaSection] {
         &self.media
+    }
+
+    /// Gives a section these formats; what is said of the others is left out.
+    pub(super) fn keep(&mut self, index: usize, formats: Vec<Vec<u8>>, stripped: Vec<Vec<u8>>) {
+        if let Some(section) = self.media.get_mut(index) {
+            (section.formats, section.stripped) = (formats, stripped);
+        }
     }
 
     /// What ends a line here.
@@ -250,6 +259,7 @@ fn section_untrusted(
         disabled,
         relayed,
         rtp: content.is_some_and(Content::is_rtp),
+        stripped: Vec::new(),
         lines: range,
         own_address: own.connection.is_some(),
     })

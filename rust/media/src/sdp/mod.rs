@@ -6,6 +6,7 @@
 //! What neither understands passes through as it came.
 
 mod attribute;
+mod codecs;
 mod description;
 mod line;
 mod payload;

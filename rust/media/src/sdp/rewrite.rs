@@ -28,6 +28,8 @@ pub struct RewriteOptions {
     pub replace_origin: bool,
     /// The session's `c=`, even where no stream depends on it.
     pub replace_session_connection: bool,
+    /// The unspecified address, too, by which a party is on hold.
+    pub replace_zero_address: bool,
     /// What is written for `a=rtcp`.
     pub rtcp_attribute: RtcpAttribute,
     /// The address for lines that belong to no stream, when no stream is placed from which to take it.
@@ -99,7 +101,7 @@ impl<'a> Rewriter<'a> {
         let ended = sections.iter().any(|(section, _)| section.relayed && !section.own_address);
         let wanted = dependent.or(address.filter(|_| ended || options.replace_session_connection));
         let old = description.session_lines().find(|line| line.starts_with(b"c="));
-        let connection = old.map(|old| (old, replaced_connection(old, wanted)));
+        let connection = old.map(|old| (old, replaced_connection(old, wanted, options.replace_zero_address)));
         Self { description, options, address, connection }
     }
 
@@ -122,7 +124,8 @@ impl<'a> Rewriter<'a> {
         if !section.own_address {
             let needed = Line::from(connection_line(placement.address));
             // Hold by the unspecified address stays in the session's line and needs no other.
-            let held = section.address.is_some_and(|address| address.is_unspecified());
+            let held = !self.options.replace_zero_address
+                && section.address.is_some_and(|address| address.is_unspecified());
             if !held && self.connection.as_ref().is_none_or(|(_, new)| *new != needed) {
                 lines.push(needed);
             }
@@ -156,11 +159,11 @@ impl<'a> Rewriter<'a> {
 
     /// The section's lines with port and address replaced, without those that are written anew or not at all.
     fn kept_lines(&self, section: &'a MediaSection, port: u16, address: Option<IpAddr>) -> Vec<Line<'a>> {
-        let lines = self.description.section_lines(section).filter(|line| !is_dropped_from_section(line));
+        let lines = self.description.section_lines(section).filter(|line| !is_dropped_from_section(line, section));
         lines
             .map(|line| match &line[..2] {
                 b"m=" => media_line(section, port).into(),
-                b"c=" => replaced_connection(line, address),
+                b"c=" => replaced_connection(line, address, self.options.replace_zero_address),
                 _ => line.into(),
             })
             .collect()
@@ -180,11 +183,12 @@ fn is_dropped_from_session(text: &[u8]) -> bool {
     matches!(Attribute::of(text), Some(Attribute::Direction(_) | Attribute::Ice | Attribute::Bundle))
 }
 
-fn is_dropped_from_section(text: &[u8]) -> bool {
+fn is_dropped_from_section(text: &[u8], section: &MediaSection) -> bool {
     let attribute = Attribute::of(text);
     let written_anew =
         matches!(attribute, Some(Attribute::Direction(_) | Attribute::Rtcp(_) | Attribute::RtcpMux));
-    written_anew || matches!(attribute, Some(Attribute::Ice))
+    let stripped = matches!(attribute, Some(Attribute::Payload(_, payload)) if section.stripped.iter().any(|it| it == payload));
+    written_anew || stripped || matches!(attribute, Some(Attribute::Ice))
 }
 
 fn media_line(section: &MediaSection, port: u16) -> Vec<u8> {
@@ -201,9 +205,10 @@ fn connection_line(address: IpAddr) -> Vec<u8> {
     [b"c=IN ", line::family_and_address(address).as_bytes()].concat()
 }
 
-/// The `c=` line with `address` in it; as it was without one, or when it says "on hold" by the unspecified address.
-fn replaced_connection(text: &[u8], address: Option<IpAddr>) -> Line<'_> {
-    let held = line::connection_untrusted(&text[2..]).is_some_and(|address| address.is_unspecified());
+/// The `c=` line with `address` in it; as it was without one, or when it says "on hold" by the unspecified address, unless
+/// that is replaced as well.
+fn replaced_connection(text: &[u8], address: Option<IpAddr>, zero: bool) -> Line<'_> {
+    let held = !zero && line::connection_untrusted(&text[2..]).is_some_and(|address| address.is_unspecified());
     address.filter(|_| !held).map_or(text.into(), |address| connection_line(address).into())
 }
 

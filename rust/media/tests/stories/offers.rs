@@ -4,6 +4,31 @@ use crate::world::{CALLEE, CALLER, RTP, Sdp, World, at, media, sdp, sdp_with};
 use mediaha_ng::{AddressFamily, Reply, Request, reason};
 
 #[test]
+fn an_answer_whose_tags_are_the_wrong_way_around_is_taken() {
+    let mut world = World::new();
+    let offered = world.offer("a", None, &sdp(CALLER));
+    let answered = world.answer("b", "a", &sdp(CALLEE));
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
+    assert_eq!(world.speak(CALLEE, &offered), Some(at(CALLER)));
+    let again = world.offer("b", Some("a"), &sdp(CALLEE));
+    assert_eq!(again.rtp(0), answered.rtp(0), "the other party has its own name");
+}
+
+#[test]
+fn a_codec_that_is_taken_out_of_an_offer_is_not_shown_to_the_other_party() {
+    let mut world = World::new();
+    let both = sdp(CALLER).replace("RTP/AVP 0", "RTP/AVP 0 8");
+    let mut offer = media("a", None, &both);
+    offer.options.codecs.strip = vec![b"PCMU".to_vec()];
+    let offered = Sdp::from(world.ask(&Request::Offer(offer)));
+    assert_eq!(offered.section(0).formats, [b"8".to_vec()]);
+    let mut answer = media("a", Some("b"), &both);
+    answer.options.codecs.strip = vec![b"PCMU".to_vec()];
+    let answered = Sdp::from(world.ask(&Request::Answer(answer)));
+    assert_eq!(answered.section(0).formats.len(), 2, "an answer is the parties' business");
+}
+
+#[test]
 fn a_reoffer_keeps_the_ports() {
     let mut world = World::new();
     let (offered, answered) = world.call();

@@ -62,6 +62,7 @@ fn rewrite_options(words: &str) -> RewriteOptions {
         _ => RtcpAttribute::Port,
     };
     RewriteOptions {
+        replace_zero_address: false,
         replace_origin: has("replace-origin"),
         replace_session_connection: has("replace-session-connection"),
         rtcp_attribute,

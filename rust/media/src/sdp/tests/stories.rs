@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use mediaha_ng::Codecs;
+
 use super::super::*;
 
 const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n";
@@ -198,4 +200,55 @@ fn every_refusal_tells_the_pool_whose_fault_it_is() {
     for error in [NotSdp, TooLarge, BadMedia, BadAddress, NoAddress, NoMedia] {
         assert!(mediaha_ng::Reply::error(error.reason()).is_callers_fault(), "{error:?}");
     }
+}
+
+fn stripped(sections: &str, codecs: &Codecs) -> String {
+    let mut parsed = parsed(sections);
+    parsed.strip(codecs);
+    let text = rewrite(&parsed, &[Some(placed(30_000))], &RewriteOptions::default());
+    let text = String::from_utf8(text).expect("UTF-8");
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("m=") || line.starts_with("a=rtpmap") || line.starts_with("a=fmtp"));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn codecs_are_taken_out_with_all_that_is_said_of_them() {
+    let codecs = |strip: &str, offer: &str, except: &str| {
+        let names = |text: &str| text.split_whitespace().map(|name| name.as_bytes().to_vec()).collect();
+        Codecs { strip: names(strip), offer: names(offer), except: names(except) }
+    };
+    let sdp = "m=audio 4000 RTP/AVP 0 8 9 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n";
+    let of = |kept: &[(&str, &str)]| {
+        let types: Vec<_> = kept.iter().map(|(payload, _)| *payload).collect();
+        let maps = kept.iter().map(|(payload, encoding)| format!(" a=rtpmap:{payload} {encoding}"));
+        format!("m=audio 30000 RTP/AVP {}{}", types.join(" "), maps.collect::<String>())
+    };
+    let (mu, law, g722) = (("0", "PCMU/8000"), ("8", "PCMA/8000"), ("9", "G722/8000"));
+    let events = ("101", "telephone-event/8000");
+    assert_eq!(stripped(sdp, &codecs("G722", "", "")), of(&[mu, law, events]) + " a=fmtp:101 0-15");
+    assert_eq!(stripped(sdp, &codecs("telephone-event pcmu/8000", "", "")), of(&[law, g722]));
+    assert_eq!(stripped(sdp, &codecs("all", "PCMA PCMU", "")), of(&[law, mu]));
+    assert_eq!(stripped(sdp, &codecs("all", "", "PCMU")), of(&[mu]));
+    assert_eq!(
+        stripped(sdp, &codecs("PCMU PCMA", "", "PCMA telephone-event")),
+        of(&[law, g722, events]) + " a=fmtp:101 0-15"
+    );
+    let whole = of(&[mu, law, g722, events]) + " a=fmtp:101 0-15";
+    assert_eq!(stripped(sdp, &codecs("all", "", "")), whole, "an offer of nothing is no use");
+    assert_eq!(stripped(sdp, &codecs("", "PCMA", "PCMU")), whole);
+    assert_eq!(stripped("m=image 4000 udptl t38\r\n", &codecs("all", "", "")), "m=image 30000 udptl t38");
+}
+
+#[test]
+fn an_address_that_says_on_hold_is_replaced_when_that_is_asked_for() {
+    let sdp = description_untrusted(
+        b"v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
+    );
+    let options = RewriteOptions { replace_zero_address: true, ..RewriteOptions::default() };
+    let text = rewrite(&sdp.expect("usable SDP"), &[Some(placed(30_000))], &options);
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.contains("c=IN IP4 192.0.2.9\r\n") && text.contains("a=sendonly\r\n"), "{text}");
+    assert!(!text.contains("0.0.0.0"), "{text}");
 }
