@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from benches import cable, machine
 from benches.ng import NgClient, NgFailed
-from benches.settings import ROOT, SETTINGS
+from benches.settings import ROOT
 from mediaha.model.address import Address
 
 START_S_MAX = 30.0
@@ -49,16 +48,8 @@ def rival_is_here() -> bool:
 
 
 @contextmanager
-def mediaha_relay(core: int, folder: Path) -> Iterator[Relay]:
-    """A mediaha media server with one relaying thread."""
-    arguments = ["--ports", "10000-19999", *shlex.split(SETTINGS.relay_arguments)]
-    with _mediaha(OURS, arguments, core, folder) as relay:
-        yield relay
-
-
-@contextmanager
 def sockets_relay(core: int, folder: Path) -> Iterator[Relay]:
-    """One with a socket for each port."""
+    """A mediaha media server with one relaying thread, and a socket for each port."""
     with _mediaha(OURS, ["--ports", "10000-19999", "--datapath", "sockets"], core, folder) as relay:
         yield relay
 

@@ -32,8 +32,6 @@ class Settings:
     """How long the process is missing whose flows the kernel goes on to forward."""
     capacity_calls: tuple[int, ...] = (600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1600, 1800)
     """Calls on one core, tried from left to right until packets are lost or late."""
-    relay_arguments: str = ""
-    """Further options for the media server that is measured, as on the command line."""
     control_calls: int = 1500
     """Calls set up in one go, before they are deleted and the next go begins."""
     memory_calls: int = 2000
