@@ -12,7 +12,7 @@ from mediaha.failover import MediaPool, open_pool
 from mediaha.load import Load
 from mediaha.model.address import Address
 from mediaha.model.errors import MediahaError
-from mediaha.model.media import Fault, MediaRefused, Moved, ServerChanged, ServerCondition, Stranded
+from mediaha.model.media import Anchored, Fault, MediaRefused, Moved, ServerChanged, ServerCondition, Stranded
 from mediaha.model.site import MediaServerSpec, Timings
 from tests.failover.world import Phone, audio_at, notices_until, open_world, sdp, spec, until
 
@@ -66,6 +66,31 @@ async def test_a_call_that_still_rings_moves_too_and_is_answered_on_the_new_serv
         phone.told(answered.sdp, moved.sdp_for_callee)
         phone.talk()
         await until("both hear each other", lambda: phone.heard() > 10)
+
+
+async def test_an_answer_that_was_on_its_way_when_the_call_moved_is_told_after_the_move(pool_with):
+    """Whoever is told of the move last would believe what held before the answer."""
+    async with pool_with("a", "b") as world:
+        await world.pool.offer("call-1", "from", None, sdp(4000), ["a", "b"])
+        told = []
+        world.pool.give_notices(lambda notice: isinstance(notice, Moved) and told.append(notice))
+        world.crash("a")
+        world.pool.begin_answer("call-1", "from", "to", sdp(4002), None, told.append)
+        await until("both are told", lambda: len(told) == 2)
+        assert [type(one) for one in told] == [Moved, Anchored]
+        assert [one.server for one in told] == ["b", "b"]
+
+
+async def test_notices_that_wait_for_a_reader_are_given_at_once(pool_with):
+    async with pool_with("a", "b") as world:
+        await world.pool.offer("call-1", "from", None, sdp(4000), ["a", "b"])
+        world.crash("a")
+        waiting = world.pool.notices().statistics
+        # Of the servers there are as many as changes, so that one more is about the call.
+        await until("one is there", lambda: waiting().current_buffer_used > len(world.pool.changes()))
+        told = []
+        world.pool.give_notices(told.append)
+        assert Moved in map(type, told)
 
 
 async def test_without_another_server_the_call_strands_and_moves_when_one_is_back(pool_with, load):

@@ -52,7 +52,7 @@ class FakePool:
         self.asked = []
         self.refuse = None
         self.hold = None
-        self._in, self._notices = trio.open_memory_channel(4096)
+        self._notify = None
         self._count = 0
 
     def begin_offer(self, call_id, from_tag, to_tag, sdp, servers, family, on):
@@ -108,8 +108,8 @@ class FakePool:
         self.deleted.append(call_id)
         self.calls.pop(call_id, None)
 
-    def notices(self):
-        return self._notices
+    def give_notices(self, on_notice):
+        self._notify = on_notice
 
     def servers(self):
         return tuple(
@@ -136,13 +136,13 @@ class FakePool:
         before = call["server"]
         after = next((name for name in call["list"] if self.live[name]), None)
         if after is None:
-            self._in.send_nowait(Stranded(call_id, before, "no server is alive"))
+            self._notify(Stranded(call_id, before, "no server is alive"))
             return
         call["server"] = after
         first = call["from"]
         other = next((tag for tag in call["sdp"] if tag != first), None)
         offer = call["sdp"].get(first) or call["offered"][1]
-        self._in.send_nowait(
+        self._notify(
             Moved(
                 call_id,
                 before,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Concatenate, ParamSpec
 
@@ -69,6 +69,7 @@ class MediaPool:
         self._backlog_grew = trio.Event()
         self._changes: deque[ServerChanged] = deque(maxlen=CHANGES_MAX)
         self._notices_in, self._notices = trio.open_memory_channel[Notice](NOTICES_MAX)
+        self._on_notice: Callable[[Notice], None] | None = None
 
     async def offer(
         self,
@@ -165,6 +166,22 @@ class MediaPool:
         """
         return self._notices
 
+    def give_notices(self, on_notice: Callable[[Notice], None] | None) -> None:
+        """Call ``on_notice`` with each notice from now on instead of putting it into ``notices``; None: no more.
+
+        Each comes in its place among the outcomes of what was begun: through the channel, the word that a call was
+        moved could be overtaken by the answer to a question that was asked after it. Those that wait there are given
+        at once. It must not block.
+        """
+        self._on_notice = on_notice
+        if on_notice is None:
+            return
+        with suppress(trio.WouldBlock):
+            while True:
+                self._notify(self._notices.receive_nowait())
+        while waiting := self._backlog.take():
+            self._notify(waiting)
+
     def servers(self) -> tuple[ServerView, ...]:
         """The servers in configured order, as the pool saw them some 50 ms ago at most."""
         return tuple(values.view(seen) for seen in self._core.servers())
@@ -251,6 +268,13 @@ class MediaPool:
             self._undeleted.popleft()
 
     def _notify(self, notice: Notice) -> None:
+        if self._on_notice is not None:
+            try:
+                self._on_notice(notice)
+            except Exception:
+                # One call's mistake must not end all the others.
+                _log.exception("notice failed", notice=type(notice).__name__)
+            return
         if not self._backlog:
             try:
                 self._notices_in.send_nowait(notice)

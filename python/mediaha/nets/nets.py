@@ -211,18 +211,8 @@ class Nets:
         """Take requests from now on."""
         self._endpoint.give_events(self._reception.take)
 
-    async def heed(self) -> None:
-        """Take the pool's notices until there are no more. The path from here to the re-INVITEs has no wait in it."""
-        notices = self._media.notices()
-        async for notice in notices:
-            self._noticed(notice)
-            while True:
-                try:
-                    self._noticed(notices.receive_nowait())
-                except trio.WouldBlock:
-                    break
-
-    def _noticed(self, notice: Notice) -> None:
+    def heed(self, notice: Notice) -> None:
+        """Something has happened to a media server or a call's media. From here to the re-INVITEs there is no wait."""
         if isinstance(notice, ServerChanged):
             _log.info("media server", server=notice.server, condition=str(notice.condition), why=notice.why)
             return
@@ -285,8 +275,11 @@ async def serve_nets(
         nursery.start_soon(registrations.run)
         nursery.start_soon(carrier.journal.run)
         nursery.start_soon(carrier.keep_time)
-        nursery.start_soon(nets.heed)
+        media.give_notices(nets.heed)
         nets.listen()
         _log.info("listening", name=spec.name, listeners=list(endpoint.listening))
         task_status.started(nets)
-        await trio.sleep_forever()
+        try:
+            await trio.sleep_forever()
+        finally:
+            media.give_notices(None)

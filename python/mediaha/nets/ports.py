@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from mediaha.model.media import Anchored, Family, Moved, OnOutcome, ServerChanged, ServerView, Stranded
@@ -17,8 +17,6 @@ from mediaha.sip.registration import Answer, Contact
 from mediaha.sip.target import Target
 
 if TYPE_CHECKING:
-    import trio
-
     from mediaha.nets.call import Call
 
 Notice = Moved | Stranded | ServerChanged
@@ -74,8 +72,11 @@ class Media(Protocol):
         """A call that another NeTS placed on ``current``, with what both parties last said. Raises MediaRefused."""
         ...
 
-    def notices(self) -> trio.MemoryReceiveChannel[Notice]:
-        """Calls that were moved or stranded, servers that changed; NeTS reads it to the end."""
+    def give_notices(self, on_notice: Callable[[Notice], None] | None) -> None:
+        """Tell ``on_notice`` of calls that are moved or stranded, and of servers that change; None: nobody.
+
+        In their order, also among the outcomes of what was begun.
+        """
         ...
 
     def servers(self) -> tuple[ServerView, ...]:
