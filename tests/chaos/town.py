@@ -102,6 +102,10 @@ class Town:
     def _heard(self, call: Call) -> tuple[int, ...]:
         return tuple(self.load.arrivals(leg.audio).received for leg in call.legs())
 
+    def heard(self) -> list[int]:
+        """How many packets each end of the standing calls has heard."""
+        return [count for call in self.standing() for count in self._heard(call)]
+
     async def until(self, what: str, true: Callable[[], object], told: Callable[[], object] = lambda: "") -> None:
         """Wait for something that the phones see."""
         with trio.move_on_after(PATIENCE_S):
@@ -163,7 +167,7 @@ def sessions_on(status: dict) -> dict[str, int | None]:
 async def open_town(site: Site, domain: str = "*", target_port: int | None = None) -> AsyncIterator[Town]:
     """Phones on both sides of ``site``; when the story has gone well, they hang up and nothing may be left."""
     under = SiteUnderDrill(
-        Address(site.host, site.port), Address(site.host, target_port or site.target_port), domain, site.control
+        Address(site.host, site.port), Address(site.target_host, target_port or site.target_port), domain, site.control
     )
     fault = None
     async with open_phones(under) as (load, phones):

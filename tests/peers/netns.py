@@ -33,29 +33,41 @@ class Namespace:
     """One such host; ``inside`` stands before a command that is to run there."""
 
     def __init__(self) -> None:
-        self._name = f"mediaha-{os.getpid()}"
+        self.name = f"mediaha-{os.getpid()}"
         self._near = f"mh{os.getpid() % 100000}"
-        self.inside = ("ip", "netns", "exec", self._name)
-        self.inside_network = ("nsenter", f"--net=/run/netns/{self._name}")
+        self.inside = ("ip", "netns", "exec", self.name)
+        self.inside_network = ("nsenter", f"--net=/run/netns/{self.name}")
         """The same, with the mounts that the rest of the machine sees."""
-        _ip("netns", "add", self._name)
-        _ip("link", "add", self._near, "type", "veth", "peer", "name", "far", "netns", self._name)
+        _ip("netns", "add", self.name)
+        _ip("-n", self.name, "link", "set", "lo", "up")
+        self._lay_cable()
+
+    def _lay_cable(self) -> None:
+        _ip("link", "add", self._near, "type", "veth", "peer", "name", "far", "netns", self.name)
         _ip("address", "add", f"{NEAR}/30", "dev", self._near)
         _ip("link", "set", self._near, "up")
         if HAS_IPV6:
             _ip("address", "add", f"{NEAR_V6}/126", "dev", self._near, "nodad")
-            _ip("-n", self._name, "address", "add", f"{FAR_V6}/126", "dev", "far", "nodad")
-        _ip("-n", self._name, "address", "add", f"{FAR}/30", "dev", "far")
-        _ip("-n", self._name, "link", "set", "lo", "up")
+            _ip("-n", self.name, "address", "add", f"{FAR_V6}/126", "dev", "far", "nodad")
+        _ip("-n", self.name, "address", "add", f"{FAR}/30", "dev", "far")
         self.mend()
+
+    def rebuild(self) -> None:
+        """Another cable, with interfaces of the same names and addresses."""
+        _ip("link", "del", self._near)
+        self._lay_cable()
+
+    def number(self) -> int:
+        """The kernel's, which no other namespace has at this time."""
+        return os.stat(f"/run/netns/{self.name}").st_ino
 
     def cut(self) -> None:
         """Pull the cable out."""
-        _ip("-n", self._name, "link", "set", "far", "down")
+        _ip("-n", self.name, "link", "set", "far", "down")
 
     def mend(self) -> None:
         """Plug it in again."""
-        _ip("-n", self._name, "link", "set", "far", "up")
+        _ip("-n", self.name, "link", "set", "far", "up")
 
     def swallow(self, first: int, last: int) -> None:
         """Drop what comes to these UDP ports, without a word to anybody."""
@@ -72,7 +84,7 @@ class Namespace:
 
     def __exit__(self, *_: object) -> None:
         _ip("link", "del", self._near)
-        _ip("netns", "del", self._name)
+        _ip("netns", "del", self.name)
 
 
 def _ip(*words: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mediaha.ops.asking import NotServing, ask
@@ -28,13 +29,16 @@ class Site:
         target: str | None = None,
         standalone: bool = True,
         log_to: int | None = None,
+        inside: Sequence[str] = (),
     ) -> None:
+        """``inside`` stands before the command line: ``nsenter --net=...``."""
         self.folder = folder
-        self.host = "127.0.0.1"
+        self.host = self.target_host = "127.0.0.1"
         self.control = folder / "control.sock"
         self.port = free_udp_port()
         self.target_port = free_udp_port()
-        command = [sys.executable, "-m", "mediaha", "serve", "--control", str(self.control), "--log-format", "json"]
+        command = [*inside, sys.executable, "-m", "mediaha", "serve"]
+        command += ["--control", str(self.control), "--log-format", "json"]
         if standalone:
             ng = free_udp_port()
             while free_udp_port() != ng + 1:  # the second media server's control port follows the first's
@@ -56,7 +60,7 @@ class Site:
     @property
     def target(self) -> str:
         """Where its calls go."""
-        return f"{self.host}:{self.target_port}"
+        return f"{self.target_host}:{self.target_port}"
 
     def log(self) -> str:
         """What it printed and logged."""

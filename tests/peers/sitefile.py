@@ -44,6 +44,7 @@ class SiteFile:
         folder: Path,
         *media: Media,
         host: str = "127.0.0.1",
+        target_host: str | None = None,
         lists: Mapping[str, Sequence[str]] | None = None,
         timings: Mapping[str, object] = QUICK,
         trunks: Mapping[str, Mapping[str, object]] | None = None,
@@ -53,12 +54,14 @@ class SiteFile:
     ) -> None:
         """``lists`` gives each domain its media servers; left out, one domain has all, as they are given.
 
+        Calls go to ``target_host``, if not to the host that the site is on.
         The calls of a domain that ``trunks`` has a table for go by that trunk. ``nets`` are further keys of NeTS's,
         ``sip`` says how its SIP behaves, ``name_server`` is whom it asks for names.
         """
         self.path = folder / "site.toml"
         self._media = media
         self._host = host
+        self._target_host = target_host or host
         self._timings = timings
         self._trunks = trunks or {}
         self._nets = nets or {}
@@ -89,12 +92,12 @@ class SiteFile:
     def _way(self, domain: str) -> Mapping[str, object]:
         if domain in self._trunks:
             return {"trunks": [domain]}
-        return {"targets": [f"{self._host}:{self.targets[domain]}"]}
+        return {"targets": [f"{self._target_host}:{self.targets[domain]}"]}
 
-    def serve(self, *arguments: str) -> Site:
+    def serve(self, *arguments: str, inside: Sequence[str] = ()) -> Site:
         """Run the site; calls are expected at the target of the first domain."""
-        site = Site(self.path.parent, str(self.path), *arguments, standalone=False)
-        site.host = self._host
+        site = Site(self.path.parent, str(self.path), *arguments, standalone=False, inside=inside)
+        site.host, site.target_host = self._host, self._target_host
         site.port = self._port
         site.target_port = next(iter(self.targets.values()))
         return site

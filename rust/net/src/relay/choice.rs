@@ -14,7 +14,7 @@ use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapa
 use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
-use crate::sys::netlink::packet_filter_in_use;
+use crate::sys::netlink::{ipsec_in_use, packet_filter_in_use};
 
 /// How long a process that is known to have died may take to let go of its flows.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -192,6 +192,10 @@ fn in_front(config: &RelayConfig, records: &Records, failure: &Failure) -> Resul
     if packet_filter_in_use() {
         let why = "what the kernel forwards does not pass the packet filter (nftables, iptables) of this host";
         records.push(Record::now(Level::Warning, "packet_filter_passed_by", json!({ "why": why })));
+    }
+    if ipsec_in_use() {
+        let why = "there are policies of IPsec on this host: what leaves it is not forwarded by the kernel, which would not encrypt it";
+        records.push(Record::now(Level::Warning, "nothing_for_the_kernel", json!({ "why": why })));
     }
     Ok((Box::new(datapath), why))
 }

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
@@ -17,16 +17,28 @@ const DUMP: u16 = 0x300;
 /// `NFT_MSG_GETTABLE` and its answer.
 const TABLES_REQUEST: u16 = 10 << 8 | 1;
 const TABLES_ANSWER: u16 = 10 << 8;
+/// `XFRM_MSG_GETPOLICY` and its answer, and how long the question is.
+const POLICIES_REQUEST: u16 = 0x15;
+const POLICIES_ANSWER: u16 = 0x13;
+const POLICY_BYTES: usize = 64;
 /// Attributes of routes and of interfaces.
 const DESTINATION: u16 = 1;
 const SOURCE: u16 = 2;
 const INTERFACE: u16 = 4;
+const GATEWAY: u16 = 5;
+const METRICS: u16 = 8;
+const GATEWAY_OF_OTHER_FAMILY: u16 = 18;
+const PROTOCOL: u16 = 27;
+const SOURCE_PORT: u16 = 28;
+const DESTINATION_PORT: u16 = 29;
 const MTU: u16 = 4;
+/// Among the metrics.
+const ROUTE_MTU: u16 = 2;
 /// Types of routes (`RTN_`).
 const UNICAST: u8 = 1;
 const LOCAL: u8 = 2;
-/// Groups of notices: links, and routes and addresses of both families.
-const NOTICES: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// Groups of notices: links, next hops, and routes, rules and addresses of both families.
+const NOTICES: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x4_0000 | 0x8000_0000;
 
 const HEADER_BYTES: usize = 16;
 const ROUTE_BYTES: usize = 12;
@@ -38,10 +50,32 @@ const ANSWER_BYTES: usize = 8192;
 pub enum Route {
     /// It is this host's.
     Here,
-    /// Out by the interface of this number.
-    Out(u32),
+    /// Out by an interface.
+    Out(Hop),
     /// Nowhere: they are refused, or dropped, or for many.
     Nowhere,
+}
+
+/// The next step of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The interface that it leaves by.
+    pub interface: u32,
+    /// The router; `None` where the address is on the link itself.
+    pub router: Option<IpAddr>,
+    /// The longest packet, if the way takes less than the interface.
+    pub mtu: Option<u32>,
+}
+
+/// UDP packets whose way is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Traffic {
+    /// Where they come from.
+    pub from: SocketAddr,
+    /// Where they go, of the same family.
+    pub to: SocketAddr,
+    /// The byte of the IP header that asks for a treatment.
+    pub class: u8,
 }
 
 /// An interface.
@@ -93,15 +127,18 @@ impl Netlink {
         Ok(Self(fd))
     }
 
-    /// Where packets from one address to another go now.
+    /// Where these packets go now, if a socket sends them.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn route(&self, from: IpAddr, to: IpAddr) -> io::Result<Route> {
+    pub fn route(&self, Traffic { from, to, class }: &Traffic) -> io::Result<Route> {
         let (family, bits) = if to.is_ipv4() { (libc::AF_INET, 32) } else { (libc::AF_INET6, 128) };
-        let mut body = vec![u8::try_from(family).unwrap_or(0), bits, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        attribute(&mut body, DESTINATION, &octets(to));
-        attribute(&mut body, SOURCE, &octets(from));
+        let mut body = vec![u8::try_from(family).unwrap_or(0), bits, bits, *class, 0, 0, 0, 0, 0, 0, 0, 0];
+        attribute(&mut body, DESTINATION, &octets(to.ip()));
+        attribute(&mut body, SOURCE, &octets(from.ip()));
+        attribute(&mut body, PROTOCOL, &[u8::try_from(libc::IPPROTO_UDP).unwrap_or(0)]);
+        attribute(&mut body, SOURCE_PORT, &from.port().to_be_bytes());
+        attribute(&mut body, DESTINATION_PORT, &to.port().to_be_bytes());
         let answer = match self.ask(ROUTE_REQUEST, &body) {
             Err(error)
                 if matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES)) =>
@@ -111,7 +148,11 @@ impl Netlink {
             answer => answer?,
         };
         let kind = answer.get(7).copied().unwrap_or(0);
-        let out = attribute_of(&answer, ROUTE_BYTES, INTERFACE).map_or(Route::Nowhere, Route::Out);
+        let attributes = answer.get(ROUTE_BYTES..).unwrap_or_default();
+        let out = number_in(attributes, INTERFACE).map_or(Route::Nowhere, |interface| {
+            let mtu = value(attributes, METRICS).and_then(|metrics| number_in(metrics, ROUTE_MTU));
+            Route::Out(Hop { interface, router: router(attributes), mtu })
+        });
         Ok(match kind {
             LOCAL => Route::Here,
             UNICAST => out,
@@ -128,7 +169,7 @@ impl Netlink {
         body[4..8].copy_from_slice(&number.to_ne_bytes());
         let answer = self.ask(LINK_REQUEST, &body)?;
         let kind = answer.get(2..4).map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
-        let mtu = attribute_of(&answer, LINK_BYTES, MTU).unwrap_or(0);
+        let mtu = answer.get(LINK_BYTES..).and_then(|attributes| number_in(attributes, MTU)).unwrap_or(0);
         Ok(Interface { number, ethernet: matches!(kind, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK), mtu })
     }
 
@@ -194,6 +235,21 @@ pub fn packet_filter_in_use() -> bool {
     tables.is_ok_and(|(kind, _)| kind == TABLES_ANSWER) || old.into_iter().any(named)
 }
 
+/// Whether this network namespace has an interface of this number; one that cannot be asked for is taken to be there.
+#[must_use]
+pub fn interface_exists(number: u32) -> bool {
+    let gone = |error: io::Error| error.raw_os_error() == Some(libc::ENODEV);
+    !Netlink::new().and_then(|netlink| netlink.interface(number)).is_err_and(gone)
+}
+
+/// Whether there are policies in this network namespace that may have packets encrypted on their way out (RFC 4301).
+#[must_use]
+pub fn ipsec_in_use() -> bool {
+    let policies = Netlink::bound(libc::NETLINK_XFRM, 0)
+        .and_then(|netlink| netlink.ask_with(POLICIES_REQUEST, REQUEST | DUMP, &[0; POLICY_BYTES]));
+    policies.is_ok_and(|(kind, _)| kind == POLICIES_ANSWER)
+}
+
 /// The numbers of the interfaces that have one of these addresses.
 ///
 /// # Errors
@@ -246,20 +302,32 @@ fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     body.extend(length.to_ne_bytes());
     body.extend(kind.to_ne_bytes());
     body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
 }
 
-/// A number among the attributes that follow the first `skip` bytes.
-fn attribute_of(answer: &[u8], skip: usize, wanted: u16) -> Option<u32> {
-    let mut rest = answer.get(skip..)?;
+fn router(attributes: &[u8]) -> Option<IpAddr> {
+    // Of the other family it stands behind that family's number.
+    let octets = value(attributes, GATEWAY).or_else(|| value(attributes, GATEWAY_OF_OTHER_FAMILY)?.get(2..))?;
+    let ipv4 = || octets.try_into().ok().map(|octets: [u8; 4]| Ipv4Addr::from(octets).into());
+    octets.try_into().ok().map(|octets: [u8; 16]| Ipv6Addr::from(octets).into()).or_else(ipv4)
+}
+
+/// What an attribute says.
+fn value(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut rest = attributes;
     while let Some((&[l0, l1, k0, k1], _)) = rest.split_first_chunk::<4>() {
         let length = usize::from(u16::from_ne_bytes([l0, l1]));
         let value = rest.get(4..length)?;
         if u16::from_ne_bytes([k0, k1]) == wanted {
-            return value.first_chunk().map(|value| u32::from_ne_bytes(*value));
+            return Some(value);
         }
         rest = rest.get(length.next_multiple_of(4)..)?;
     }
     None
+}
+
+fn number_in(attributes: &[u8], wanted: u16) -> Option<u32> {
+    value(attributes, wanted)?.first_chunk().map(|value| u32::from_ne_bytes(*value))
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {
@@ -277,8 +345,10 @@ mod tests {
     fn loopback_is_here_and_of_ethernet() {
         let netlink = Netlink::new().unwrap();
         let (v4, v6): (IpAddr, IpAddr) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
-        assert_eq!(netlink.route(v4, v4).unwrap(), Route::Here);
-        assert_eq!(netlink.route(v6, v6).unwrap(), Route::Here);
+        for address in [v4, v6] {
+            let (from, to) = ((address, 1).into(), (address, 2).into());
+            assert_eq!(netlink.route(&Traffic { from, to, class: 0xb8 }).unwrap(), Route::Here);
+        }
         assert_eq!(interfaces_with(&[v4, v6]).unwrap(), [1]);
         let loopback = netlink.interface(1).unwrap();
         assert!(loopback.ethernet && loopback.mtu >= 1_280, "{loopback:?}");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 
-use crate::sys::netlink::{Netlink, Route};
+use crate::sys::netlink::{Netlink, Route, Traffic, ipsec_in_use};
 
 /// How many answers are remembered; then all are forgotten.
 const REMEMBERED_MAX: usize = 1024;
@@ -16,15 +16,15 @@ const UNCUT_IPV6_BYTES: u32 = 1280;
 pub(super) enum Course {
     /// The party is on this host.
     Here,
-    /// By the interface of this number, if the packet is not longer.
-    Out { interface: u32, length_max: u32 },
+    /// By the interface of this number and to this router, if the packet is not longer. Without one the party is on the link.
+    Out { interface: u32, router: Option<IpAddr>, length_max: u32 },
 }
 
 /// Asks the kernel for its routes.
 #[derive(Debug)]
 pub(super) struct Pilot {
     netlink: Netlink,
-    known: HashMap<(IpAddr, IpAddr), Option<Course>>,
+    known: HashMap<Traffic, Option<Course>>,
     /// The number of the routes that are known.
     routes: u64,
 }
@@ -36,26 +36,30 @@ impl Pilot {
         Ok(Self { netlink: Netlink::new()?, known: HashMap::new(), routes: 0 })
     }
 
-    /// How packets from one address to another leave, as long as `routes` is the same. `None` if there is no way that the program
-    /// could take.
-    pub(super) fn course(&mut self, from: IpAddr, to: IpAddr, routes: u64) -> Option<Course> {
+    /// How such packets leave, as long as `routes` is the same. `None` if there is no way that the program could take.
+    pub(super) fn course(&mut self, traffic: Traffic, routes: u64) -> Option<Course> {
         if self.routes != routes || self.known.len() >= REMEMBERED_MAX {
             self.known.clear();
             self.routes = routes;
         }
         let netlink = &self.netlink;
-        *self.known.entry((from, to)).or_insert_with(|| ask(netlink, from, to))
+        *self.known.entry(traffic).or_insert_with(|| ask(netlink, &traffic))
     }
 }
 
-fn ask(netlink: &Netlink, from: IpAddr, to: IpAddr) -> Option<Course> {
-    match netlink.route(from, to).ok()? {
+fn ask(netlink: &Netlink, traffic: &Traffic) -> Option<Course> {
+    match netlink.route(traffic).ok()? {
         Route::Nowhere => None,
         Route::Here => Some(Course::Here),
-        Route::Out(number) => {
-            let interface = netlink.interface(number).ok().filter(|interface| interface.ethernet)?;
-            let uncut = if to.is_ipv4() { interface.mtu } else { interface.mtu.min(UNCUT_IPV6_BYTES) };
-            Some(Course::Out { interface: number, length_max: uncut })
+        Route::Out(hop) => {
+            let interface = netlink.interface(hop.interface).ok().filter(|interface| interface.ethernet)?;
+            // What is redirected is not encrypted, and goes to routers of its own family.
+            if ipsec_in_use() || hop.router.is_some_and(|router| router.is_ipv4() != traffic.to.is_ipv4()) {
+                return None;
+            }
+            let mtu = hop.mtu.unwrap_or(u32::MAX).min(interface.mtu);
+            let uncut = if traffic.to.is_ipv4() { mtu } else { mtu.min(UNCUT_IPV6_BYTES) };
+            Some(Course::Out { interface: hop.interface, router: hop.router, length_max: uncut })
         }
     }
 }

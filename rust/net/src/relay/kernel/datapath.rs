@@ -22,7 +22,7 @@ use crate::relay::local::{LocalDatapath, Relay};
 use crate::relay::{RelayConfig, TallySnapshot};
 use crate::sys::bpf::{Occasion, Program};
 use crate::sys::monotonic;
-use crate::sys::netlink::{self, Netlink};
+use crate::sys::netlink::{self, Netlink, ipsec_in_use};
 
 /// How long flows that a dead process has left are forwarded, if nobody claims them.
 const UNCLAIMED_MAX: Duration = Duration::from_secs(30);
@@ -36,6 +36,8 @@ pub(in crate::relay) struct FastPath {
     lanes: Arc<Lanes>,
     program: Program,
     notices: Netlink,
+    /// Whether packets might have had to be encrypted when it was last looked.
+    ipsec: bool,
     records: Records,
     /// Ports whose flows a dead process has left, and until when they may be claimed.
     unclaimed: HashSet<SocketAddr>,
@@ -73,7 +75,8 @@ impl FastPath {
         }
         let claim_until = now + UNCLAIMED_MAX;
         let lanes = Arc::new(lanes);
-        let mut fast = Self { addresses, pins, lanes, program, notices, records, unclaimed, claim_until };
+        let ipsec = ipsec_in_use();
+        let mut fast = Self { addresses, pins, lanes, program, notices, ipsec, records, unclaimed, claim_until };
         fast.attach().map_err(|(_, error)| NoLanes::refused("a program at an interface")(error))?;
         Ok(fast)
     }
@@ -101,6 +104,11 @@ impl FastPath {
                 let facts = json!({ "interface": interface, "error": error.to_string() });
                 self.records.push(Record::now(Level::Warning, "interface_without_lanes", facts));
             }
+            self.lanes.reroute();
+        }
+        // The kernel tells of policies elsewhere than of routes.
+        let ipsec = ipsec_in_use();
+        if ipsec != std::mem::replace(&mut self.ipsec, ipsec) {
             self.lanes.reroute();
         }
         if now >= self.claim_until {

@@ -73,6 +73,10 @@ pub(super) const RTCP: u16 = 1;
 pub(super) const MUX: u16 = 2;
 /// And it goes the same way.
 pub(super) const THROUGH: u16 = 4;
+/// From this bit on: the number of the router that packets go to, among those that all lanes share.
+pub(super) const ROUTER_BITS: i32 = 8;
+/// There is none: the party is on the link.
+pub(super) const ON_LINK: u16 = 0xff;
 
 /// There is a run.
 pub(super) const RUNS: u32 = 1;
@@ -143,7 +147,7 @@ impl Way {
         let Self { local, route: Route { source, from, to }, course, flags } = self;
         let (interface, length_max) = match course {
             Course::Here => (0, u32::MAX),
-            Course::Out { interface, length_max } => (interface, length_max),
+            Course::Out { interface, length_max, .. } => (interface, length_max),
         };
         put(&mut lane, at::SOURCE, &octets(source.ip()));
         put(&mut lane, at::FROM, &octets(from.ip()));
@@ -241,7 +245,7 @@ fn address(octets: [u8; 16], ipv4: bool) -> IpAddr {
 }
 
 /// An IPv4 address takes the first four.
-fn octets(address: IpAddr) -> [u8; 16] {
+pub(super) fn octets(address: IpAddr) -> [u8; 16] {
     let mut octets = [0; 16];
     match address {
         IpAddr::V4(address) => octets[..4].copy_from_slice(&address.octets()),

@@ -1,7 +1,7 @@
 //! All lanes of a server, in memory that it shares with the program.
 //!
 //! ```text
-//!   header: the lease, and the rates of payload types that need no listing
+//!   header: the lease, the routers that packets go to, and the rates of payload types that need no listing
 //!   for each address: a lane for each port of the range
 //! ```
 //!
@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::{Mutex, PoisonError};
 
 use mediaha_media::{Cause, Clocks, Run, SideCounters};
 use mediaha_time::{Duration, Time};
@@ -26,6 +27,10 @@ pub(super) const LEASE: Duration = Duration::from_secs(60);
 pub(super) const HEADER_BYTES: usize = 1024;
 /// Until when the program forwards, on the monotonic clock; in nanoseconds.
 pub(super) const LEASE_AT: i16 = 0;
+/// Here would be router number 0, and the others follow. A number stays its router's as long as the memory is there.
+pub(super) const ROUTERS_AT: i16 = 0;
+pub(super) const ROUTER_BYTES_LOG2: i32 = 4;
+const ROUTERS_MAX: u16 = 31;
 /// 32 bits for each payload type.
 pub(super) const RATES_AT: i16 = 512;
 
@@ -37,6 +42,8 @@ pub(in crate::relay) struct Lanes {
     memory: Shared<AtomicU64>,
     /// Changes with the routes of this host.
     routes: AtomicU64,
+    /// Held by who adds a router.
+    adding: Mutex<()>,
 }
 
 /// What the kernel has counted at one port.
@@ -58,8 +65,8 @@ impl Lanes {
     /// No address space is left.
     pub(super) fn of(map: &SharedMap, addresses: &[IpAddr], ports: &RangeInclusive<u16>) -> io::Result<Self> {
         let memory = map.memory()?;
-        let lanes =
-            Self { addresses: addresses.to_vec(), ports: ports.clone(), memory, routes: AtomicU64::new(0) };
+        let (routes, adding) = (AtomicU64::new(0), Mutex::new(()));
+        let lanes = Self { addresses: addresses.to_vec(), ports: ports.clone(), memory, routes, adding };
         let rate = |payload_type| Clocks::default().hertz(payload_type).to_ne_bytes();
         let first = RATES_AT.unsigned_abs() as usize / 8;
         for (word, payload_type) in lanes.memory.as_slice()[first..first + 64].iter().zip((0..).step_by(2)) {
@@ -82,6 +89,25 @@ impl Lanes {
     /// A number that changes with the routes.
     pub(super) fn routes(&self) -> u64 {
         self.routes.load(Acquire)
+    }
+
+    /// The number of a router. `None` when there were too many: what goes to further ones is for the worker.
+    pub(super) fn router(&self, address: IpAddr) -> Option<u16> {
+        let wanted = lane::octets(address);
+        let (wanted, _) = wanted.as_chunks::<8>();
+        // Of one who panicked in here nothing more is left than a router that nobody's packets go to.
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        (1..=ROUTERS_MAX).find(|&number| {
+            let first = (ROUTERS_AT.unsigned_abs() + (number << ROUTER_BYTES_LOG2)) / 8;
+            let place = &self.memory.as_slice()[usize::from(first)..][..2];
+            if place.iter().all(|word| word.load(Relaxed) == 0) {
+                place
+                    .iter()
+                    .zip(wanted)
+                    .for_each(|(word, octets)| word.store(u64::from_ne_bytes(*octets), Relaxed));
+            }
+            place.iter().zip(wanted).all(|(word, octets)| word.load(Relaxed).to_ne_bytes() == *octets)
+        })
     }
 
     /// Recalls all lanes: where packets go must be found out anew.

@@ -1,7 +1,7 @@
 //! What stays when the process dies: a folder for each server, with the lanes and the programs that read them.
 //!
 //! ```text
-//!   /sys/fs/bpf/mediaha/v1_NAME_NAMESPACE_PORTS_ADDRESSES_NUMBER/lanes        the map
+//!   /sys/fs/bpf/mediaha/v2_NAME_NAMESPACE_PORTS_ADDRESSES_NUMBER/lanes        the map
 //!                                                               /if_3_PID     the program at interface 3
 //! ```
 //!
@@ -21,13 +21,14 @@ use mediaha_time::{Duration, Time};
 
 use super::lanes::{LEASE_AT, Lanes};
 use crate::sys::bpf::{Link, Pinned, Program, SharedMap};
+use crate::sys::netlink::interface_exists;
 use crate::sys::{FolderLock, is_bpf, monotonic, mount_bpf, network_namespace};
 
 /// Where such a file system usually is, and where it is mounted if it is not there.
 const USUAL: &str = "/sys/fs/bpf";
 const OWN: &str = "/run/mediaha/bpf";
 /// Changes with the layout of the lanes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How many servers may have the same name, addresses and ports.
 const NAMESAKES_MAX: u32 = 64;
 /// Letters of a name, and of all addresses: with the rest they fit a file's name of 255.
@@ -115,20 +116,34 @@ impl Pins {
         Ok((map, false))
     }
 
-    /// Has the program run at these interfaces, beside where it already does.
+    /// Has the program run at these interfaces, beside where it already does. What is gone of those is forgotten.
     ///
     /// # Errors
     /// The kernel's, and at which interface.
     pub(super) fn attach(&mut self, program: &Program, interfaces: &[u32]) -> Result<(), (u32, io::Error)> {
-        for &number in interfaces.iter().filter(|number| !self.attached.contains(number)).collect::<Vec<_>>() {
+        let folder = &self.folder;
+        self.attached.retain(|number| {
+            let stays = interfaces.contains(number) || interface_exists(*number);
+            if !stays {
+                let _ = fs::remove_file(pin(folder, *number));
+            }
+            stays
+        });
+        for &number in interfaces {
             let attach = || -> io::Result<()> {
-                let link: Link = program.attach_to_interface(number)?;
-                let path = self.folder.join(format!("if_{number}_{}", std::process::id()));
+                // An interface that was deleted may have been made again with the same number.
+                let link: Link = match program.attach_to_interface(number) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+                    attached => attached?,
+                };
+                let path = pin(folder, number);
                 let _ = fs::remove_file(&path);
                 link.pin(&path)
             };
             attach().map_err(|error| (number, error))?;
-            self.attached.push(number);
+            if !self.attached.contains(&number) {
+                self.attached.push(number);
+            }
         }
         Ok(())
     }
@@ -248,6 +263,11 @@ fn sweep(base: &Path, stem: Option<&str>, place: &Place, now: Time) {
     }
 }
 
+/// The file that keeps this process's program at an interface.
+fn pin(folder: &Path, interface: u32) -> PathBuf {
+    folder.join(format!("if_{interface}_{}", std::process::id()))
+}
+
 fn remove(folder: &Path) {
     for path in files(folder) {
         let _ = fs::remove_file(path);
@@ -269,7 +289,7 @@ mod tests {
         let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
         let place = Place { namespace: 4_026_531_840, ports: 30_000..=39_999, addresses };
         let stem = place.stem("media.1_b");
-        assert_eq!(stem, "v1_media-1-b_4026531840_30000-39999_4c0000201-620010db8000000000000000000000001");
+        assert_eq!(stem, "v2_media-1-b_4026531840_30000-39999_4c0000201-620010db8000000000000000000000001");
         assert_eq!(Place::of(&format!("{stem}_0")), Some(place));
         assert_eq!(Place::of("maps.debug"), None);
     }

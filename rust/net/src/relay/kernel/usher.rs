@@ -12,9 +12,10 @@ use std::sync::Arc;
 use mediaha_media::{Component, Side, Stream, StreamPlan, rtp};
 use mediaha_time::{Duration, Time};
 
-use super::course::Pilot;
+use super::course::{Course, Pilot};
 use super::lane::{self, State, Way};
 use super::lanes::{Lane, Lanes};
+use crate::sys::netlink::Traffic;
 
 /// For how long packets of a lane rise that had to be recalled because one of them was not for the kernel.
 const REST: Duration = Duration::from_secs(1);
@@ -26,6 +27,7 @@ const RESTING_MAX: usize = 4096;
 pub(in crate::relay) struct Usher {
     lanes: Arc<Lanes>,
     pilot: Pilot,
+    traffic_class: u8,
     /// Until when.
     resting: HashMap<SocketAddr, Time>,
 }
@@ -43,8 +45,8 @@ pub(in crate::relay) struct Ticket {
 impl Usher {
     /// # Errors
     /// The kernel's: it does not tell its routes.
-    pub(in crate::relay) fn new(lanes: Arc<Lanes>) -> io::Result<Self> {
-        Ok(Self { lanes, pilot: Pilot::new()?, resting: HashMap::new() })
+    pub(in crate::relay) fn new(lanes: Arc<Lanes>, traffic_class: u8) -> io::Result<Self> {
+        Ok(Self { lanes, pilot: Pilot::new()?, traffic_class, resting: HashMap::new() })
     }
 
     /// To be called before the stream is asked about a packet that rose.
@@ -147,7 +149,13 @@ impl Usher {
         {
             return None;
         }
-        let course = self.pilot.course(route.from.ip(), route.to.ip(), self.lanes.routes())?;
+        let traffic = Traffic { from: route.from, to: route.to, class: self.traffic_class };
+        let course = self.pilot.course(traffic, self.lanes.routes())?;
+        let router = match course {
+            Course::Here => 0,
+            Course::Out { router: None, .. } => lane::ON_LINK,
+            Course::Out { router: Some(router), .. } => self.lanes.router(router)?,
+        };
         let mux = stream.plan().side(side).rtcp_mux;
         let through = stream.plan().side(side.other()).rtcp_mux;
         let flags = match component {
@@ -156,7 +164,7 @@ impl Usher {
             Component::Rtp if mux => lane::MUX,
             Component::Rtp => 0,
         };
-        Some(Way { local, route, course, flags })
+        Some(Way { local, route, course, flags: flags | router << lane::ROUTER_BITS })
     }
 
     fn rest(&mut self, port: SocketAddr, now: Time) {

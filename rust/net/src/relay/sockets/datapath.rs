@@ -84,7 +84,7 @@ impl SocketsDatapath {
         let mut crew = Crew::new(failure);
         for _ in 0..config.workers.max(1) {
             let (mailbox, tally) = (Arc::new(Mailbox::new()?), Arc::new(Tally::default()));
-            let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes))).transpose()?;
+            let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes), config.traffic_class())).transpose()?;
             let (mail, count) = (Arc::clone(&mailbox), Arc::clone(&tally));
             let worker = Worker::new(config, mail, count, records.clone(), usher)?;
             crew.employ(mailbox, tally, move || worker.run())?;

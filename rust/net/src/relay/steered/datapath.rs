@@ -131,7 +131,7 @@ impl SteeredDatapath {
             let sockets = inlets.of(worker).map(|(_, socket)| Arc::clone(socket)).collect();
             let overflow = Overflow::new(inlets.of(worker), switch.strangers());
             let strangers = Arc::clone(switch.strangers());
-            let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes))).transpose();
+            let usher = lanes.map(|lanes| Usher::new(Arc::clone(lanes), config.traffic_class())).transpose();
             let usher = usher.map_err(Unsteerable::Resources)?;
             let (mail, count) = (Arc::clone(&mailbox), Arc::clone(&tally));
             let worker = Worker::new(config, sockets, strangers, overflow, mail, count, usher);

@@ -9,6 +9,14 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// As the kernel numbers it.
+    pub(super) const fn number(self) -> i32 {
+        match self {
+            Self::Ipv4 => libc::AF_INET,
+            Self::Ipv6 => libc::AF_INET6,
+        }
+    }
+
     pub(super) const fn ip_bytes(self) -> i16 {
         match self {
             Self::Ipv4 => 20,

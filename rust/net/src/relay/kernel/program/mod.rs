@@ -7,7 +7,7 @@
 //!  from the only source that is believed?      ── no: if the lane is open, count it and drop it, else up
 //!  armed: note that this one rose                                                         ────────▶ up
 //!  count it, write addresses, ports, hops and checksums
-//!  a party on this host: on to its socket; else out by the interface and to the neighbour that the kernel finds
+//!  a party on this host: on to its socket; else out by the interface and to the party or its router
 //! ```
 //!
 //! Up means: as if this program were not there. All that it knows is in memory that the workers write, see [`super::lane`].
@@ -21,7 +21,7 @@ use std::ops::RangeInclusive;
 use std::os::fd::RawFd;
 
 use super::lane::{self, at};
-use super::lanes::{HEADER_BYTES, LEASE_AT};
+use super::lanes::{HEADER_BYTES, LEASE_AT, ROUTER_BYTES_LOG2, ROUTERS_AT};
 use crate::relay::assembly::{
     Assembly, If, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Register, Sum, Value, Width,
 };
@@ -56,6 +56,8 @@ const UP: i32 = -1;
 const DROP: i32 = 2;
 const LOOPBACK: i32 = 1;
 const UDP_BYTES: i32 = 8;
+const NEIGHBOUR_BYTES: i32 = 20;
+const ROUTERS_MASK: i32 = 31;
 /// Where things are on the stack.
 mod stack {
     pub(super) const NOW: i16 = -8;
@@ -65,6 +67,8 @@ mod stack {
     pub(super) const IS_RTCP: i16 = -32;
     /// A copy of the lane from [`super::at::FROM`] up to [`super::at::NOTED`].
     pub(super) const WAY: i16 = -96;
+    /// `struct bpf_redir_neigh`: an address family and an address.
+    pub(super) const NEIGHBOUR: i16 = -120;
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,6 +104,8 @@ enum Label {
     Short,
     Marked,
     Out(Family),
+    OnLink(Family),
+    Neighbour(Family),
 }
 
 /// The program for these addresses. `lanes` is the map of [`super::lanes`]: for each address one lane a port.
@@ -340,8 +346,30 @@ impl Program<'_> {
         code.set(R0, UP);
         code.exit();
         code.label(Label::Out(family));
-        code.set(R2, 0);
-        code.set(R3, 0);
+        code.set(R2, family.number());
+        code.store(Word, R10, stack::NEIGHBOUR, R2);
+        way(code, Half, R3, at::FLAGS);
+        code.sum(Sum::ShiftRight, R3, Of(lane::ROUTER_BITS));
+        code.jump_if(If::Equal, R3, Of(lane::ON_LINK.into()), Label::OnLink(family));
+        // So many numbers fit in front of the rates, whatever is in the lane.
+        code.mask(R3, ROUTERS_MASK);
+        code.sum(Sum::ShiftLeft, R3, Of(ROUTER_BYTES_LOG2));
+        code.map_value(R2, self.lanes);
+        code.sum(Sum::Add, R2, In(R3));
+        for word in 0..4 {
+            code.load(Word, R3, R2, ROUTERS_AT + 4 * word);
+            code.store(Word, R10, stack::NEIGHBOUR + 4 + 4 * word, R3);
+        }
+        code.jump(Label::Neighbour(family));
+        code.label(Label::OnLink(family));
+        for word in 0..4 {
+            way(code, Word, R3, at::TO + 4 * word);
+            code.store(Word, R10, stack::NEIGHBOUR + 4 + 4 * word, R3);
+        }
+        code.label(Label::Neighbour(family));
+        code.copy(R2, R10);
+        code.sum(Sum::Add, R2, Of(stack::NEIGHBOUR.into()));
+        code.set(R3, NEIGHBOUR_BYTES);
         code.set(R4, 0);
         code.call(call::REDIRECT_TO_NEIGHBOUR);
         code.exit();

@@ -1,0 +1,92 @@
+"""A site whose media servers have the kernel forward: what happens to its processes happens beside the calls.
+
+The site is on a host of its own behind a cable, its callers and callees are at the other end.
+"""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import trio
+
+from tests.chaos.test_killed import PATIENT, followed, re_invites, spare_is_ready
+from tests.chaos.town import PATIENCE_S, open_town
+from tests.peers import netns
+from tests.peers.sitefile import SiteFile, ours
+
+pytestmark = [
+    pytest.mark.namespace,
+    pytest.mark.skipif(netns.missing() is not None, reason=str(netns.missing())),
+]
+SURELY_HEARD_S = 0.3
+"""Fifteen packets of a stream."""
+REFUSED = "cannot be had"
+
+
+@pytest.fixture
+async def kernel_town(tmp_path):
+    """People at one end of the cable; at the other a site whose two media servers forward in the kernel."""
+    with netns.Namespace() as far:
+        media = [ours(name, datapath="kernel") for name in ("first", "second")]
+        file = SiteFile(tmp_path, *media, host=netns.FAR, target_host=netns.NEAR, timings=PATIENT)
+        with file.serve(inside=far.inside_network) as site:
+            site.wait_until(lambda status: status["servers"][0]["state"] == "usable" or REFUSED in site.log(), "it runs")
+            if REFUSED in site.log():
+                pytest.skip(site.log())
+            async with open_town(site.ready()) as people:
+                yield people
+
+
+async def the_kernel_forwards(town, name):
+    """Wait until all calls go on while this server's process stands still; leaves it so, and gives its pid."""
+    with trio.fail_after(PATIENCE_S):
+        while True:
+            pid = await town.ask(town.site.signal, name, signal.SIGSTOP)
+            before = town.heard()
+            await trio.sleep(SURELY_HEARD_S)
+            if all(now > then + 5 for now, then in zip(town.heard(), before, strict=True)):
+                return pid
+            await town.ask(town.site.signal, name, signal.SIGCONT)
+            await trio.sleep(SURELY_HEARD_S)
+
+
+async def test_calls_do_not_notice_that_their_process_hangs_is_killed_or_upgraded(kernel_town):
+    town, site = kernel_town, kernel_town.site
+    await town.place_on("first", 8)
+    await spare_is_ready(town)
+    pid = await the_kernel_forwards(town, "first")
+    told, lost = re_invites(town), town.load.arrivals().lost
+    await town.ask(site.signal, "first", signal.SIGKILL)
+    await followed(town, "first", pid)
+    await town.all_hear()
+    await spare_is_ready(town)
+    done = await town.ask(
+        lambda: subprocess.run(
+            [sys.executable, "-m", "mediaha", "upgrade", "--control", str(site.control)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    )
+    assert done.returncode == 0, done.stderr
+    await town.all_hear()
+    assert (re_invites(town), town.load.arrivals().lost) == (told, lost)
+    town.nothing_lost()
+
+
+async def test_flows_of_a_server_that_is_lost_get_into_nobodys_call(kernel_town):
+    """It comes back with the same ports and without a memory, while the flows of its former life are still there."""
+    town, site = kernel_town, kernel_town.site
+    await town.place_on("first", 8)
+    pid = await the_kernel_forwards(town, "first")
+    await town.ask(site.signal, "first", signal.SIGCONT)
+    await town.ask(site.lose, "first")
+    await town.all_on("second")
+    await town.all_hear()
+    await followed(town, "first", pid)
+    await town.ask(site.ready)
+    await town.place_on("first", 8)
+    await town.all_hear()
+    town.nothing_lost()
