@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +35,15 @@ def softirq_threads() -> list[int]:
     """The kernel's threads that take over where too many packets come at once; else whoever sends has the work."""
     comms = Path("/proc").glob("[0-9]*/comm")
     return [int(comm.parent.name) for comm in comms if _read(comm).startswith("ksoftirqd/")]
+
+
+@contextmanager
+def awake() -> Iterator[None]:
+    """No core sleeps until the end of the block: whoever is woken finds warm caches. Needs root."""
+    # Until it is closed (Documentation/power/pm_qos_interface.rst of Linux).
+    with open("/dev/cpu_dma_latency", "wb", buffering=0) as latency:
+        latency.write(struct.pack("=i", 0))
+        yield
 
 
 def _read(path: Path) -> str:

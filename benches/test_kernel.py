@@ -4,6 +4,9 @@ Counted is all CPU time that a packet takes from one party to the other: of the 
 of the kernel's own threads for it. The kernel works for whoever sends: what it forwards is in the generator's account.
 What two parties cost that talk to each other with nothing in between is subtracted; the rest was added by the way over
 the cable, through the media server and back.
+
+With few calls the cores sleep between packets, and what is done first after that is dear, as their caches are cold. So
+few calls are measured once more while no core may sleep: the difference is the price of waking up on a longer way.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ class Window:
 
     path: str
     calls: int
+    awake: bool
+    """No core was allowed to sleep."""
     cpu_us_per_packet: float
     """Of all who had to do with it."""
     process_us_per_packet: float
@@ -76,10 +81,10 @@ def relays(cores, far, tmp_path_factory, findings):
 
 @pytest.fixture(scope="module")
 def measured(findings):
-    """Windows by calls and path; written down when the module is through."""
+    """Windows by circumstances and path; written down when the module is through."""
     windows = {}
     yield windows
-    rows = [row for calls in windows for row in rows_of(calls, windows[calls])]
+    rows = [row for circumstances in windows for row in rows_of(*circumstances, windows[circumstances])]
     data = {"windows": [asdict(w) for by_path in windows.values() for each in by_path.values() for w in each]}
     findings.save("kernel", rows, data, picture(windows))
 
@@ -87,11 +92,21 @@ def measured(findings):
 @pytest.mark.parametrize("calls", SETTINGS.kernel_calls)
 def test_what_a_way_through_the_kernel_adds(calls, relays, generator, measured, findings, benchmark):
     """The paths take turns, so that what else happens on the machine falls on all."""
-    windows = measured[calls] = {path: [] for path in (DIRECT, *relays)}
+    take_turns(calls, False, relays, generator, measured, findings, benchmark)
+
+
+def test_what_it_adds_while_no_core_sleeps(relays, generator, measured, findings, benchmark):
+    with machine.awake():
+        take_turns(SETTINGS.kernel_calls[0], True, relays, generator, measured, findings, benchmark)
+
+
+def take_turns(calls, awake, relays, generator, measured, findings, benchmark):
+    """Windows of all paths."""
+    windows = measured[calls, awake] = {path: [] for path in (DIRECT, *relays)}
 
     def one_window_each():
         for path, found in windows.items():
-            seen = window(path, relays.get(path), generator, calls)
+            seen = window(path, relays.get(path), generator, calls, awake)
             if seen is None:
                 findings.notes.append(
                     f"{path} with {calls} calls: a window does not count, others had the generator's core"
@@ -100,7 +115,8 @@ def test_what_a_way_through_the_kernel_adds(calls, relays, generator, measured, 
                 found.append(seen)
 
     benchmark.pedantic(one_window_each, rounds=SETTINGS.windows, iterations=1)
-    benchmark.extra_info.update({row.figure: (row.ours, row.rival) for row in rows_of(calls, windows)})
+    rows = rows_of(calls, awake, windows)
+    benchmark.extra_info.update({row.figure: (row.ours, row.rival) for row in rows})
 
 
 def test_nothing_is_lost_while_the_process_is_dead(cores, far, tmp_path, generator, findings, benchmark):
@@ -138,16 +154,16 @@ def place(generator, relay, calls):
     generator.order("place", server=str(relay.ng), calls=calls, host=cable.NEAR, flags=["strict source"])
 
 
-def window(path, relay, generator, calls):
+def window(path, relay, generator, calls, awake):
     """One in which the generator kept its pace; on a busy machine it may take a few, and come to nothing."""
     for _ in range(TRIES_MAX):
-        found, sent = try_window(path, relay, generator, calls)
+        found, sent = try_window(path, relay, generator, calls, awake)
         if sent >= (1 - SHORTFALL_MAX) * calls * PACKETS_PER_CALL_S * SETTINGS.window_s:
             return found
     return None
 
 
-def try_window(path, relay, generator, calls):
+def try_window(path, relay, generator, calls, awake):
     if relay is None:
         generator.order("direct", calls=calls, host=cable.NEAR)
     else:
@@ -170,6 +186,7 @@ def try_window(path, relay, generator, calls):
     found = Window(
         path=path,
         calls=calls,
+        awake=awake,
         cpu_us_per_packet=(talked + relayed + threads) * us,
         process_us_per_packet=relayed * us,
         machine_us_per_packet=everybody * us,
@@ -179,8 +196,9 @@ def try_window(path, relay, generator, calls):
     return found, int(ended["sent"] - began["sent"])
 
 
-def rows_of(calls, windows):
+def rows_of(calls, awake, windows):
     """What each way adds to nothing in between; the kernel beside user space."""
+    where = f"{calls} calls, no core asleep" if awake else f"{calls} calls"
 
     def middle(path, value):
         return median(value(window) for window in windows.get(path, ()))
@@ -195,7 +213,7 @@ def rows_of(calls, windows):
         "CPU of the whole machine added to a packet": ("µs", lambda w: w.machine_us_per_packet, ""),
     }
     rows = [
-        Row(f"kernel: {figure}, {calls} calls", added(KERNEL, value), unit, added(rival, value), goal, rival)
+        Row(f"kernel: {figure}, {where}", added(KERNEL, value), unit, added(rival, value), goal, rival)
         for figure, (unit, value, goal) in figures.items()
         for rival in (STEERED, SOCKETS)
         if windows.get(rival)
@@ -204,8 +222,8 @@ def rows_of(calls, windows):
     process = middle(KERNEL, lambda w: w.process_us_per_packet)
     return [
         *rows,
-        Row(f"kernel: CPU of the process, {calls} calls", process, "µs"),
-        Row(f"kernel: lost, {calls} calls", lost, ""),
+        Row(f"kernel: CPU of the process, {where}", process, "µs"),
+        Row(f"kernel: lost, {where}", lost, ""),
     ]
 
 
@@ -215,7 +233,7 @@ def picture(windows):
         "CPU for a packet from party to party, over a cable and back (less is better)",
         "calls at the same time, 100 packets a second each",
         "µs",
-        [str(calls) for calls in windows],
+        [f"{calls}, no core asleep" if awake else str(calls) for calls, awake in windows],
         [
             Bars(path, [median(w.cpu_us_per_packet for w in by_path.get(path, ())) for by_path in windows.values()])
             for path in (DIRECT, KERNEL, STEERED, SOCKETS)
