@@ -26,7 +26,7 @@ from mediaha.sip.transaction.client_invite import Completed
 from mediaha.sip.transaction.events import ClientKey
 from mediaha.sip.transport import streams as stream_module
 from tests.fuzz.wire import Stream, WireStreams, WireUdp
-from tests.nets.world import FakePool
+from tests.nets.pool import FakePool
 
 HERE = Address("192.0.2.1", 5060)
 CALLER, OTHER = Address("203.0.113.5", 5062), Address("203.0.113.6", 5062)

@@ -13,8 +13,9 @@ from mediaha.sip.auth.digest import HashedSecret
 from mediaha.sip.auth.nonces import Nonces
 from mediaha.sip.auth.server import Known, Realm, Unknown
 from mediaha.sip.transaction.events import Incoming
+from tests.nets.phone import phone_sdp
 from tests.nets.test_trunks import Site
-from tests.nets.world import open_world, phone_sdp, until
+from tests.nets.world import open_world, until
 
 REALM = "carrier.test"
 SECRET = HashedSecret.of("nets", REALM, "sesame")

@@ -15,7 +15,8 @@ from mediaha.nets.call import Idle
 from mediaha.nets.destination import Destination, secured
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.target import Target
-from tests.nets.world import LOOPBACK, Phone, open_world, until
+from tests.nets.phone import LOOPBACK, Phone
+from tests.nets.world import open_world, until
 from tests.sip.certificates import Authority, needs_openssl
 
 HERE = Address(LOOPBACK, 0)

@@ -11,8 +11,9 @@ import trio
 
 from mediaha.nets import Limits
 from mediaha.sip.transaction.timers import Timers
+from tests.nets.phone import phone_sdp
 from tests.nets.town import Partition, instead_of
-from tests.nets.world import open_world, phone_sdp, until
+from tests.nets.world import open_world, until
 
 FAST = Timers(t1=0.03, t2=0.12, t4=0.15, trying=0.02, d=2.0)
 DIRECTIONS = ["sendonly", "sendrecv", "inactive"]

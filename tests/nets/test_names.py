@@ -13,8 +13,9 @@ from mediaha.model.sip import SipSettings
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.message import Response
 from mediaha.sip.target import Target
+from tests.nets.phone import LOOPBACK, Phone
 from tests.nets.test_listeners import OneDomain
-from tests.nets.world import LOOPBACK, Phone, open_world, until
+from tests.nets.world import open_world, until
 from tests.sip.nameserver import NameServer
 from tests.sip.parties import request
 

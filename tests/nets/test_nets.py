@@ -11,7 +11,9 @@ import trio
 from mediaha.model.media import Fault, MediaRefused
 from mediaha.nets import Limits, read_back, write_down
 from mediaha.sip.message import Headers, Request
-from tests.nets.world import BadNetwork, open_world, phone_sdp, until
+from tests.nets.network import BadNetwork
+from tests.nets.phone import phone_sdp
+from tests.nets.world import open_world, until
 
 A, B = 10000, 20000
 

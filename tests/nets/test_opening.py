@@ -13,8 +13,9 @@ from mediaha.model.sip import SipSettings
 from mediaha.model.site import Timings
 from mediaha.nets import Limits
 from mediaha.nets.opening import guard_of, timers_of
+from tests.nets.phone import LOOPBACK
 from tests.nets.test_listeners import OneDomain
-from tests.nets.world import LOOPBACK, open_world, until
+from tests.nets.world import open_world, until
 
 HERE = Address(LOOPBACK, 0)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.nets.phone import phone_sdp
 from tests.nets.town import hear_one_another, instead_of, settled, talk, town
-from tests.nets.world import phone_sdp
 
 
 def early_instead_of(call):

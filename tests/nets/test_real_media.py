@@ -7,7 +7,8 @@ import trio
 
 from mediaha.load import Load
 from tests.failover.world import audio_at
-from tests.nets.world import open_world, phone_sdp, until
+from tests.nets.phone import phone_sdp
+from tests.nets.world import open_world, until
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
+from tests.nets.phone import phone_sdp
 from tests.nets.town import hear_one_another, instead_of, settled, talk, town
-from tests.nets.world import phone_sdp, until
+from tests.nets.world import until
 
 
 @pytest.mark.parametrize("replaced", ["caller", "callee"])

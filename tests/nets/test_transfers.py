@@ -6,8 +6,9 @@ import pytest
 import trio
 
 from mediaha.nets import Limits
+from tests.nets.phone import phone_sdp
 from tests.nets.town import attended, hear_one_another, newest, settled, talk, to, told, town, two_calls
-from tests.nets.world import phone_sdp, until
+from tests.nets.world import until
 
 
 @pytest.mark.parametrize("by", ["caller", "callee"])

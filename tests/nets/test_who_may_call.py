@@ -21,7 +21,8 @@ from mediaha.sip.auth.digest import HashedSecret, challenge_untrusted
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.message import Headers, Request, Response
 from mediaha.sip.target import Target
-from tests.nets.world import Phone, open_world
+from tests.nets.phone import Phone
+from tests.nets.world import open_world
 from tests.sip.certificates import Authority, needs_openssl
 
 AWAY = "127.0.0.2"
