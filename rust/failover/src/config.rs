@@ -13,9 +13,11 @@ pub struct Config {
     pub suspect_ms: u64,
     /// A server that has been silent for this long, while another one was heard, is dead.
     pub silence_ms_max: u64,
+    /// One whose answers have been late lately may be silent for longer than that, and for this long at most.
+    pub silence_late_ms_max: u64,
     /// When all servers are silent the fault is more likely on this side; then they are dead after this long.
     pub silence_all_ms_max: u64,
-    /// A tick this late means that the pool itself was stopped; servers are not blamed for that time.
+    /// A tick this late means that the pool itself was stopped, and much may have come meanwhile; nothing times out before it is read.
     pub stall_ms_min: u64,
     /// A server that came back takes new calls after this long without a fault, and
     pub hold_down_ms: u64,
@@ -27,7 +29,7 @@ pub struct Config {
     pub try_ms_max: u64,
     /// Bounds of the time after which the second server is asked while the first may still answer.
     pub hedge_ms_min: u64,
-    /// See `hedge_ms_min`. Also used while nothing has been measured.
+    /// See `hedge_ms_min`.
     pub hedge_ms_max: u64,
     /// While a dead server's calls are moved, the next server is busy: it is given at least this long to answer.
     pub move_try_ms_min: u64,
@@ -68,6 +70,7 @@ impl Default for Config {
             heartbeat_suspect_ms: 20,
             suspect_ms: 110,
             silence_ms_max: 200,
+            silence_late_ms_max: 400,
             silence_all_ms_max: 2_000,
             stall_ms_min: 20,
             hold_down_ms: 2_000,
@@ -75,7 +78,7 @@ impl Default for Config {
             try_ms_min: 20,
             try_ms_max: 500,
             hedge_ms_min: 20,
-            hedge_ms_max: 50,
+            hedge_ms_max: 100,
             move_try_ms_min: 200,
             move_step_ms_max: 500,
             command_ms_max: 2_000,

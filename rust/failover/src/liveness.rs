@@ -13,9 +13,12 @@
 //!   └── pong of another instance: its memory is lost ───────────┘  └──────── pong to a ping sent since ──────────┘
 //! ```
 //!
+//! How long is too long follows from how late the server's answers have been lately ([`Rtt::silence_max`]), so that on a machine that is
+//! busy, where everybody gets to run late, nobody is called dead for it.
+//!
 //! `Dead` is also reached at once from everywhere when a supervisor says so. When it says that another process is taking over
 //! what the server's process has left, the server is suspect and nothing kills it before a deadline. Silence is counted only while the pool
-//! itself was running: see [`excuse`](Liveness::excuse).
+//! itself was running, and from the first question that was not answered: see [`excuse`](Liveness::excuse), [`silence`](Liveness::silence).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use mediaha_time::Time;
 
 use crate::config::Config;
 use crate::exchange::Cookie;
+use crate::rtt::Rtt;
 
 /// So many unanswered pings are remembered; an answer to an older one says nothing about now.
 const PINGS_MAX: usize = 32;
@@ -33,6 +37,8 @@ const PROBES_MIN: u32 = 2;
 const ANSWERS_MIN: u32 = 2;
 /// So many refusals without an answer between them are proof that nobody listens.
 const REFUSALS_MIN: u32 = 2;
+/// Another server that owes an answer for less than this is as punctual as can be.
+const PUNCTUAL: Duration = Duration::from_millis(10);
 
 /// What a server is good for, as far as its being there goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +72,24 @@ pub(crate) struct Liveness {
     heard_at: Time,
     ever_heard: bool,
     ping_at: Time,
+    /// When it was first asked since; moved forward by the pool's own stalls, too.
+    asked_at: Option<Time>,
+    /// For how long the pool itself has been stopped, all in all.
+    excused: Duration,
     /// Unanswered pings, oldest first.
-    pings: VecDeque<(Cookie, Time)>,
+    pings: VecDeque<Ping>,
     instance: Option<Instance>,
     /// Since when another process has been taking over what its process has left, and until when it may be silent.
     succession: Option<(Time, Time)>,
+}
+
+/// A ping on its way.
+#[derive(Clone, Debug)]
+struct Ping {
+    cookie: Cookie,
+    sent_at: Time,
+    /// How much of the pool's own stalls lies before it.
+    excused: Duration,
 }
 
 /// Which life of the server process speaks.
@@ -96,6 +115,8 @@ impl Liveness {
             heard_at: now,
             ever_heard: false,
             ping_at: now,
+            asked_at: None,
+            excused: Duration::ZERO,
             pings: VecDeque::new(),
             instance: None,
             succession: None,
@@ -111,8 +132,8 @@ impl Liveness {
     }
 
     /// Whether it was heard so lately that our side of the network must be working.
-    pub(crate) fn is_heard(&self, config: &Config, now: Time) -> bool {
-        self.ever_heard && !self.is_dead() && now.since(self.heard_at) < ms(config.suspect_ms)
+    pub(crate) fn is_heard(&self, config: &Config, rtt: &Rtt, now: Time) -> bool {
+        self.ever_heard && !self.is_dead() && self.silence(config, now) < rtt.suspect_after(config)
     }
 
     /// Whether it has ever answered.
@@ -127,10 +148,13 @@ impl Liveness {
 
     /// The pool did not run for `span`: nobody could be heard, nobody is to blame.
     pub(crate) fn excuse(&mut self, span: Duration, suspect_after: Duration, now: Time) {
+        self.excused += span;
         self.heard_at = (self.heard_at + span).min(now);
+        self.asked_at = self.asked_at.map(|at| (at + span).min(now));
         // After a long stop a suspect is probed anew: it may have recovered meanwhile.
         if span >= suspect_after {
             self.heard_at = self.heard_at.max(now - suspect_after);
+            self.asked_at = self.asked_at.map(|at| at.max(now - suspect_after));
             if let State::Suspect { probes, .. } = &mut self.state {
                 *probes = 0;
             }
@@ -138,14 +162,31 @@ impl Liveness {
     }
 
     /// When [`tick`](Self::tick) and [`ping_is_due`](Self::ping_is_due) want to be asked again.
-    pub(crate) fn next_at(&self, config: &Config, rtt: Option<Duration>) -> Time {
-        match self.state {
-            State::Usable { .. } => {
-                let judged_at = self.heard_at + suspect_after(config, rtt);
+    pub(crate) fn next_at(&self, config: &Config, rtt: &Rtt) -> Time {
+        match (&self.state, self.asked_at) {
+            (State::Usable { .. }, Some(asked_at)) => {
+                let judged_at = asked_at + rtt.suspect_after(config).saturating_sub(self.unasked(config, asked_at));
                 self.ping_at.min(self.succession.map_or(judged_at, |(_, until)| judged_at.max(until)))
             }
-            State::Suspect { .. } | State::Recovering { .. } | State::Dead { .. } => self.ping_at,
+            _ => self.ping_at,
         }
+    }
+
+    /// For how long it has had something to say and has not said it. A server that nobody has asked is not silent: of the time before
+    /// the first question that it owes an answer to, only as much counts as there usually is between two.
+    fn silence(&self, config: &Config, now: Time) -> Duration {
+        let asked_at = self.asked_at.unwrap_or(now);
+        now.since(asked_at) + self.unasked(config, asked_at)
+    }
+
+    /// What counts of the time from when it was last heard to when it was asked.
+    fn unasked(&self, config: &Config, asked_at: Time) -> Duration {
+        asked_at.since(self.heard_at).min(ms(config.heartbeat_ms))
+    }
+
+    /// For how long it owes an answer.
+    pub(crate) fn overdue(&self, now: Time) -> Duration {
+        self.asked_at.map_or(Duration::ZERO, |asked_at| now.since(asked_at))
     }
 
     pub(crate) fn ping_is_due(&self, now: Time) -> bool {
@@ -157,7 +198,8 @@ impl Liveness {
         if self.pings.len() == PINGS_MAX {
             self.pings.pop_front();
         }
-        self.pings.push_back((cookie, now));
+        self.pings.push_back(Ping { cookie, sent_at: now, excused: self.excused });
+        self.asked_at.get_or_insert(now);
         let is_late = now.since(self.heard_at) >= ms(config.suspect_ms);
         let interval = match &mut self.state {
             State::Suspect { probes, .. } => {
@@ -171,33 +213,36 @@ impl Liveness {
         self.ping_at = (self.ping_at + interval).max(now + interval / 2);
     }
 
-    /// Judge the silence. `others_heard`: another server was heard lately, so the network on our side works.
+    /// Judge the silence. `witness`: for how long the most punctual of the other servers that were heard lately owes an answer; the
+    /// time in which not even that one answers says nothing about this one. `None`: no other one was heard, so that the network on
+    /// our side may not work.
     pub(crate) fn tick(
         &mut self,
         config: &Config,
-        rtt: Option<Duration>,
-        others_heard: bool,
+        rtt: &Rtt,
+        witness: Option<Duration>,
         now: Time,
     ) -> Option<Verdict> {
-        let silence = now.since(self.heard_at);
         if self.is_succeeded(now) {
             return None;
         }
-        let limit = if others_heard {
-            ms(config.silence_ms_max).max(suspect_after(config, rtt) + ms(config.heartbeat_suspect_ms))
-        } else {
-            ms(config.silence_all_ms_max)
+        let silence = self.silence(config, now);
+        let blamed = silence.saturating_sub(witness.filter(|&overdue| overdue > PUNCTUAL).unwrap_or_default());
+        let suspect_after = rtt.suspect_after(config);
+        let is_dead = match witness {
+            Some(_) => blamed >= rtt.silence_max(config),
+            None => silence >= ms(config.silence_all_ms_max),
         };
         match &mut self.state {
-            State::Usable { .. } if silence >= suspect_after(config, rtt) => {
+            State::Usable { .. } if silence >= suspect_after => {
                 self.suspect(format!("silent for {} ms", silence.as_millis()), 0, now);
                 Some(Verdict::Suspected)
             }
             State::Suspect { probes, .. } if *probes >= PROBES_MIN => {
-                (silence >= limit).then(|| self.die(format!("silent for {} ms", silence.as_millis()), now))
+                is_dead.then(|| self.die(format!("silent for {} ms", silence.as_millis()), now))
             }
-            State::Recovering { .. } if silence >= limit => Some(self.die("silent again".into(), now)),
-            State::Recovering { pongs, .. } if silence >= suspect_after(config, rtt) => {
+            State::Recovering { .. } if is_dead => Some(self.die("silent again".into(), now)),
+            State::Recovering { pongs, .. } if silence >= suspect_after => {
                 *pongs = 0;
                 None
             }
@@ -214,18 +259,19 @@ impl Liveness {
         config: &Config,
         now: Time,
     ) -> Option<Heard> {
-        let index = self.pings.iter().position(|&(sent, _)| sent == cookie)?;
-        let (_, sent_at) = self.pings.remove(index)?;
+        let index = self.pings.iter().position(|ping| ping.cookie == cookie)?;
+        let Ping { sent_at, excused, .. } = self.pings.remove(index)?;
         if matches!(self.state, State::Dead { since, .. } if sent_at < since) {
             return None;
         }
         let forgot = self.instance_changes(instance, sent_at)?;
-        self.heard_at = now;
+        self.hear(now);
         // What was asked before may have been answered by the process that is gone.
         self.succession.take_if(|(since, _)| sent_at >= *since);
         let first = !std::mem::replace(&mut self.ever_heard, true);
         let verdict = self.pong_moves(first, forgot, owes_nothing, config, now);
-        Some(Heard { rtt: now.since(sent_at), verdict })
+        let rtt = now.since(sent_at).saturating_sub(self.excused.saturating_sub(excused));
+        Some(Heard { rtt, verdict })
     }
 
     /// An answer to something else came: a sign of life, unless the server has been given up since.
@@ -233,17 +279,17 @@ impl Liveness {
         match &mut self.state {
             State::Dead { .. } => None,
             State::Usable { .. } | State::Recovering { .. } => {
-                self.heard_at = now;
+                self.hear(now);
                 None
             }
             // Perhaps in the name of the process that is gone.
             State::Suspect { .. } if self.succession.is_some_and(|(_, until)| now < until) => None,
             State::Suspect { answers, refusals, .. } => {
-                self.heard_at = now;
                 *answers += 1;
                 *refusals = 0;
                 let believed = *answers >= ANSWERS_MIN || !self.ever_heard;
                 self.ever_heard = true;
+                self.hear(now);
                 believed.then(|| self.clear(now))
             }
         }
@@ -353,6 +399,10 @@ impl Liveness {
         }
     }
 
+    fn hear(&mut self, now: Time) {
+        (self.heard_at, self.asked_at) = (now, None);
+    }
+
     fn suspect(&mut self, why: String, refusals: u32, now: Time) {
         self.state = State::Suspect { since: now, why, answers: 0, refusals, probes: 0 };
         self.ping_at = self.ping_at.min(now);
@@ -367,11 +417,6 @@ impl Liveness {
         self.state = State::Dead { since: now, why };
         Verdict::Died
     }
-}
-
-/// The silence after which a server is suspect: the configured one, and its own round trip on top.
-fn suspect_after(config: &Config, rtt: Option<Duration>) -> Duration {
-    ms(config.suspect_ms) + rtt.unwrap_or_default()
 }
 
 fn ms(span: u64) -> Duration {

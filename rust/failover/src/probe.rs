@@ -224,9 +224,12 @@ impl Probe {
         !matches!(self.session, Session::Closed { .. })
     }
 
-    /// The pool did not run: nobody knows whether the packets on their way would have come.
-    pub(crate) fn excuse(&mut self) {
-        self.sent.clear();
+    /// The pool did not run for `span`. When that was long, nobody knows whether the packets on their way would have come.
+    pub(crate) fn excuse(&mut self, span: Duration, config: &Config) {
+        if span >= Duration::from_millis(config.stall_ms_min) {
+            self.sent.clear();
+        }
+        self.sent.iter_mut().for_each(|(_, at)| *at = *at + span);
     }
 
     /// A packet came back.

@@ -217,13 +217,14 @@ impl Servers {
     pub(crate) fn excuse(&mut self, span: Duration, config: &Config, now: Time) {
         for server in self.by_id.values_mut() {
             server.liveness.excuse(span, Duration::from_millis(config.suspect_ms), now);
-            server.probe.excuse();
+            server.probe.excuse(span, config);
         }
     }
 
-    /// Whether another server than this one was heard lately.
-    pub(crate) fn others_heard(&self, server: ServerId, config: &Config, now: Time) -> bool {
-        self.by_id.iter().any(|(&id, one)| id != server && one.liveness.is_heard(config, now))
+    /// For how long the most punctual of the other servers that were heard lately owes an answer.
+    pub(crate) fn witness(&self, server: ServerId, config: &Config, now: Time) -> Option<Duration> {
+        let others = self.by_id.iter().filter(|&(&id, one)| id != server && one.liveness.is_heard(config, &one.rtt, now));
+        others.map(|(_, one)| one.liveness.overdue(now)).min()
     }
 
     /// Whether a packet came through another server than this one lately.
@@ -234,7 +235,7 @@ impl Servers {
     /// When the first of them wants to be looked at.
     pub(crate) fn next_at(&self, config: &Config) -> Option<Time> {
         let of_one = |one: &Server| {
-            let watched_at = one.liveness.next_at(config, one.rtt.smoothed());
+            let watched_at = one.liveness.next_at(config, &one.rtt);
             watched_at.min(one.audit_at()).min(one.probe_at(config))
         };
         self.by_id.values().map(of_one).min()

@@ -1,4 +1,4 @@
-//! Was it us? A tick that comes late means that the pool itself was stopped: no server is blamed for that time.
+//! Was it us? A tick that comes late means that the pool itself did not run: no server is blamed for that time, be it ever so short.
 //!
 //! ```text
 //!   Running ── woken later than stall_ms_min ──▶ Grace: inputs are taken, nothing times out
@@ -10,11 +10,15 @@ use mediaha_time::{Duration, Time};
 
 /// Long enough to read what has queued up in the sockets meanwhile.
 const GRACE: Duration = Duration::from_millis(10);
+/// Nobody wakes more punctually than this.
+const PUNCTUAL: Duration = Duration::from_millis(2);
 
 /// Watches the pool's own punctuality.
 #[derive(Debug, Default)]
 pub(crate) struct StallGuard {
     state: State,
+    /// When the pool was last seen to run.
+    ran_at: Time,
 }
 
 #[derive(Debug, Default)]
@@ -29,15 +33,14 @@ enum State {
 impl StallGuard {
     /// The pool runs at `now`, and had wanted to at `due`. Gives how long it was stopped, when it was.
     pub(crate) fn woken(&mut self, due: Option<Time>, stall_ms_min: u64, now: Time) -> Option<Duration> {
-        let late = now.since(due?);
-        if late < Duration::from_millis(stall_ms_min) {
-            return None;
-        }
+        // What comes before the tick that is overdue finds a pool that runs already.
+        let ran_at = std::mem::replace(&mut self.ran_at, now);
+        let late = now.since(due?.max(ran_at));
         // A second stall right after the first excuses the servers too, but must not put off the timers for ever.
-        if matches!(self.state, State::Running) {
+        if late >= Duration::from_millis(stall_ms_min) && matches!(self.state, State::Running) {
             self.state = State::Grace { until: now + GRACE };
         }
-        Some(late)
+        (late >= PUNCTUAL).then_some(late)
     }
 
     /// Whether timers may go off.
@@ -65,9 +68,12 @@ mod tests {
     fn a_late_tick_holds_the_timers_back_once() {
         let at = Time::from_millis;
         let mut guard = StallGuard::default();
-        assert_eq!(guard.woken(Some(at(100)), 20, at(105)), None);
+        assert_eq!(guard.woken(Some(at(100)), 20, at(101)), None);
+        assert_eq!(guard.woken(Some(at(110)), 20, at(115)), Some(Duration::from_millis(5)));
+        assert!(guard.is_running(at(115)), "too short for much to have come");
         assert_eq!(guard.woken(Some(at(150)), 20, at(950)), Some(Duration::from_millis(800)));
         assert!(!guard.is_running(at(950)));
+        assert_eq!(guard.woken(Some(at(150)), 20, at(951)), None, "it runs already");
         assert_eq!(guard.woken(Some(guard.not_before()), 20, at(1500)), Some(Duration::from_millis(540)));
         assert!(guard.is_running(at(1500)));
     }

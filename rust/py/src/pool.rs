@@ -205,6 +205,7 @@ fn decisions(heartbeat_ms: u32, silence_ms_max: u32, hold_down_ms: u32, in_fligh
         // Two heartbeats missed, and in any case before the silence is taken for death.
         suspect_ms: (heartbeat_ms * 2 + 10).min(u64::midpoint(heartbeat_ms, silence_ms_max)),
         silence_ms_max,
+        silence_late_ms_max: usual.silence_late_ms_max.max(silence_ms_max),
         silence_all_ms_max: usual.silence_all_ms_max.max(silence_ms_max),
         hold_down_ms: u64::from(hold_down_ms),
         moves_in_flight_max: in_flight_max.max(1),

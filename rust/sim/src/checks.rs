@@ -44,6 +44,9 @@ impl World {
         if why == EXIT || (why.starts_with("nobody listens") && self.was_stopped_since(self.now - FIT_FOR)) {
             return;
         }
+        if self.machine.as_ref().is_some_and(|machine| !machine.is_bearable() && machine.is_late(self.now)) {
+            return;
+        }
         let then = self.now - FIT_TO_LIVE;
         let server = self.servers.iter().find(|server| server.name == name);
         if then > Time::ZERO && server.is_some_and(|server| server.effects.is_sound_since(then)) {
@@ -166,7 +169,8 @@ impl World {
     }
 
     pub(crate) fn was_stopped_since(&self, then: Time) -> bool {
-        self.is_stopped() || self.last_stall > then
+        let is_late = self.machine.as_ref().is_some_and(|machine| machine.is_late(then));
+        self.is_stopped() || self.last_stall > then || is_late
     }
 
     fn listed<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Server> {

@@ -9,16 +9,22 @@ mod call;
 mod chance;
 mod checks;
 mod effect;
+mod late;
 mod nets;
 mod plan;
 mod server;
 mod story;
 mod succession;
+mod tally;
 mod telling;
 mod world;
 
+use mediaha_failover::Config;
+
 pub use chance::Chance;
+pub use late::Lateness;
 pub use nets::Violation;
+pub use tally::Tally;
 pub use world::World;
 
 /// What a world came to.
@@ -41,11 +47,13 @@ pub enum Kind {
     Probed,
     /// Some of their processes die, and others go on with what they had, or cannot.
     Succeeded,
+    /// Everybody runs late: the pool, and the servers, which share its machine.
+    Late,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Probed, Self::Succeeded];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Probed, Self::Succeeded, Self::Late];
 }
 
 /// Let the world of this seed happen.
@@ -54,4 +62,16 @@ pub fn run(seed: u64, kind: Kind, told: bool) -> Outcome {
     let mut world = World::new(seed, kind, told);
     world.run();
     Outcome { seed, violations: world.violations, story: world.story.to_string() }
+}
+
+/// What the pool judges in a world in which nothing is wrong but that everybody is late, until a server hangs.
+#[must_use]
+pub fn measure(seed: u64, lateness: &Lateness) -> Tally {
+    let mut chance = Chance::new(seed);
+    let plan = plan::Plan::late(&mut chance, lateness.clone());
+    // As impatient as a site is that says nothing about it.
+    let config = Config { suspect_ms: 100, silence_ms_max: 150, ..Config::default() };
+    let mut world = World::planned(seed, plan, config, chance, false);
+    world.run();
+    world.tally
 }

@@ -5,14 +5,18 @@ use mediaha_time::{Duration, Time};
 use crate::Kind;
 use crate::chance::Chance;
 use crate::effect::{Effect, Ending};
+use crate::late::Lateness;
 use crate::server::{ROOMY, Server};
 
 /// Faults begin before this, and have ended by then unless they last for ever.
 pub(crate) const HEALED_AT: Time = Time::from_millis(5_000);
-/// By then everything has settled.
-pub(crate) const SETTLED_AT: Time = Time::from_millis(9_500);
+/// By then everything has settled: a session for probes that was refused just before is asked for again 5 s later, and what it shows
+/// moves calls.
+pub(crate) const SETTLED_AT: Time = Time::from_millis(11_000);
+/// In a world that is measured a server hangs from then on.
+pub(crate) const HANGS_AT: Time = Time::from_millis(3_500);
 /// All calls have been ended since `SETTLED_AT`; by then nothing of them is left.
-pub(crate) const EMPTY_AT: Time = Time::from_millis(13_000);
+pub(crate) const EMPTY_AT: Time = Time::from_millis(14_500);
 
 /// The world of one seed.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<Fault>,
     /// Packets are sent through the servers, and some forward none for a while.
     pub(crate) probed: bool,
+    /// Everybody is late, until it heals.
+    pub(crate) late: Option<Lateness>,
 }
 
 /// Something that goes wrong.
@@ -83,9 +89,26 @@ impl Plan {
                 faults.extend((0..=chance.index(4)).flat_map(|_| succession(count, chance)));
                 chance.happens(500)
             }
+            Kind::Late => chance.happens(500),
         };
-        Self { servers, calls, faults, probed }
+        let late = (kind == Kind::Late).then(|| lateness(chance));
+        Self { servers, calls, faults, probed, late }
     }
+
+    /// Three servers that are late, and one of them hangs in the end.
+    pub(crate) fn late(chance: &mut Chance, lateness: Lateness) -> Self {
+        let servers: Vec<Server> = (1..=3).map(|number| Server::new(number, ROOMY, false)).collect();
+        let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
+        let calls = (0..12).map(|_| (list(&names, chance), begin(false, chance))).collect();
+        let effect = Effect::Hung;
+        let hangs = What::Server { server: 0, effect, until: Time::FAR, told_after: None };
+        Self { servers, calls, faults: vec![Fault { at: HANGS_AT, what: hangs }], probed: false, late: Some(lateness) }
+    }
+}
+
+fn lateness(chance: &mut Chance) -> Lateness {
+    let ms = if chance.happens(500) { 5..=40 } else { 10..=chance.within(60..=150) };
+    Lateness { permille: chance.within(50..=800), ms, all_permille: chance.within(0..=500) }
 }
 
 fn server(number: u8, chance: &mut Chance) -> Server {

@@ -13,10 +13,12 @@ use crate::Kind;
 use crate::chance::Chance;
 use crate::checks::{LEFT_WITHIN, MOVED_WITHIN};
 use crate::effect::{Effect, Ending};
+use crate::late::Machine;
 use crate::nets::{Act, Nets, Violation};
-use crate::plan::{EMPTY_AT, HEALED_AT, Plan, SETTLED_AT, What};
+use crate::plan::{EMPTY_AT, HANGS_AT, HEALED_AT, Plan, SETTLED_AT, What};
 use crate::server::Server;
 use crate::story::Story;
+use crate::tally::Tally;
 use crate::telling::{answered, asked, heard, told};
 
 /// How often a packet goes through each server of a probed world.
@@ -38,10 +40,13 @@ pub struct World {
     /// While the pool does not run: until when, what has come, and whether it looks at the clock first.
     stalled: Option<(Time, VecDeque<Input>, bool)>,
     pub(crate) last_stall: Time,
+    /// Who is late, if anybody is.
+    pub(crate) machine: Option<Machine>,
     pub(crate) servers: Vec<Server>,
     /// What the pool calls them.
     ids: Vec<Option<ServerId>>,
     pub(crate) nets: Nets,
+    pub(crate) tally: Tally,
     /// What happened.
     pub story: Story,
     /// What must not have happened.
@@ -60,6 +65,8 @@ struct Happening {
 enum Happens {
     AtServer(usize, Vec<u8>),
     AtPool(usize, Vec<u8>),
+    /// Session control wants something of a pool that did not run at once.
+    Wanted(Command),
     Unreachable(usize),
     ThroughServer(usize, u64, usize, SocketAddr),
     Probed(usize, u64),
@@ -87,21 +94,29 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, kind: Kind, told: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let Plan { servers, calls, faults, probed } = Plan::new(&mut chance, kind);
-        let probe_ms = if probed { PROBE_MS } else { 0 };
+        let plan = Plan::new(&mut chance, kind);
+        let config = Config { probe_ms: if plan.probed { PROBE_MS } else { 0 }, ..Config::default() };
+        Self::planned(seed, plan, config, chance, told)
+    }
+
+    /// One in which this happens.
+    pub(crate) fn planned(seed: u64, plan: Plan, config: Config, mut chance: Chance, told: bool) -> Self {
+        let Plan { servers, calls, faults, late, .. } = plan;
         let (lists, begins): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let mut world = Self {
             now: Time::ZERO,
             queue: BinaryHeap::new(),
             happened: 0,
-            pool: Pool::new(Config { probe_ms, ..Config::default() }, seed),
+            pool: Pool::new(config, seed),
             tick_at: None,
             stalled: None,
             last_stall: Time::ZERO,
             ids: vec![None; servers.len()],
+            machine: late.map(|lateness| Machine::new(lateness, servers.len(), HEALED_AT)),
             servers,
             nets: Nets::new(lists, Chance::new(chance.number())),
             chance,
+            tally: Tally::default(),
             story: Story::new(told),
             violations: Vec::new(),
         };
@@ -133,7 +148,9 @@ impl World {
     }
 
     fn happen(&mut self, what: Happens) {
+        let Some(what) = self.in_time(what) else { return };
         match what {
+            Happens::Wanted(command) => self.pool_input(Input::Command(command)),
             Happens::AtServer(server, datagram) => self.at_server(server, datagram),
             Happens::AtPool(server, datagram) => self.at_pool(server, &datagram),
             Happens::Unreachable(server) => self.pool_input(Input::Unreachable { server: self.id(server) }),
@@ -167,6 +184,30 @@ impl World {
         }
     }
 
+    /// What happens now. What happens to a process that does not run now happens when it does.
+    fn in_time(&mut self, what: Happens) -> Option<Happens> {
+        let Some(machine) = &mut self.machine else { return Some(what) };
+        let process = match &what {
+            Happens::AtServer(server, ..) | Happens::ThroughServer(server, ..) => *server,
+            Happens::AtPool(..) | Happens::Unreachable(_) | Happens::Probed(..) | Happens::Wanted(_) => {
+                machine.pool()
+            }
+            Happens::Tick if self.tick_at == Some(self.now) => machine.pool(),
+            _ => return Some(what),
+        };
+        let mut at = machine.runs_at(process, &mut self.chance, self.now);
+        if at == self.now {
+            return Some(what);
+        }
+        if matches!(what, Happens::Tick) {
+            // What has come meanwhile is heard before anybody looks at the clock.
+            at = at + Duration::from_micros(1);
+            self.tick_at = Some(at);
+        }
+        self.arrange(at, what);
+        None
+    }
+
     /// Tell the pool what session control wants, and let it look at what became of it.
     fn serve_nets(&mut self) {
         loop {
@@ -178,7 +219,11 @@ impl World {
                 break;
             }
             for command in commands {
-                self.pool_input(Input::Command(command));
+                if self.machine.is_some() {
+                    self.arrange(self.now, Happens::Wanted(command));
+                } else {
+                    self.pool_input(Input::Command(command));
+                }
             }
         }
         self.judge_complaints();
@@ -320,6 +365,7 @@ impl World {
 
     fn hear(&mut self, event: &Event) {
         self.story.tell(self.now, || heard(event));
+        self.tally.hear(event, self.hung_at(event), self.now);
         if let Event::ServerState { server, state: ServerState::Suspect, why, .. } = event {
             self.judge_grayness(server, why);
         }
@@ -333,6 +379,15 @@ impl World {
             }
         }
         self.nets.hear(event, self.now);
+    }
+
+    /// Since when the server that the pool speaks of hangs in a world that is measured.
+    fn hung_at(&self, event: &Event) -> Option<Time> {
+        let (Event::ServerState { server: name, .. } | Event::Moved { from_server: name, .. }) = event else {
+            return None;
+        };
+        let server = self.servers.iter().find(|server| server.name == *name)?;
+        server.effects.has(&Effect::Hung).then_some(HANGS_AT)
     }
 
     fn tell_asked(&mut self, id: ServerId, cookie: Cookie, request: &Request) {

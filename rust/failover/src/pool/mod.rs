@@ -95,7 +95,8 @@ impl Pool {
         }
     }
 
-    /// Something happened at `now`, which never runs backwards.
+    /// Something happened at `now`, which never runs backwards. Nothing times out but with a `Tick`: who has been late itself gives
+    /// what has come meanwhile first.
     pub fn handle(&mut self, input: Input, now: Time) {
         if let Some(stopped) = self.stall.woken(self.wake_at(), self.config.stall_ms_min, now) {
             self.servers.excuse(stopped, &self.config, now);
@@ -106,10 +107,8 @@ impl Pool {
             Input::Unreachable { server } => self.unreachable(server, now),
             Input::ProbeOpened { server, ours } => self.probe_opened(server, ours, now),
             Input::Probed { server, number } => self.probed(server, number, now),
+            Input::Tick if self.stall.is_running(now) => self.run_timers(now),
             Input::Tick => {}
-        }
-        if self.stall.is_running(now) {
-            self.run_timers(now);
         }
         self.start_moves(now);
     }

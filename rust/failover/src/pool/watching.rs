@@ -57,12 +57,12 @@ impl Pool {
 
     /// Ping, judge the silence, ask about a call: what is due for this server.
     pub(super) fn look_after(&mut self, server: ServerId, now: Time) {
-        let others_heard = self.servers.others_heard(server, &self.config, now);
+        let witness = self.servers.witness(server, &self.config, now);
         let Some(one) = self.servers.get_mut(server) else { return };
-        if now < one.liveness.next_at(&self.config, one.rtt.smoothed()).min(one.audit_at()) {
+        if now < one.liveness.next_at(&self.config, &one.rtt).min(one.audit_at()) {
             return;
         }
-        let verdict = one.liveness.tick(&self.config, one.rtt.smoothed(), others_heard, now);
+        let verdict = one.liveness.tick(&self.config, &one.rtt, witness, now);
         if one.liveness.ping_is_due(now) {
             let cookie = self.flights.cookie();
             one.liveness.pinged(cookie, &self.config, now);
@@ -85,7 +85,7 @@ impl Pool {
         let Some(heard) = one.liveness.pong(cookie, instance, owes_nothing, &self.config, now) else {
             return false;
         };
-        one.rtt.sample(heard.rtt);
+        one.rtt.sample(heard.rtt, now);
         let was_draining = one.is_draining();
         if let Reply::Pong { draining, adopts, .. } = reply {
             one.set_draining(one.drained, *draining, now);
@@ -103,7 +103,7 @@ impl Pool {
     pub(super) fn sign_of_life(&mut self, server: ServerId, rtt: Option<Duration>, now: Time) {
         let Some(one) = self.servers.get_mut(server) else { return };
         if let Some(rtt) = rtt {
-            one.rtt.sample(rtt);
+            one.rtt.sample(rtt, now);
         }
         let verdict = one.liveness.answered(now);
         self.act_on(server, verdict, now);

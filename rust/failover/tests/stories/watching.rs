@@ -60,6 +60,62 @@ fn a_short_pause_of_a_server_moves_nothing() {
     assert_eq!((world.state("a"), world.moves().len()), (ServerState::Usable, 0));
 }
 
+/// On a busy machine its answers were late before; a pause of the length that kills a punctual one says nothing about it.
+#[test]
+fn a_server_whose_answers_come_late_may_be_silent_for_longer() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    for _ in 0..5 {
+        world.server("a").slow_pongs = Duration::from_millis(120);
+        world.run_ms(60);
+        world.server("a").slow_pongs = Duration::ZERO;
+        world.run_ms(240);
+    }
+    world.hang("a");
+    world.run_ms(230);
+    world.resume("a");
+    world.run_ms(500);
+    assert_eq!((world.said_at("a", ServerState::Dead), world.moves().len()), (None, 0));
+}
+
+#[test]
+fn and_not_for_ever() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").slow_pongs = Duration::from_millis(600);
+    world.run_ms(3_000);
+    world.server("a").slow_pongs = Duration::ZERO;
+    world.run_ms(3_000);
+    let hung_at = world.now;
+    world.hang("a");
+    world.run_ms(1_000);
+    let dead_after = world.said_at("a", ServerState::Dead).unwrap().since(hung_at);
+    assert!(dead_after <= Duration::from_millis(450), "{dead_after:?}");
+}
+
+/// Each of these is too short to be seen by itself.
+#[test]
+fn many_small_latenesses_of_the_pool_add_up_to_no_silence_of_a_server() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    for _ in 0..20 {
+        world.hang("a");
+        world.run_late(170, Duration::from_millis(19));
+        world.resume("a");
+        world.run_late(200, Duration::from_millis(19));
+    }
+    assert_eq!((world.said_at("a", ServerState::Dead), world.moves().len()), (None, 0));
+}
+
+#[test]
+fn a_pool_that_is_late_still_finds_out_who_is_dead() {
+    let mut world = World::new(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.hang("a");
+    world.run_late(800, Duration::from_millis(19));
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Dead, 1));
+}
+
 #[test]
 fn when_the_pool_itself_was_stopped_nobody_is_blamed() {
     let mut world = World::new(&["a", "b"]);

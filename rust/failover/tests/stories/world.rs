@@ -32,6 +32,12 @@ enum Arrival {
     Back(&'static str, u64),
 }
 
+impl Arrival {
+    fn is_for_pool(&self) -> bool {
+        matches!(self, Self::AtPool(..) | Self::Unreachable(_) | Self::Back(..))
+    }
+}
+
 /// A server: what it knows, and how it behaves.
 #[allow(clippy::struct_excessive_bools, reason = "each is one way to misbehave")]
 pub(crate) struct Server {
@@ -42,8 +48,9 @@ pub(crate) struct Server {
     pub(crate) refuses: bool,
     /// What it answers to offers and answers instead of doing them.
     pub(crate) error: Option<&'static str>,
-    /// It answers offers and answers so much later.
+    /// It answers offers and answers so much later; and this is for pings.
     pub(crate) slow: Duration,
+    pub(crate) slow_pongs: Duration,
     /// It does not tell its instance.
     pub(crate) is_foreign: bool,
     pub(crate) draining: bool,
@@ -252,6 +259,27 @@ impl World {
         self.input(Input::Tick);
     }
 
+    /// Time passes, and the pool's thread is so late each time that it wants to look at the clock; then it reads what has come first.
+    pub(crate) fn run_late(&mut self, ms: u64, late: Duration) {
+        let until = self.now + Duration::from_millis(ms);
+        while self.now < until {
+            let due = self.pool.wake_at().unwrap_or(until).max(self.now);
+            let at = (due + late).min(until);
+            // What has come meanwhile has not woken it either; servers run as they will.
+            while let Some(next) = self.wire.iter().position(|(due, what)| *due <= at && !what.is_for_pool()) {
+                let (due, arrival) = self.wire.remove(next).unwrap();
+                self.now = self.now.max(due);
+                self.arrive(arrival);
+            }
+            self.now = at;
+            while let Some(next) = self.wire.iter().position(|(due, _)| *due <= at) {
+                let (_, arrival) = self.wire.remove(next).unwrap();
+                self.arrive(arrival);
+            }
+            self.input(Input::Tick);
+        }
+    }
+
     /// Which server took the command, if one did.
     pub(crate) fn anchored(&self, wanted: Token) -> Option<String> {
         self.events.iter().find_map(|(_, event)| match event {
@@ -364,7 +392,7 @@ impl World {
         } else if server.hung {
             server.waiting.push((cookie, request));
         } else {
-            let slow = if request == Request::Ping { Duration::ZERO } else { server.slow };
+            let slow = if request == Request::Ping { server.slow_pongs } else { server.slow };
             let reply = server.reply(name, &request);
             self.wire.push_back((now + slow + WAY, Arrival::AtPool(name, cookie, reply)));
         }
@@ -380,6 +408,7 @@ impl Server {
             refuses: true,
             error: None,
             slow: Duration::ZERO,
+            slow_pongs: Duration::ZERO,
             is_foreign: false,
             draining: false,
             gray: false,
