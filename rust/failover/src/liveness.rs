@@ -165,7 +165,8 @@ impl Liveness {
     pub(crate) fn next_at(&self, config: &Config, rtt: &Rtt) -> Time {
         match (&self.state, self.asked_at) {
             (State::Usable { .. }, Some(asked_at)) => {
-                let judged_at = asked_at + rtt.suspect_after(config).saturating_sub(self.unasked(config, asked_at));
+                let judged_at =
+                    asked_at + rtt.suspect_after(config).saturating_sub(self.unasked(config, asked_at));
                 self.ping_at.min(self.succession.map_or(judged_at, |(_, until)| judged_at.max(until)))
             }
             _ => self.ping_at,

@@ -43,7 +43,9 @@ pub(crate) struct Probe {
     number: u64,
     /// Those on their way, oldest first.
     sent: VecDeque<(u64, Time)>,
+    /// How many were missed in a row: of all, and of those each way. A worker that is stuck, or a filter, may stop one way alone.
     missed: u32,
+    missed_each_way: [u32; 2],
     heard: u32,
     /// Since when none was missed.
     heard_since: Time,
@@ -101,6 +103,7 @@ impl Probe {
             number: 0,
             sent: VecDeque::new(),
             missed: 0,
+            missed_each_way: [0; 2],
             heard: 0,
             heard_since: now,
             heard_at: None,
@@ -139,7 +142,7 @@ impl Probe {
     /// What is due. `answers`: the server has answered something lately, so that silence is its media's alone.
     pub(crate) fn tick(&mut self, config: &Config, answers: bool, now: Time) -> (Option<Todo>, Option<Verdict>) {
         let verdict = self.count_missed(config, answers, now);
-        let doubted = self.missed >= DOUBT_AFTER && self.heard_at.is_some();
+        let doubted = self.missed_in_a_row() >= DOUBT_AFTER && self.heard_at.is_some();
         let is_gray = self.gray_since.is_some();
         let renewal_due = self.renewed_at.is_none_or(|at| is_gray && now.since(at) >= RETRY);
         let todo = match &mut self.session {
@@ -165,7 +168,7 @@ impl Probe {
                 (self.sent.len() < SENT_MAX).then(|| {
                     self.number += 1;
                     self.sent.push_back((self.number, now));
-                    let side = usize::from(self.number % 2 == 1);
+                    let side = side(self.number);
                     Todo::Send { number: self.number, side, to: far[side] }
                 })
             }
@@ -237,14 +240,18 @@ impl Probe {
         let place = self.sent.iter().position(|&(sent, _)| sent == number)?;
         let (_, sent_at) = self.sent.remove(place)?;
         if now.since(sent_at) >= late(config) {
-            self.miss();
+            self.miss(number);
             return None;
         }
         if self.heard == 0 {
             self.heard_since = now;
         }
-        (self.missed, self.heard, self.renewed_at) = (0, self.heard.saturating_add(1), None);
+        (self.missed, self.missed_each_way[side(number)]) = (0, 0);
+        self.heard = self.heard.saturating_add(1);
         self.heard_at = Some(now);
+        if self.missed_in_a_row() == 0 {
+            self.renewed_at = None;
+        }
         let held_down = now.since(self.heard_since) >= Duration::from_millis(config.hold_down_ms);
         let trusted = self.heard >= TRUSTED_AFTER && held_down;
         self.gray_since.take_if(|_| trusted)?;
@@ -253,14 +260,17 @@ impl Probe {
     }
 
     fn count_missed(&mut self, config: &Config, answers: bool, now: Time) -> Option<Verdict> {
-        while self.sent.front().is_some_and(|&(_, at)| now.since(at) >= late(config)) {
+        while let Some(&(number, at)) = self.sent.front() {
+            if now.since(at) < late(config) {
+                break;
+            }
             self.sent.pop_front();
             // A server that answers nothing at all is for the heartbeat to judge.
             if answers {
-                self.miss();
+                self.miss(number);
             }
         }
-        let proven = self.heard_at.is_some() && self.renewed_at.is_some() && self.missed >= GRAY_AFTER;
+        let proven = self.heard_at.is_some() && self.renewed_at.is_some() && self.missed_in_a_row() >= GRAY_AFTER;
         if !proven || self.gray_since.is_some() {
             return None;
         }
@@ -268,10 +278,22 @@ impl Probe {
         Some(Verdict::Gray)
     }
 
-    fn miss(&mut self) {
+    fn miss(&mut self, number: u64) {
         self.missed = self.missed.saturating_add(1);
+        let this_way = &mut self.missed_each_way[side(number)];
+        *this_way = this_way.saturating_add(1);
         self.heard = 0;
     }
+
+    /// The most that were missed in a row, be it one way.
+    fn missed_in_a_row(&self) -> u32 {
+        self.missed.max(self.missed_each_way[0]).max(self.missed_each_way[1])
+    }
+}
+
+/// Which of our sockets a packet leaves.
+fn side(number: u64) -> usize {
+    usize::from(number % 2 == 1)
 }
 
 /// Where an SDP wants the audio. The rest of it is none of a probe's business.

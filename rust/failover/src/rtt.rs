@@ -75,7 +75,8 @@ impl Rtt {
     pub(crate) fn suspect_after(&self, config: &Config) -> Duration {
         let least = Duration::from_millis(config.suspect_ms) + self.smoothed().unwrap_or_default();
         let late = Duration::from_millis(config.heartbeat_ms) + self.longest() * (LATE_BY - 1);
-        let most = self.late_silence(config).saturating_sub(2 * Duration::from_millis(config.heartbeat_suspect_ms));
+        let most =
+            self.late_silence(config).saturating_sub(2 * Duration::from_millis(config.heartbeat_suspect_ms));
         late.min(most).max(least)
     }
 
@@ -106,7 +107,8 @@ impl Rtt {
 /// What is left of the longest round trip after so long. Asked often enough, it is halved in two thirds of `FORGOTTEN_AFTER`.
 fn forgotten(longest: Duration, after: Duration) -> Duration {
     let left = FORGOTTEN_AFTER.saturating_sub(after);
-    longest * u32::try_from(left.as_millis()).unwrap_or(0) / u32::try_from(FORGOTTEN_AFTER.as_millis()).unwrap_or(1)
+    longest * u32::try_from(left.as_millis()).unwrap_or(0)
+        / u32::try_from(FORGOTTEN_AFTER.as_millis()).unwrap_or(1)
 }
 
 #[cfg(test)]

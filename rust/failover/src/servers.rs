@@ -223,7 +223,8 @@ impl Servers {
 
     /// For how long the most punctual of the other servers that were heard lately owes an answer.
     pub(crate) fn witness(&self, server: ServerId, config: &Config, now: Time) -> Option<Duration> {
-        let others = self.by_id.iter().filter(|&(&id, one)| id != server && one.liveness.is_heard(config, &one.rtt, now));
+        let others =
+            self.by_id.iter().filter(|&(&id, one)| id != server && one.liveness.is_heard(config, &one.rtt, now));
         others.map(|(_, one)| one.liveness.overdue(now)).min()
     }
 

@@ -62,12 +62,19 @@ pub(crate) struct Effects {
     fit_since: Option<Time>,
     /// Since when nothing is wrong but that one process follows another in time.
     sound_since: Option<Time>,
+    /// When it has begun to forward again.
+    forwards_since: Option<Time>,
 }
 
 impl Effects {
     /// Nothing is wrong, from the beginning.
     pub(crate) fn none() -> Self {
-        Self { active: Vec::new(), fit_since: Some(Time::ZERO), sound_since: Some(Time::ZERO) }
+        Self {
+            active: Vec::new(),
+            fit_since: Some(Time::ZERO),
+            sound_since: Some(Time::ZERO),
+            forwards_since: None,
+        }
     }
 
     /// Something is wrong from now on, until [`end`](Self::end) with the same id.
@@ -82,6 +89,9 @@ impl Effects {
     /// It is over; true when this effect was there.
     pub(crate) fn end(&mut self, id: u64, now: Time) -> bool {
         let before = self.active.len();
+        if self.active.contains(&(id, Effect::Gray)) {
+            self.forwards_since = Some(now);
+        }
         self.active.retain(|(other, _)| *other != id);
         let ended = before != self.active.len();
         if ended && self.active.is_empty() {
@@ -124,6 +134,11 @@ impl Effects {
     /// Whether nothing has been wrong since `then` but that one process has followed another in time.
     pub(crate) fn is_sound_since(&self, then: Time) -> bool {
         self.sound_since.is_some_and(|since| since <= then)
+    }
+
+    /// Whether it may have forwarded nothing since `then`.
+    pub(crate) fn was_gray_since(&self, then: Time) -> bool {
+        self.has(&Effect::Gray) || self.forwards_since.is_some_and(|since| since > then)
     }
 
     /// Whether nothing has been wrong since `then`.

@@ -102,7 +102,13 @@ impl Plan {
         let calls = (0..12).map(|_| (list(&names, chance), begin(false, chance))).collect();
         let effect = Effect::Hung;
         let hangs = What::Server { server: 0, effect, until: Time::FAR, told_after: None };
-        Self { servers, calls, faults: vec![Fault { at: HANGS_AT, what: hangs }], probed: false, late: Some(lateness) }
+        Self {
+            servers,
+            calls,
+            faults: vec![Fault { at: HANGS_AT, what: hangs }],
+            probed: false,
+            late: Some(lateness),
+        }
     }
 }
 

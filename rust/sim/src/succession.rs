@@ -17,6 +17,8 @@ use crate::world::{EXIT, World, number};
 
 /// What a server has suffered earlier is no reason any more to leave it.
 const MOVED_FOR: Duration = Duration::from_secs(3);
+/// But for having forwarded nothing: when the session for probes is refused just then, it is seen only so much later that it does again.
+const GRAY_FOR: Duration = Duration::from_secs(8);
 
 impl World {
     /// Whether it has a supervisor, and there is a process that can die.
@@ -52,10 +54,15 @@ impl World {
 
     /// Nobody is moved away from a server whose processes follow each other in time.
     pub(crate) fn judge_move(&mut self, call_id: &[u8], from: &str) {
-        let then = self.now - MOVED_FOR;
+        let (then, gray) = (self.now - MOVED_FOR, self.now - GRAY_FOR);
         let known = self.nets.calls.iter().any(|call| call.id == call_id && !call.stranded);
         let server = self.servers.iter().find(|server| server.name == from);
-        let sound = |one: &Server| !one.is_foreign && one.loss_permille == 0 && one.effects.is_sound_since(then);
+        let sound = |one: &Server| {
+            !one.is_foreign
+                && one.loss_permille == 0
+                && one.effects.is_sound_since(then)
+                && !one.effects.was_gray_since(gray)
+        };
         let sound = server.is_some_and(sound);
         if then > Time::ZERO && known && sound && !self.was_stopped_since(then) {
             let id = String::from_utf8_lossy(call_id).into_owned();

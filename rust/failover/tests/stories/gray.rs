@@ -41,6 +41,21 @@ fn one_that_forwards_too_late_is_as_bad() {
     assert_eq!(world.places("c"), ["b"]);
 }
 
+/// As when one of its workers is stuck: every other packet came back, and it was called well.
+#[test]
+fn one_that_forwards_one_way_alone_is_no_better() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").gray_one_way = true;
+    world.run_ms(2_500);
+    assert_eq!((world.places("c"), world.state("a")), (vec!["b"], ServerState::Suspect));
+    world.run_ms(10_000);
+    assert_eq!(world.state("a"), ServerState::Suspect, "half of its packets are no proof of health");
+    world.server("a").gray_one_way = false;
+    world.run_ms(4_000);
+    assert_eq!((world.state("a"), world.moves().len()), (ServerState::Usable, 1));
+}
+
 /// Found with a real server: of packets that followed one another quickly, those that were missed were forgotten uncounted.
 #[test]
 fn many_packets_on_their_way_are_all_counted() {

@@ -57,6 +57,8 @@ pub(crate) struct Server {
     /// It answers, and forwards nothing; or so much later.
     pub(crate) gray: bool,
     pub(crate) late: Duration,
+    /// It forwards nothing of what comes from the first party.
+    pub(crate) gray_one_way: bool,
     /// It takes calls over with one request, and says so; or only says so.
     pub(crate) adopts: bool,
     pub(crate) adopts_no_more: bool,
@@ -367,7 +369,7 @@ impl World {
             }
             Arrival::ThroughServer(name, number) => {
                 let way = WAY + self.server(name).late;
-                if self.server(name).forwards() {
+                if self.server(name).forwards() && !(self.server(name).gray_one_way && number % 2 == 0) {
                     self.wire.push_back((self.now + way, Arrival::Back(name, number)));
                 }
             }
@@ -413,6 +415,7 @@ impl Server {
             draining: false,
             gray: false,
             late: Duration::ZERO,
+            gray_one_way: false,
             adopts: false,
             adopts_no_more: false,
             only: None,
