@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.media.test_kernel import Client, audio, sdp, until
+from tests.media.calls import Client, audio, sdp, until
 from tests.peers import netns
+from tests.peers.installed import unless
 from tests.peers.mediaserver import MediaServer
 
 pytestmark = [
     pytest.mark.namespace,
-    pytest.mark.skipif(netns.missing() is not None, reason=str(netns.missing())),
+    unless(netns.missing()),
 ]
 SOON_S = 0.3
 """No packet over a cable takes so long."""
