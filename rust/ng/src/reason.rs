@@ -20,6 +20,8 @@ pub const UNKNOWN_TAG: &str = "From-tag given, but no such tag exists";
 pub const UNKNOWN_LABEL: &str = "No monologue matching the given label";
 /// No party of the call has the address in its SDP.
 pub const UNKNOWN_ADDRESS: &str = "Failed to match address to any tag";
+/// What is to be the address of a party is none.
+pub const BAD_ADDRESS: &str = "Failed to parse network address";
 /// The one party sends nothing to the other.
 pub const NO_FLOW: &str = "Media flow not found";
 /// The `warning` in the otherwise good answer to deleting a call that is not known.

@@ -63,12 +63,15 @@ fn block_everybody(call: &mut Call, block: &Block) {
 }
 
 fn block_party(call: &mut Call, party: &Named, block: &Block) -> Result<(), Refusal> {
+    let party = Sought::of(party).ok_or(Refusal::NoAddress)?;
     let (mut named, mut met) = (false, false);
     for dialogue in &mut call.dialogues {
-        for side in Side::BOTH.into_iter().filter(|side| is(dialogue, *side, party)).collect::<Vec<_>>() {
+        for side in Side::BOTH {
+            if !party.is(dialogue, side) {
+                continue;
+            }
             named = true;
-            let other = dialogue.tag(side.other());
-            if block.to_tag.as_deref().is_none_or(|to| other == Some(to)) {
+            if block.to_tag.as_deref().is_none_or(|to| dialogue.tag(side.other()) == Some(to)) {
                 met = true;
                 set(&mut dialogue.blocked.parties[side.index()], block);
             }
@@ -77,24 +80,39 @@ fn block_party(call: &mut Call, party: &Named, block: &Block) -> Result<(), Refu
     match (named, met, party) {
         (true, true, _) => Ok(()),
         (true, false, _) => Err(Refusal::NoFlow),
-        (false, _, Named::Label(_)) => Err(Refusal::UnknownLabel),
-        (false, _, Named::Address(_)) => Err(Refusal::UnknownAddress),
-        (false, _, Named::Tag(_)) => Err(Refusal::UnknownTag),
+        (false, _, Sought::Label(_)) => Err(Refusal::UnknownLabel),
+        (false, _, Sought::Address(_)) => Err(Refusal::UnknownAddress),
+        (false, _, Sought::Tag(_)) => Err(Refusal::UnknownTag),
     }
 }
 
-/// Whether one side of a dialogue is the party that is meant.
-fn is(dialogue: &Dialogue, side: Side, party: &Named) -> bool {
-    match party {
-        Named::Tag(tag) => dialogue.tag(side) == Some(tag),
-        Named::Label(label) => dialogue.labels[side.index()].as_deref() == Some(label),
-        Named::Address(text) => {
-            let address = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-            let signalled = |address: IpAddr| {
+/// A party that is looked for.
+#[derive(Clone, Copy)]
+enum Sought<'a> {
+    Tag(&'a [u8]),
+    Label(&'a [u8]),
+    Address(IpAddr),
+}
+
+impl<'a> Sought<'a> {
+    /// `None` for an address that is none.
+    fn of(named: &'a Named) -> Option<Self> {
+        Some(match named {
+            Named::Tag(tag) => Self::Tag(tag),
+            Named::Label(label) => Self::Label(label),
+            Named::Address(text) => Self::Address(std::str::from_utf8(text).ok()?.parse().ok()?),
+        })
+    }
+
+    /// Whether one side of a dialogue is it.
+    fn is(self, dialogue: &Dialogue, side: Side) -> bool {
+        match self {
+            Self::Tag(tag) => dialogue.tag(side) == Some(tag),
+            Self::Label(label) => dialogue.labels[side.index()].as_deref() == Some(label),
+            Self::Address(address) => {
                 let mut parties = dialogue.relayed().map(|stream| stream.parties[side.index()]);
                 parties.any(|party| party.rtp.is_some_and(|rtp| rtp.ip() == address))
-            };
-            address.is_some_and(signalled)
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum Refusal {
     UnknownLabel,
     /// or by the address in its SDP.
     UnknownAddress,
+    /// What is to be an address is none.
+    NoAddress,
     /// Nothing goes from the one party to the other.
     NoFlow,
     /// There was nothing to delete, and the client wants to be told so.
@@ -56,6 +58,7 @@ impl Refusal {
             Self::UnknownTag => reason::UNKNOWN_TAG,
             Self::UnknownLabel => reason::UNKNOWN_LABEL,
             Self::UnknownAddress => reason::UNKNOWN_ADDRESS,
+            Self::NoAddress => reason::BAD_ADDRESS,
             Self::NoFlow => reason::NO_FLOW,
             Self::NothingDeleted => reason::NOTHING_DELETED,
             Self::Sdp(error) => error.reason(),
