@@ -45,7 +45,7 @@ class Forger:
 def _sum(octets: bytes) -> int:
     """The checksum of RFC 1071."""
     octets += b"\0" * (len(octets) % 2)
-    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
