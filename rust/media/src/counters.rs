@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mediaha_time::Time;
 
+use crate::demux::Kind;
 use crate::latch::{LATCH_WORDS, Latch};
 use crate::plan::{Component, Side};
 use crate::sequence::Sequence;
@@ -29,12 +30,21 @@ pub enum Cause {
     Overflow,
     /// A client has asked that it be withheld.
     Blocked,
+    /// The kernel did not take it: there is no way to where the other party is said to listen, or a queue was full.
+    Unsent,
 }
 
 impl Cause {
     /// All of them, in the order in which arrays are indexed.
-    pub const ALL: [Self; 6] =
-        [Self::Malformed, Self::Stranger, Self::Unaddressed, Self::Stun, Self::Overflow, Self::Blocked];
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Stranger,
+        Self::Unaddressed,
+        Self::Stun,
+        Self::Overflow,
+        Self::Blocked,
+        Self::Unsent,
+    ];
 
     /// The word for it in statistics and logs.
     #[must_use]
@@ -46,6 +56,7 @@ impl Cause {
             Self::Stun => "stun",
             Self::Overflow => "overflow",
             Self::Blocked => "blocked",
+            Self::Unsent => "unsent",
         }
     }
 
@@ -57,6 +68,7 @@ impl Cause {
             Self::Stun => 3,
             Self::Overflow => 4,
             Self::Blocked => 5,
+            Self::Unsent => 6,
         }
     }
 }
@@ -230,6 +242,18 @@ impl Shared<'_> {
     pub(crate) fn dtls(&self, bytes: usize) {
         self.add(DTLS_PACKETS, 1);
         self.add(DTLS_BYTES, bytes as u64);
+    }
+
+    /// A packet was counted by one of these three, and is not sent after all.
+    pub(crate) fn unsent(&self, kind: &Kind, bytes: usize) {
+        let [packets, octets] = match kind {
+            Kind::Rtp(_) | Kind::Datagram => [PACKETS, BYTES],
+            Kind::Rtcp => [RTCP_PACKETS, RTCP_BYTES],
+            Kind::Dtls => [DTLS_PACKETS, DTLS_BYTES],
+        };
+        self.add(packets, 1_u64.wrapping_neg());
+        self.add(octets, (bytes as u64).wrapping_neg());
+        self.drop(Cause::Unsent, 1);
     }
 
     pub(crate) fn sequence(&self, sequence: &Sequence) {

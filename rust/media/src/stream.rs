@@ -129,6 +129,13 @@ impl Stream {
         Verdict::Forward { from: self.plan.side(side.other()).local(outgoing), component: outgoing, to }
     }
 
+    /// Takes note that a packet which was to be forwarded could not be sent.
+    pub fn unsent(&self, side: Side, component: Component, bytes: &[u8]) {
+        if let Ok(kind) = kind_untrusted(&self.plan, side, component, bytes) {
+            self.counters.side(side).unsent(&kind, bytes.len());
+        }
+    }
+
     /// Who can be believed at this port until the next [`Stream::replan`].
     #[must_use]
     pub fn believed(&self, side: Side, component: Component, now: Time) -> Believed {

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use mediaha_media::{Content, Side};
+use mediaha_media::{Cause, Content, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
 use mediaha_time::Duration;
@@ -21,6 +21,7 @@ stories! {
     a_call_that_becomes_a_fax_and_a_conversation_again_is_forwarded_all_along,
     a_call_whose_ports_change_is_heard_at_the_new_ones_only,
     a_burst_longer_than_any_batch_keeps_its_order,
+    a_packet_that_has_no_way_to_its_party_is_dropped_with_a_cause,
 }
 
 fn packets_go_both_ways_within_and_between_the_address_families(choice: DatapathChoice) {
@@ -185,4 +186,24 @@ fn a_burst_longer_than_any_batch_keeps_its_order(choice: DatapathChoice) {
         assert_eq!(call.parties[1].hear().0, rtp(sequence));
     }
     assert_eq!(relay.counters(&call, Side::A).lost, 0);
+}
+
+fn a_packet_that_has_no_way_to_its_party_is_dropped_with_a_cause(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    for (address, nowhere) in [(V4, "127.255.255.255:9"), (V6, "[2001:db8::66]:9")] {
+        let mut call = relay.call([address, address], monotonic() - LONG_AGO);
+        call.plan.sides[1].remote = Some(nowhere.parse().unwrap());
+        relay.datapath.install(call.stream, call.plan, monotonic());
+        for sequence in 1..=20 {
+            call.parties[0].send(&rtp(sequence), call.ports[0].rtp);
+        }
+        eventually("counted", || relay.counters(&call, Side::A).dropped(Cause::Unsent) == 20);
+        let counters = relay.counters(&call, Side::A);
+        assert_eq!((counters.packets, counters.bytes), (0, 0), "none is both sent and dropped");
+        // As soon as there is one, all is well.
+        call.plan.sides[1].remote = Some(call.parties[1].address());
+        relay.datapath.install(call.stream, call.plan, monotonic());
+        Relay::talks_both_ways(&call, 21);
+        assert_eq!(relay.counters(&call, Side::A).packets, 1);
+    }
 }

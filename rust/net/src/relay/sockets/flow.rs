@@ -132,8 +132,10 @@ impl Flow {
         let bytes = &desk.buffer[..length.min(DATAGRAM_MAX)];
         let Some(usher) = &mut desk.usher else {
             let verdict = self.stream.packet(side, component, bytes, source, desk.now);
-            if let Verdict::Forward { component, to, .. } = verdict {
-                self.send(side.other(), component, bytes, to, desk.tally);
+            if let Verdict::Forward { component: outgoing, to, .. } = verdict
+                && !self.send(side.other(), outgoing, bytes, to, desk.tally)
+            {
+                self.stream.unsent(side, component, bytes);
             }
             return true;
         };
@@ -142,8 +144,10 @@ impl Flow {
         if let Some(ticket) = ticket {
             usher.judged(&mut self.stream, ticket);
         }
-        if let Verdict::Forward { component, to, .. } = verdict {
-            self.send(side.other(), component, bytes, to, desk.tally);
+        if let Verdict::Forward { component: outgoing, to, .. } = verdict {
+            if !self.send(side.other(), outgoing, bytes, to, desk.tally) {
+                self.stream.unsent(side, component, bytes);
+            }
             if let (Some(usher), Some(ticket)) = (&mut desk.usher, ticket) {
                 usher.sent(&mut self.stream, ticket, desk.now);
             }
@@ -168,10 +172,10 @@ impl Flow {
         }
     }
 
-    /// Sends to the party on `side`. A packet that the kernel does not take is dropped and counted: media that waits is worth
+    /// Sends to the party on `side`; whether that could be done. A packet that the kernel does not take is dropped and counted: media that waits is worth
     /// nothing, and the others must not wait for it.
     #[inline]
-    fn send(&self, side: Side, component: Component, bytes: &[u8], to: SocketAddr, tally: &Tally) {
+    fn send(&self, side: Side, component: Component, bytes: &[u8], to: SocketAddr, tally: &Tally) -> bool {
         let socket = self.pairs[side.index()].socket(component);
         let connected = component == Component::Rtp && self.peer(side) == Some(to);
         let mut sent = send(socket, connected, bytes, to);
@@ -184,6 +188,7 @@ impl Flow {
             Ok(()) => tally.sent.add(1),
             Err(_) => tally.unsent.add(1),
         }
+        sent.is_ok()
     }
 
     /// Takes a changed plan and, where a side's ports have changed, its new sockets. Returns for each side whether they did.

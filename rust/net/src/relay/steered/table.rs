@@ -57,10 +57,7 @@ impl Table {
         destination: SocketAddr,
         now: Time,
     ) -> Option<Judged> {
-        let entry = self.entry(destination).and_then(|entry| entry.checked_sub(1))?;
-        let side = if entry & 2 == 0 { Side::A } else { Side::B };
-        let component = if entry & 1 == 0 { Component::Rtp } else { Component::Rtcp };
-        let place = entry as usize >> 2;
+        let (place, side, component) = self.listening(destination)?;
         let stream = self.streams.at(place)?;
         let Some(usher) = &mut self.usher else {
             return Some(Judged { verdict: stream.packet(side, component, bytes, source, now), ticket: None });
@@ -71,6 +68,16 @@ impl Table {
             usher.judged(stream, ticket);
         }
         Some(Judged { verdict, ticket: ticket.map(|ticket| (place, ticket)) })
+    }
+
+    /// Takes note that a packet which came there could not be sent on.
+    pub(super) fn unsent(&mut self, bytes: &[u8], destination: SocketAddr) {
+        let listening = self.listening(destination);
+        if let Some((stream, side, component)) =
+            listening.and_then(|(place, side, component)| Some((self.streams.at(place)?, side, component)))
+        {
+            stream.unsent(side, component, bytes);
+        }
     }
 
     /// Takes note that a packet has left, before anything else is done to its stream.
@@ -145,6 +152,15 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// Which stream's port it is, by its place in the slab, and which of its ports.
+    #[inline]
+    fn listening(&self, port: SocketAddr) -> Option<(usize, Side, Component)> {
+        let entry = self.entry(port).and_then(|entry| entry.checked_sub(1))?;
+        let side = if entry & 2 == 0 { Side::A } else { Side::B };
+        let component = if entry & 1 == 0 { Component::Rtp } else { Component::Rtcp };
+        Some((entry as usize >> 2, side, component))
     }
 
     #[inline]

@@ -203,7 +203,11 @@ impl Worker {
                 }
             }
         }
-        self.outlet.flush(&mut self.arrivals, &self.tally);
+        for index in self.outlet.flush(&mut self.arrivals, &self.tally) {
+            if let Some(arrival) = self.arrivals.at(index) {
+                self.table.unsent(arrival.bytes, arrival.destination);
+            }
+        }
         for ticket in self.tickets.drain(..) {
             self.table.sent(ticket, now);
         }
@@ -229,8 +233,10 @@ impl Worker {
         for early in self.early.take(&plan.ports(), now) {
             let EarlyPacket { bytes, source, destination, .. } = early;
             let judged = self.table.packet(&bytes, source, destination, now);
-            if let Some(Judged { verdict: Verdict::Forward { from, to, .. }, .. }) = judged {
-                self.outlet.detour(&bytes, from, to, &self.tally);
+            if let Some(Judged { verdict: Verdict::Forward { from, to, .. }, .. }) = judged
+                && !self.outlet.detour(&bytes, from, to, &self.tally)
+            {
+                self.table.unsent(&bytes, destination);
             }
         }
     }
