@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.peers.ports import free_udp_port, rtp_ports
@@ -28,10 +29,12 @@ class MediaServer:
         datapath: str = "auto",
         media: str | None = None,
         inside: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
         """It gets free ports of its own, unless told which.
 
-        ``inside`` stands before the command line: ``ip netns exec NAME``. RTP is for ``media``, if not ``host``.
+        ``inside`` stands before the command line: ``ip netns exec NAME``, and ``options`` behind it. RTP is for
+        ``media``, if not ``host``.
         """
         self.ng = f"{host}:{free_udp_port()}"
         first, last = ports or rtp_ports()
@@ -39,7 +42,7 @@ class MediaServer:
         self._marked = {**os.environ, MARK: str(folder)}
         self._command = [*inside, sys.executable, "-m", "mediaha", "serve", "--role", "media", "--name", name]
         self._command += ["--listen-ng", self.ng, "--interface", media or host, "--ports", f"{first}-{last}"]
-        self._command += ["--datapath", datapath]
+        self._command += ["--datapath", datapath, *options]
         self.start()
 
     def start(self) -> None:
@@ -75,6 +78,33 @@ class MediaServer:
     def resume(self) -> None:
         """It goes on where it stood."""
         self._process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def slowed(self, share: float) -> Iterator[None]:
+        """It gets no more than this share of a core: it stands still as long as it has had more than that."""
+        over = threading.Event()
+        governor = threading.Thread(target=self._govern, args=(share, over))
+        governor.start()
+        try:
+            yield
+        finally:
+            over.set()
+            governor.join()
+            self.resume()
+
+    def _govern(self, share: float, over: threading.Event) -> None:
+        began, had_s = time.monotonic(), self._cpu_s()
+        while not over.wait(0.001):
+            owed = self._cpu_s() - had_s > share * (time.monotonic() - began)
+            self._process.send_signal(signal.SIGSTOP if owed else signal.SIGCONT)
+
+    def _cpu_s(self) -> float:
+        """What all its threads have had of a core so far."""
+        used_ns = 0
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                used_ns += int((thread / "schedstat").read_text().split()[0])
+        return used_ns / 1e9
 
     def open_files(self) -> int:
         """How many descriptors it has open."""

@@ -22,6 +22,41 @@ def ask_ng(address: str, **request: str) -> dict:
         return json.loads(sock.recv(65535).partition(b" ")[2])
 
 
+class NgClient:
+    """Asks one media server, and asks again like any client while it is silent."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.rsplit(":", 1)
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.connect((host, int(port)))
+        self._sock.settimeout(1.0)
+        self._asked = 0
+
+    def ask(self, **request: object) -> dict:
+        """What it answers. AssertionError when that takes a minute."""
+        self._asked += 1
+        cookie = str(self._asked).encode()
+        for _ in range(60):
+            with contextlib.suppress(OSError):  # late, or the port is closed
+                self._sock.send(cookie + b" " + json.dumps(request).encode())
+                while True:
+                    said, _, body = self._sock.recv(65535).partition(b" ")
+                    if said == cookie:
+                        return json.loads(body)
+        raise AssertionError(f"no answer to {request}")
+
+    def is_answered(self) -> bool:
+        """Whether a ping is, at once."""
+        with contextlib.suppress(OSError):
+            self._sock.send(b"0 " + json.dumps({"command": "ping"}).encode())
+            return self._sock.recv(65535).startswith(b"0 ")
+        return False
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._sock.close()
+
+
 class BlackHole:
     """A bound port that nobody reads: what is sent to it is neither answered nor refused."""
 

@@ -184,11 +184,12 @@ impl<C: Send + 'static> Crew<C> {
     pub(super) fn sample(&mut self, now: Time) {
         let elapsed = now.since(self.sampled).as_nanos().max(1);
         self.sampled = now;
-        let (mut busiest, mut dropped) = (0, false);
+        let (mut busiest, mut dropped, mut read) = (0, 0, 0);
         for (number, employed) in self.workers.iter_mut().enumerate() {
             let before = employed.before;
             let spent = employed.look_after();
-            dropped |= employed.before.overflowed != before.overflowed;
+            dropped += employed.before.overflowed - before.overflowed;
+            read += employed.before.received - before.received;
             let permille = u32::try_from(spent.as_nanos() * 1000 / elapsed).unwrap_or(1000).min(1000);
             busiest = busiest.max(permille);
             // Counted in looks, not in time: when the whole process was stopped for a while, the worker is not to blame.
@@ -196,7 +197,7 @@ impl<C: Send + 'static> Crew<C> {
                 self.failure.report(format!("relay worker {number} does not wake up"));
             }
         }
-        self.headroom.sampled(busiest, dropped, self.streams.len());
+        self.headroom.sampled(busiest, [dropped, read], self.streams.len());
     }
 }
 

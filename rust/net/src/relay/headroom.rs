@@ -6,6 +6,10 @@
 
 /// How many samples after packets were dropped no room is expected.
 const SORE_SAMPLES: u32 = 4;
+/// Fewer dropped packets in a sample may be one party's, that has sent more at once than its queue holds.
+const DROPPED_MIN: u64 = 100;
+/// So may those that are fewer than this part of what was read.
+const READ_PER_DROPPED: u64 = 100;
 /// The measure is never scaled by more than this: who has few streams knows little about what one takes.
 const SCALE_MAX: u64 = 2;
 /// All of a worker's time.
@@ -23,12 +27,13 @@ pub(super) struct Headroom {
 }
 
 impl Headroom {
-    /// Takes note of how busy the busiest worker was, whether packets were dropped because a worker was behind, and how many streams
-    /// there are.
-    pub(super) fn sampled(&mut self, busy_permille: u32, dropped: bool, streams: usize) {
+    /// Takes note of how busy the busiest worker was, how many packets were dropped because a worker was behind, how many were read,
+    /// and how many streams there are.
+    pub(super) fn sampled(&mut self, busy_permille: u32, [dropped, read]: [u64; 2], streams: usize) {
         self.busy_permille = (self.busy_permille * 3 + busy_permille.min(ALL)) / 4;
         self.streams_milli = (self.streams_milli * 3 + milli(streams)) / 4;
-        self.sore = if dropped { SORE_SAMPLES } else { self.sore.saturating_sub(1) };
+        let behind = dropped >= DROPPED_MIN && dropped.saturating_mul(READ_PER_DROPPED) >= read;
+        self.sore = if behind { SORE_SAMPLES } else { self.sore.saturating_sub(1) };
     }
 
     /// How busy the busiest worker has been lately, in thousandths.
@@ -58,7 +63,7 @@ mod tests {
     /// After many samples that were all the same.
     fn settled(busy_permille: u32, streams: usize) -> Headroom {
         let mut headroom = Headroom::default();
-        (0..100).for_each(|_| headroom.sampled(busy_permille, false, streams));
+        (0..100).for_each(|_| headroom.sampled(busy_permille, [0; 2], streams));
         headroom
     }
 
@@ -83,7 +88,7 @@ mod tests {
         let mut headroom = Headroom::default();
         // So that 1,000 streams take all of a worker's time, and 100 a sample are new.
         let refused_at = (0..1_000_usize).step_by(100).find(|&streams| {
-            headroom.sampled(u32::try_from(streams).unwrap(), false, streams);
+            headroom.sampled(u32::try_from(streams).unwrap(), [0; 2], streams);
             headroom.expected_permille(streams + 99) >= 890
         });
         assert_eq!(refused_at, Some(800), "with 899 streams");
@@ -92,11 +97,19 @@ mod tests {
     #[test]
     fn after_packets_were_dropped_there_is_no_room_for_a_while_and_then_there_is() {
         let mut headroom = settled(500, 100);
-        headroom.sampled(500, true, 100);
+        headroom.sampled(500, [100, 10_000], 100);
         for _ in 0..SORE_SAMPLES {
             assert_eq!(headroom.expected_permille(100), ALL);
-            headroom.sampled(500, false, 100);
+            headroom.sampled(500, [0, 10_000], 100);
         }
         assert!(headroom.expected_permille(100) < 500);
+    }
+
+    #[test]
+    fn one_party_that_sends_too_much_at_once_keeps_nobody_out() {
+        let mut headroom = settled(500, 100);
+        headroom.sampled(500, [99, 100], 100);
+        headroom.sampled(500, [1_000, 100_001], 100);
+        assert!(headroom.expected_permille(100) <= 501);
     }
 }

@@ -47,7 +47,7 @@ pub struct TallySnapshot {
     pub refused: u64,
     /// Packets that came to a port of no stream.
     pub unclaimed: u64,
-    /// Packets that the kernel dropped because the queue of all ports together was full. Whose they were, its stream counts.
+    /// Packets that the kernel dropped because a queue was full. Whose they were, its stream counts.
     pub overflowed: u64,
     /// Time it was not waiting for packets.
     pub busy: Duration,

@@ -106,7 +106,7 @@ impl Flow {
     pub(super) fn forward_one(&mut self, place: Place, desk: &mut Desk<'_>) -> bool {
         let Place { side, component, doorstep } = place;
         if desk.now >= self.drops.look_at {
-            self.look_for_drops(desk.now);
+            self.look_for_drops(desk);
         }
         let received = if doorstep {
             let Some(doorstep) = self.connected[side.index()].as_mut().and_then(|it| it.doorstep.as_mut()) else {
@@ -157,8 +157,8 @@ impl Flow {
 
     /// Counts what the kernel has dropped since the last look. A queue that was full has something to be read, so that none is
     /// forgotten as long as the flow is heard.
-    fn look_for_drops(&mut self, now: Time) {
-        self.drops.look_at = now + LOOK_EVERY;
+    fn look_for_drops(&mut self, desk: &Desk<'_>) {
+        self.drops.look_at = desk.now + LOOK_EVERY;
         for side in Side::BOTH {
             for component in [Component::Rtp, Component::Rtcp] {
                 // A kernel that cannot tell drops them all the same.
@@ -167,6 +167,7 @@ impl Flow {
                 let more = drops.wrapping_sub(std::mem::replace(known, drops));
                 if more > 0 {
                     self.stream.overflowed(side, more.into());
+                    desk.tally.overflowed.add(more.into());
                 }
             }
         }
