@@ -124,7 +124,7 @@ class Program:
                 call = script.pick(calls)
                 moved = Moved(call, "a", "b", None if script.byte() % 2 else b"v=0\r\n", b"v=0\r\n", ())
                 notice = moved if script.byte() % 2 else Stranded(call, "a", "dead")
-                pool._in.send_nowait(notice)
+                pool.notify(notice)
 
     async def network(self) -> None:
         """Somebody's port is closed, or open again; or the network says so."""

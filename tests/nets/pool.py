@@ -38,7 +38,7 @@ class FakePool:
         self.asked = []
         self.refuse = None
         self.hold = None
-        self._notify = None
+        self.notify = None
         self._count = 0
 
     def begin_offer(self, call_id, from_tag, to_tag, sdp, servers, family, on):
@@ -95,7 +95,7 @@ class FakePool:
         self.calls.pop(call_id, None)
 
     def give_notices(self, on_notice):
-        self._notify = on_notice
+        self.notify = on_notice
 
     def servers(self):
         return tuple(
@@ -122,13 +122,13 @@ class FakePool:
         before = call["server"]
         after = next((name for name in call["list"] if self.live[name]), None)
         if after is None:
-            self._notify(Stranded(call_id, before, "no server is alive"))
+            self.notify(Stranded(call_id, before, "no server is alive"))
             return
         call["server"] = after
         first = call["from"]
         other = next((tag for tag in call["sdp"] if tag != first), None)
         offer = call["sdp"].get(first) or call["offered"][1]
-        self._notify(
+        self.notify(
             Moved(
                 call_id,
                 before,
