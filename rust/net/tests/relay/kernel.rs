@@ -1,13 +1,17 @@
 //! Calls under way, past the relay's workers.
 
-use mediaha_media::Side;
+use mediaha_media::{Cause, Side};
 use mediaha_net::relay::{self, DatapathChoice, RelayConfig};
 use mediaha_net::sys::{monotonic, seed};
 use mediaha_net::{Failure, Records};
 use mediaha_time::Duration;
 
-use crate::common::{Party, eventually, ports, rtp};
+use crate::common::{Party, eventually, ports, rtcp, rtp};
 use crate::world::{Call, DSCP, LONG_AGO, Relay, V4, V6, kernel_forwards};
+
+stories! {
+    reports_of_a_call_under_way_go_their_way_and_are_counted,
+}
 
 /// Lets both parties talk until the kernel forwards what they say; returns the next number.
 fn established(relay: &Relay, call: &Call, first: u16) -> u16 {
@@ -115,5 +119,79 @@ fn a_flood_keeps_its_order_while_the_kernel_takes_over() {
         }
         relay.datapath.remove(call.stream);
         call.ports.into_iter().for_each(|pair| relay.datapath.close(pair));
+    }
+}
+
+fn reports_of_a_call_under_way_go_their_way_and_are_counted(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    for address in [V4, V6] {
+        for mux in [[false, false], [true, true], [true, false]] {
+            let mut call = relay.call([address; 2], monotonic() - LONG_AGO);
+            let reporters = [Party::at(address), Party::at(address)];
+            for side in Side::BOTH {
+                call.plan.sides[side.index()].rtcp_mux = mux[side.index()];
+                call.plan.sides[side.index()].remote_rtcp = Some(reporters[side.index()].address());
+                // As if it had been so from the beginning.
+                call.plan.sides[side.index()].reopen = false;
+            }
+            relay.datapath.install(call.stream, call.plan, monotonic() - LONG_AGO);
+            let who = |side: Side| {
+                if mux[side.index()] { &call.parties[side.index()] } else { &reporters[side.index()] }
+            };
+            let port = |side: Side| {
+                if mux[side.index()] { call.ports[side.index()].rtp } else { call.ports[side.index()].rtcp }
+            };
+            let stranger = Party::at(address);
+            for number in 0..40_u16 {
+                Relay::talks_both_ways(&call, number);
+                for side in Side::BOTH {
+                    let report = rtcp(number.into());
+                    who(side).send(&report, port(side));
+                    assert_eq!(
+                        who(side.other()).hear(),
+                        (report, port(side.other())),
+                        "{address} {mux:?} {number}"
+                    );
+                }
+                if number >= 20 {
+                    stranger.send(&rtcp(666), port(Side::A));
+                }
+            }
+            eventually("counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 20);
+            for side in Side::BOTH {
+                let counters = relay.counters(&call, side);
+                assert_eq!((counters.packets, counters.rtcp_packets, counters.rtcp_bytes), (40, 40, 320));
+                assert_eq!((counters.bytes, counters.lost), (40 * 172, 0));
+            }
+            assert!(reporters.iter().chain([&stranger]).all(Party::hears_nothing));
+        }
+    }
+}
+
+#[test]
+fn the_next_call_at_the_same_ports_has_nothing_of_the_flows_before() {
+    if !kernel_forwards() {
+        return;
+    }
+    for address in [V4, V6] {
+        let mut relay = Relay::with(DatapathChoice::Kernel, 1, ports(4));
+        let former = relay.call([address; 2], monotonic() - LONG_AGO);
+        established(&relay, &former, 1);
+        relay.datapath.remove(former.stream);
+        former.ports.into_iter().for_each(|pair| relay.datapath.close(pair));
+        let mut call = relay.call([address; 2], monotonic() - LONG_AGO);
+        // The former parties are on the same host, which would be good enough for one that was not heard yet.
+        call.plan.sides.iter_mut().for_each(|side| side.strict_source = true);
+        relay.datapath.install(call.stream, call.plan, monotonic());
+        assert!(call.ports.iter().all(|pair| former.ports.contains(pair)), "there are no others");
+        for number in 0..30 {
+            former
+                .parties
+                .iter()
+                .for_each(|party| former.ports.iter().for_each(|pair| party.send(&rtp(666), pair.rtp)));
+            Relay::talks_both_ways(&call, number);
+        }
+        assert!(former.parties.iter().chain(&call.parties).all(Party::hears_nothing));
+        assert_eq!((relay.counters(&call, Side::A).packets, relay.counters(&call, Side::A).lost), (30, 0));
     }
 }
