@@ -4,8 +4,6 @@ The site is on a host of its own behind a cable, its callers and callees are at 
 """
 
 import signal
-import subprocess
-import sys
 
 import pytest
 import trio
@@ -55,9 +53,12 @@ async def the_kernel_forwards(town, name):
             await trio.sleep(SURELY_HEARD_S)
 
 
-async def test_calls_do_not_notice_that_their_process_hangs_is_killed_or_upgraded(kernel_town):
+async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_move_when_it_is_lost(
+    kernel_town,
+):
+    """When it comes back with the same ports and without a memory, the flows of its former life are still there."""
     town, site = kernel_town, kernel_town.site
-    await town.place_on("first", 8)
+    await town.place_on("first", 6)
     await spare_is_ready(town)
     pid = await the_kernel_forwards(town, "first")
     told, lost = re_invites(town), town.load.arrivals().lost
@@ -65,25 +66,11 @@ async def test_calls_do_not_notice_that_their_process_hangs_is_killed_or_upgrade
     await followed(town, "first", pid)
     await town.all_hear()
     await spare_is_ready(town)
-    done = await town.ask(
-        lambda: subprocess.run(
-            [sys.executable, "-m", "mediaha", "upgrade", "--control", str(site.control)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    )
+    done = await town.ask(site.ask, "upgrade")
     assert done.returncode == 0, done.stderr
     await town.all_hear()
     assert (re_invites(town), town.load.arrivals().lost) == (told, lost)
-    town.nothing_lost()
 
-
-async def test_flows_of_a_server_that_is_lost_get_into_nobodys_call(kernel_town):
-    """It comes back with the same ports and without a memory, while the flows of its former life are still there."""
-    town, site = kernel_town, kernel_town.site
-    await town.place_on("first", 6)
     pid = await the_kernel_forwards(town, "first")
     await town.ask(site.signal, "first", signal.SIGCONT)
     await town.ask(site.lose, "first")
