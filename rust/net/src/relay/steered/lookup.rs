@@ -143,8 +143,8 @@ enum Label {
     After(i32),
 }
 
-/// Counts the datagram, and jumps to [`Label::Stranger`] with its entry in R8 if another source is believed at the port whose number is in R8. Keeps R1;
-/// R2, R3 and R9 are lost.
+/// Counts the datagram, and jumps to [`Label::Stranger`] with its entry in R8 if another source is believed at the port whose number
+/// is in R8. Keeps R1; R2, R3 and R9 are lost.
 fn unless_believed(code: &mut Assembly<Label>, believed: RawFd) {
     code.shift_left(R8, (belief::WORDS * 4).ilog2().cast_signed());
     code.map_value(R9, believed);

@@ -223,7 +223,7 @@ impl Shares {
     }
 }
 
-/// A side may have more packets than the program has counted: of those that come as one to be cut, it sees one.
+/// A side may have more packets than the program has counted: of several that arrive as one, to be cut later, it sees one.
 fn wanted(missing: i32) -> u64 {
     u64::try_from(missing).unwrap_or(0)
 }
