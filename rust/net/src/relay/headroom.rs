@@ -12,6 +12,9 @@ const DROPPED_MIN: u64 = 100;
 const READ_PER_DROPPED: u64 = 100;
 /// The measure is never scaled by more than this: who has few streams knows little about what one takes.
 const SCALE_MAX: u64 = 2;
+/// A worker that needed less than this of its time was kept from its core for a moment when it dropped packets, which says
+/// nothing of how many calls it can take. Two such samples in a row say it.
+const STRAINED_PERMILLE: u32 = 500;
 /// All of a worker's time.
 const ALL: u32 = 1_000;
 
@@ -22,6 +25,8 @@ pub(super) struct Headroom {
     busy_permille: u32,
     /// Mean number of streams in those samples, in thousandths, weighted as they are.
     streams_milli: u64,
+    /// In the last sample a worker was behind.
+    behind: bool,
     /// For how many more samples no room is expected.
     sore: u32,
 }
@@ -33,7 +38,9 @@ impl Headroom {
         self.busy_permille = (self.busy_permille * 3 + busy_permille.min(ALL)) / 4;
         self.streams_milli = (self.streams_milli * 3 + milli(streams)) / 4;
         let behind = dropped >= DROPPED_MIN && dropped.saturating_mul(READ_PER_DROPPED) >= read;
-        self.sore = if behind { SORE_SAMPLES } else { self.sore.saturating_sub(1) };
+        let again = std::mem::replace(&mut self.behind, behind) && behind;
+        let strained = again || (behind && busy_permille >= STRAINED_PERMILLE);
+        self.sore = if strained { SORE_SAMPLES } else { self.sore.saturating_sub(1) };
     }
 
     /// How busy the busiest worker has been lately, in thousandths.
@@ -92,6 +99,19 @@ mod tests {
             headroom.expected_permille(streams + 99) >= 890
         });
         assert_eq!(refused_at, Some(800), "with 899 streams");
+    }
+
+    #[test]
+    fn a_moment_without_its_core_is_no_want_of_room_and_two_in_a_row_are() {
+        let mut headroom = settled(200, 100);
+        for _ in 0..3 {
+            headroom.sampled(250, [1_000, 10_000], 100);
+            assert!(headroom.expected_permille(100) < 300);
+            headroom.sampled(200, [0, 10_000], 100);
+        }
+        headroom.sampled(250, [1_000, 10_000], 100);
+        headroom.sampled(250, [1_000, 10_000], 100);
+        assert_eq!(headroom.expected_permille(100), ALL);
     }
 
     #[test]
