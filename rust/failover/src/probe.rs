@@ -227,12 +227,10 @@ impl Probe {
         !matches!(self.session, Session::Closed { .. })
     }
 
-    /// The pool did not run for `span`. When that was long, nobody knows whether the packets on their way would have come.
-    pub(crate) fn excuse(&mut self, span: Duration, config: &Config) {
-        if span >= Duration::from_millis(config.stall_ms_min) {
-            self.sent.clear();
-        }
-        self.sent.iter_mut().for_each(|(_, at)| *at = *at + span);
+    /// The pool did not run for `span`: the packets on their way have that much more time. To forget them would be never to miss one
+    /// on a machine where the pool is stopped time and again.
+    pub(crate) fn excuse(&mut self, span: Duration, now: Time) {
+        self.sent.iter_mut().for_each(|(_, at)| *at = (*at + span).min(now));
     }
 
     /// A packet came back.

@@ -217,7 +217,7 @@ impl Servers {
     pub(crate) fn excuse(&mut self, span: Duration, config: &Config, now: Time) {
         for server in self.by_id.values_mut() {
             server.liveness.excuse(span, Duration::from_millis(config.suspect_ms), now);
-            server.probe.excuse(span, config);
+            server.probe.excuse(span, now);
         }
     }
 
