@@ -277,12 +277,19 @@ impl Flow {
 
     /// Whoever waits on the doorstep is judged like everybody from here on: it may be the party, from its new address.
     fn disconnect(&mut self, side: Side, desk: &mut Desk<'_>) {
+        let pair = &self.pairs[side.index()];
+        if pair.socket(Component::Rtp).disconnect().is_err() {
+            return;
+        }
+        // What comes now may find either of the two, until the doorstep hears itself alone. Were it closed before, whatever it
+        // had got in between would be lost.
+        if let Some(doorstep) = self.connected[side.index()].as_ref().and_then(|it| it.doorstep.as_ref()) {
+            let _ = doorstep.socket.connect(pair.ports().rtp);
+        }
         let place = Place { side, component: Component::Rtp, doorstep: true };
         let mut waiting = 0..doorstep::WAITING_MAX;
         while waiting.next().is_some() && self.forward_one(place, desk) {}
-        if self.pairs[side.index()].socket(Component::Rtp).disconnect().is_ok() {
-            self.connected[side.index()] = None;
-        }
+        self.connected[side.index()] = None;
     }
 
     fn peer(&self, side: Side) -> Option<SocketAddr> {
