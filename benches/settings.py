@@ -30,7 +30,7 @@ class Settings:
     """Over a cable to another host, by each datapath."""
     kernel_dead_s: float = 3.0
     """How long the process is missing whose flows the kernel goes on to forward."""
-    capacity_calls: tuple[int, ...] = (600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1600, 1800)
+    capacity_calls: tuple[int, ...] = (600, 800, 900, 1000, 1100, 1200, 1400, 1600, 1800, 2000, 2200)
     """Calls on one core, tried from left to right until packets are lost or late."""
     control_calls: int = 1500
     """Calls set up in one go, before they are deleted and the next go begins."""
