@@ -10,6 +10,7 @@ use mediaha_media::{Load, SideCounters, StreamCounters, StreamId};
 use mediaha_time::{Duration, Time};
 
 use super::headroom::Headroom;
+use super::local::Workers;
 use super::mailbox::Mailbox;
 use super::tally::{Tally, TallySnapshot};
 use crate::estate::Lives;
@@ -149,39 +150,34 @@ impl<C: Send + 'static> Crew<C> {
         }
     }
 
-    /// From now on a worker that is told something and sleeps is woken by [`Self::ring`] only: waking it for each command costs
-    /// more than the command. Whoever asks for this rings soon after.
-    pub(super) fn gather(&mut self) {
+    /// How much of its workers a relay needs that has opened ports.
+    pub(super) fn load(&self, [ports_open, ports_max]: [u32; 2]) -> Load {
+        let expected_permille = self.headroom.expected_permille(self.streams.len());
+        Load { ports_open, ports_max, busy_permille: self.headroom.busy_permille(), expected_permille }
+    }
+}
+
+impl<C: Send + 'static> Workers for Crew<C> {
+    fn gather(&mut self) {
         self.gathers = true;
     }
 
-    /// Whether somebody was told something and may sleep over it.
-    pub(super) fn is_unrung(&self) -> bool {
+    fn is_unrung(&self) -> bool {
         self.workers.iter().any(|employed| employed.unrung)
     }
 
-    /// Wakes those who were told something.
-    pub(super) fn ring(&mut self) {
+    fn ring(&mut self) {
         for employed in self.workers.iter_mut().filter(|employed| employed.unrung) {
             employed.unrung = false;
             employed.mailbox.bell.ring();
         }
     }
 
-    /// What each worker has counted.
-    pub(super) fn tallies(&self) -> Vec<TallySnapshot> {
+    fn tallies(&self) -> Vec<TallySnapshot> {
         self.workers.iter().map(|employed| employed.tally.snapshot()).collect()
     }
 
-    /// How much of its workers a relay needs that has opened ports.
-    pub(super) fn load(&self, [ports_open, ports_max]: [u32; 2]) -> Load {
-        let expected_permille = self.headroom.expected_permille(self.streams.len());
-        Load { ports_open, ports_max, busy_permille: self.headroom.busy_permille(), expected_permille }
-    }
-
-    /// Measures how busy the workers were since the last call, and sees whether they work at all. To be called every half a
-    /// second or so.
-    pub(super) fn sample(&mut self, now: Time) {
+    fn sample(&mut self, now: Time) {
         let elapsed = now.since(self.sampled).as_nanos().max(1);
         self.sampled = now;
         let (mut busiest, mut dropped, mut read) = (0, 0, 0);

@@ -24,21 +24,16 @@ pub trait LocalDatapath: Datapath + Debug + Send {
         None
     }
 
-    /// What each worker has counted.
-    fn tallies(&self) -> Vec<TallySnapshot>;
+    /// Those who forward in this process.
+    fn workers(&self) -> &dyn Workers;
 
-    /// Measures how busy the workers were since the last call, which [`Datapath::load`] tells until the next one, and sees
-    /// whether they work at all. To be called every half a second or so.
-    fn sample(&mut self, now: Time);
+    /// The same, to be told something.
+    fn workers_mut(&mut self) -> &mut dyn Workers;
 
-    /// From now on workers are told of changes when [`Self::ring`] is called, once for many changes, or when a packet wakes them.
-    fn gather(&mut self);
-
-    /// Whether a worker may sleep over a change.
-    fn is_unrung(&self) -> bool;
-
-    /// Has the workers carry out what they were told.
-    fn ring(&mut self);
+    /// Looks after the workers, and whatever else there is. To be called every half a second or so.
+    fn sample(&mut self, now: Time) {
+        self.workers_mut().sample(now);
+    }
 
     /// Does a little of what makes opening ports faster, for an idle moment; false when there is nothing left to do.
     fn look_ahead(&mut self) -> bool {
@@ -56,4 +51,24 @@ pub trait LocalDatapath: Datapath + Debug + Send {
 
     /// Has what it forwards without the process go on when it is dropped, for a successor to take over.
     fn leave_behind(&mut self) {}
+}
+
+/// The threads of a datapath, as the process sees them.
+pub trait Workers {
+    /// What each has counted.
+    fn tallies(&self) -> Vec<TallySnapshot>;
+
+    /// Measures how busy they were since the last call, which [`Datapath::load`] tells until the next one, and sees whether they
+    /// work at all.
+    fn sample(&mut self, now: Time);
+
+    /// From now on one that is told something and sleeps is woken by [`Self::ring`] only: waking it for each command costs
+    /// more than the command. Whoever asks for this rings soon after.
+    fn gather(&mut self);
+
+    /// Whether somebody was told something and may sleep over it.
+    fn is_unrung(&self) -> bool;
+
+    /// Wakes those who were told something.
+    fn ring(&mut self);
 }

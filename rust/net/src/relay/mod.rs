@@ -30,7 +30,7 @@ pub(crate) use choice::take_over;
 pub use choice::{DatapathChoice, RelayError, UnknownDatapath, start};
 pub use config::RelayConfig;
 pub use kernel::{KernelDatapath, NoLanes};
-pub use local::{LocalDatapath, Relay};
+pub use local::{LocalDatapath, Relay, Workers};
 pub use sockets::SocketsDatapath;
 pub use steered::{SteeredDatapath, Unsteerable};
 pub use tally::TallySnapshot;

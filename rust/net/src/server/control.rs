@@ -78,7 +78,7 @@ impl Control {
         let unbound = |error| StartError::Control { listen_ng: config.listen_ng, error };
         let listen_ng = counter.address().map_err(unbound)?;
         let epoll = watch(&counter, &orders, &failure, estate.as_ref()).map_err(StartError::Resources)?;
-        datapath.gather();
+        datapath.workers_mut().gather();
         orders.drain(controller.is_draining());
         let facts = facts(config, listen_ng, &about);
         records.push(Record::now(Level::Info, "media_server_started", facts));
@@ -193,10 +193,10 @@ impl Control {
     }
 
     fn ring(&mut self, now: Time) {
-        if !self.datapath.is_unrung() {
+        if !self.datapath.workers().is_unrung() {
             self.ring_at = None;
         } else if *self.ring_at.get_or_insert(now + RING_WITHIN) <= now {
-            self.datapath.ring();
+            self.datapath.workers_mut().ring();
             self.ring_at = None;
         }
     }
@@ -232,7 +232,7 @@ impl Control {
             match order {
                 Order::Statistics(reply) => {
                     let counted = self.controller.statistics(&*self.datapath);
-                    let tallies = self.datapath.tallies();
+                    let tallies = self.datapath.workers().tallies();
                     let json = statistics::to_json(&self.about, &counted, &tallies, self.records.dropped());
                     // Whoever asked may have gone.
                     let _ = reply.try_send(json.to_string());

@@ -114,10 +114,10 @@ impl Beginner<'_> {
         let mut datapath = taken.map_err(|error| error.to_string())?;
         let about = self.about(&datapath, "as it was in the process before".to_owned());
         let config = self.controller_config(&about, legacy.instance.clone());
-        datapath.gather();
+        datapath.workers_mut().gather();
         let adopted = Controller::adopt(config, &legacy.written, &mut *datapath, monotonic());
         let mut controller = adopted.map_err(|error: Unadoptable| error.to_string())?;
-        datapath.ring();
+        datapath.workers_mut().ring();
         datapath.let_go_of_the_rest();
         controller.note_changes();
         Ok((about, datapath, controller))

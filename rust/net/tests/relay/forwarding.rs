@@ -115,7 +115,9 @@ fn two_workers_share_the_streams_and_keep_the_order_in_each(choice: DatapathChoi
         }
     }
     // A worker counts a packet just after it has sent it.
-    eventually("half of the work each", || relay.datapath.tallies().iter().all(|tally| tally.sent == 800));
+    eventually("half of the work each", || {
+        relay.datapath.workers().tallies().iter().all(|tally| tally.sent == 800)
+    });
 }
 
 fn datagrams_of_every_length_arrive_whole_with_a_right_checksum(choice: DatapathChoice) {

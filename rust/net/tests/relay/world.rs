@@ -83,7 +83,7 @@ impl Relay {
     }
 
     pub fn tally(&self) -> TallySnapshot {
-        self.datapath.tallies()[0]
+        self.datapath.workers().tallies()[0]
     }
 
     pub fn open(&mut self, address: IpAddr) -> PortPair {

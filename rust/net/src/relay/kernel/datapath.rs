@@ -18,8 +18,8 @@ use super::program::program;
 use super::rehearsal::rehearse;
 use crate::estate::Share;
 use crate::record::{Level, Record, Records};
-use crate::relay::local::{LocalDatapath, Relay};
-use crate::relay::{RelayConfig, TallySnapshot};
+use crate::relay::RelayConfig;
+use crate::relay::local::{LocalDatapath, Relay, Workers};
 use crate::sys::bpf::{Occasion, Program};
 use crate::sys::monotonic;
 use crate::sys::netlink::{self, Netlink, ipsec_in_use};
@@ -265,26 +265,18 @@ impl LocalDatapath for KernelDatapath {
         Some(self.fast.lanes.open().count())
     }
 
-    fn tallies(&self) -> Vec<TallySnapshot> {
-        self.under.tallies()
+    fn workers(&self) -> &dyn Workers {
+        self.under.workers()
+    }
+
+    fn workers_mut(&mut self) -> &mut dyn Workers {
+        self.under.workers_mut()
     }
 
     /// Says besides that the process lives, and looks after routes and interfaces.
     fn sample(&mut self, now: Time) {
         self.fast.sample(now);
         self.under.sample(now);
-    }
-
-    fn gather(&mut self) {
-        self.under.gather();
-    }
-
-    fn is_unrung(&self) -> bool {
-        self.under.is_unrung()
-    }
-
-    fn ring(&mut self) {
-        self.under.ring();
     }
 
     fn look_ahead(&mut self) -> bool {

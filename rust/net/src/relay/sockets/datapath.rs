@@ -21,10 +21,10 @@ use crate::record::Records;
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
 use crate::relay::kernel::{Lanes, Usher};
-use crate::relay::local::LocalDatapath;
+use crate::relay::local::{LocalDatapath, Workers};
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
-use crate::relay::tally::{Tally, TallySnapshot};
+use crate::relay::tally::Tally;
 use crate::sys::monotonic;
 
 /// What a worker is told.
@@ -191,24 +191,12 @@ impl LocalDatapath for SocketsDatapath {
         true
     }
 
-    fn tallies(&self) -> Vec<TallySnapshot> {
-        self.crew.tallies()
+    fn workers(&self) -> &dyn Workers {
+        &self.crew
     }
 
-    fn sample(&mut self, now: Time) {
-        self.crew.sample(now);
-    }
-
-    fn gather(&mut self) {
-        self.crew.gather();
-    }
-
-    fn is_unrung(&self) -> bool {
-        self.crew.is_unrung()
-    }
-
-    fn ring(&mut self) {
-        self.crew.ring();
+    fn workers_mut(&mut self) -> &mut dyn Workers {
+        &mut self.crew
     }
 
     /// From now on, before the first stream, its sockets outlive it, and those of a former life are taken over.

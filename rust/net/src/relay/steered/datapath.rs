@@ -23,11 +23,11 @@ use crate::record::Records;
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
 use crate::relay::kernel::{Lanes, Usher};
-use crate::relay::local::LocalDatapath;
+use crate::relay::local::{LocalDatapath, Workers};
 use crate::relay::mailbox::Mailbox;
 use crate::relay::port_book::PortBook;
 use crate::relay::sockets::{SocketPair, pair_at};
-use crate::relay::tally::{Tally, TallySnapshot};
+use crate::relay::tally::Tally;
 use crate::sys::monotonic;
 
 /// What a worker is told.
@@ -239,24 +239,12 @@ impl LocalDatapath for SteeredDatapath {
         false
     }
 
-    fn tallies(&self) -> Vec<TallySnapshot> {
-        self.crew.tallies()
+    fn workers(&self) -> &dyn Workers {
+        &self.crew
     }
 
-    fn sample(&mut self, now: Time) {
-        self.crew.sample(now);
-    }
-
-    fn gather(&mut self) {
-        self.crew.gather();
-    }
-
-    fn is_unrung(&self) -> bool {
-        self.crew.is_unrung()
-    }
-
-    fn ring(&mut self) {
-        self.crew.ring();
+    fn workers_mut(&mut self) -> &mut dyn Workers {
+        &mut self.crew
     }
 
     /// Finds out for some more ports whether another program has them, and keeps those that are free: opening one then takes no
