@@ -7,7 +7,19 @@ from urllib.parse import quote
 import pytest
 
 from mediaha.nets import Limits
-from tests.nets.town import CALLS, attended, hear_one_another, instead_of, settled, talk, to, told, town, two_calls
+from tests.nets.town import (
+    CALLS,
+    attended,
+    hear_one_another,
+    instead_of,
+    ring,
+    settled,
+    talk,
+    to,
+    told,
+    town,
+    two_calls,
+)
 from tests.nets.world import until
 
 
@@ -33,10 +45,7 @@ async def test_whom_the_referrer_still_calls_is_called_anew():
     """Ann does not wait for Sue to answer; her own call to her is over, Bob's takes its place."""
     async with town() as world:
         mine, bobs = await talk(world, world.ann, world.bob)
-        world.sue.script = [180, None]
-        also_mine = world.ann.call(world.nets.address, host="sue.test", user="sue")
-        first = await world.sue.rings.receive()
-        await also_mine.ringing.wait()
+        also_mine, first = await ring(world, world.ann, world.sue)
         uri = f"sip:nets@{world.nets.address}?Replaces={quote(instead_of(also_mine), safe='')}"
         await mine.ask("REFER", **to(uri))
         await also_mine.refused.wait()

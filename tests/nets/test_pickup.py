@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.nets.phone import phone_sdp
-from tests.nets.town import hear_one_another, instead_of, settled, talk, town
+from tests.nets.town import hear_one_another, instead_of, ring, settled, talk, town
 
 
 def early_instead_of(call):
@@ -13,10 +13,7 @@ def early_instead_of(call):
 
 async def test_somebody_picks_up_a_call_that_rings_elsewhere():
     async with town() as world:
-        world.bob.script = [180, None]
-        mine = world.ann.call(world.nets.address, host="bob.test", user="bob")
-        bobs = await world.bob.rings.receive()
-        await mine.ringing.wait()
+        mine, bobs = await ring(world, world.ann, world.bob)
         sues = world.sue.call(world.nets.address, host="x.test", headers=(("Replaces", early_instead_of(bobs)),))
         await sues.answered.wait()
         await mine.answered.wait()
@@ -34,10 +31,7 @@ async def test_somebody_picks_up_a_call_that_rings_elsewhere():
 
 async def test_who_picks_up_and_shares_no_codec_leaves_it_ringing():
     async with town() as world:
-        world.bob.script = [180, None]
-        mine = world.ann.call(world.nets.address, host="bob.test", user="bob")
-        bobs = await world.bob.rings.receive()
-        await mine.ringing.wait()
+        mine, bobs = await ring(world, world.ann, world.bob)
         replaces = (("Replaces", early_instead_of(bobs)),)
         for body, offer in ((b"RTP/AVP 18", True), (b"RTP/AVP 96", True), (b"RTP/AVP 0", False)):
             world.sue.sdp = phone_sdp(8000).replace(b"RTP/AVP 0", body)
@@ -65,10 +59,7 @@ async def test_who_picks_up_too_late_is_told_so():
 
 async def test_the_callers_own_early_dialog_is_not_ours_to_replace():
     async with town() as world:
-        world.bob.script = [180, None]
-        mine = world.ann.call(world.nets.address, host="bob.test", user="bob")
-        bobs = await world.bob.rings.receive()
-        await mine.ringing.wait()
+        mine, bobs = await ring(world, world.ann, world.bob)
         sues = world.sue.call(world.nets.address, host="x.test", headers=(("Replaces", early_instead_of(mine)),))
         await sues.refused.wait()
         assert sues.final.status == 481

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import trio
 
 from tests.nets.phone import phone_sdp
-from tests.nets.town import hear_one_another, instead_of, settled, talk, town
+from tests.nets.town import change_under_way, hear_one_another, instead_of, settled, talk, town
 from tests.nets.world import until
 
 
@@ -39,10 +38,7 @@ async def test_somebody_takes_the_place_of_a_party_without_an_offer():
 async def test_a_place_is_not_taken_without_an_offer_while_the_session_is_being_changed():
     async with town() as world:
         mine, theirs = await talk(world, world.ann, world.bob)
-        world.bob.reinvite_with = ["nothing"]
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(mine.ask, "INVITE", phone_sdp(4000, "sendonly", 2))
-            await until(lambda: theirs.reinvites)
+        async with change_under_way(world, mine, theirs):
             headers = (("Replaces", instead_of(mine)),)
             sues = world.sue.call(world.nets.address, host="sue.test", headers=headers, offer=False)
             await sues.refused.wait()

@@ -7,7 +7,18 @@ import trio
 
 from mediaha.nets import Limits
 from tests.nets.phone import phone_sdp
-from tests.nets.town import attended, hear_one_another, newest, settled, talk, to, told, town, two_calls
+from tests.nets.town import (
+    attended,
+    change_under_way,
+    hear_one_another,
+    newest,
+    settled,
+    talk,
+    to,
+    told,
+    town,
+    two_calls,
+)
 from tests.nets.world import until
 
 
@@ -198,10 +209,7 @@ async def test_a_transfer_while_the_session_is_being_changed():
     """Ann puts Bob on hold and does not wait for what he says to it."""
     async with town() as world:
         mine, theirs = await talk(world, world.ann, world.bob)
-        world.bob.reinvite_with = ["nothing"]
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(mine.ask, "INVITE", phone_sdp(4000, "sendonly", 2))
-            await until(lambda: theirs.reinvites)
+        async with change_under_way(world, mine, theirs):
             assert (await mine.ask("REFER", **to("sip:sue@sue.test"))).status == 202
             sues = await world.sue.rings.receive()
             await mine.over.wait()

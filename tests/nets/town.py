@@ -8,6 +8,7 @@ from urllib.parse import quote
 import trio
 
 from mediaha.model.site import Domain
+from tests.nets.phone import phone_sdp
 from tests.nets.world import open_world, until
 
 CALLS = ["both placed", "one came in", "the other came in", "both came in"]
@@ -44,6 +45,25 @@ async def talk(world, one, other):
     await mine.answered.wait()
     await theirs.acked.wait()
     return mine, theirs
+
+
+async def ring(world, one, other):
+    """A call that rings at another phone; gives both ends of it."""
+    other.script = [180, None]
+    mine = one.call(world.nets.address, host=f"{other.name}.test", user=other.name)
+    theirs = await other.rings.receive()
+    await mine.ringing.wait()
+    return mine, theirs
+
+
+@asynccontextmanager
+async def change_under_way(world, mine, theirs):
+    """Ann has put Bob on hold, and he says nothing to it."""
+    world.bob.reinvite_with = ["nothing"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mine.ask, "INVITE", phone_sdp(4000, "sendonly", 2))
+        await until(lambda: theirs.reinvites)
+        yield
 
 
 def to(uri, **headers):
