@@ -160,7 +160,7 @@ impl Flow {
     fn look_for_drops(&mut self, desk: &Desk<'_>) {
         self.drops.look_at = desk.now + LOOK_EVERY;
         for side in Side::BOTH {
-            for component in [Component::Rtp, Component::Rtcp] {
+            for component in Component::BOTH {
                 // A kernel that cannot tell drops them all the same.
                 let Ok(drops) = self.pairs[side.index()].socket(component).drops() else { continue };
                 let known = &mut self.drops.known[side.index()][component.index()];

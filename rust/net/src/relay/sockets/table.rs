@@ -95,13 +95,13 @@ impl Table {
 }
 
 fn begin(watch: Watch<'_>, flow: &Flow, side: Side) -> io::Result<()> {
-    [Component::Rtp, Component::Rtcp].into_iter().try_for_each(|component| {
+    Component::BOTH.into_iter().try_for_each(|component| {
         watch.begin(flow.pair(side).socket(component), Place { side, component, doorstep: false })
     })
 }
 
 fn end(watch: Watch<'_>, flow: &Flow, side: Side) {
-    for component in [Component::Rtp, Component::Rtcp] {
+    for component in Component::BOTH {
         watch.end(flow.pair(side).socket(component));
     }
 }

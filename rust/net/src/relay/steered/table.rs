@@ -129,7 +129,7 @@ impl Table {
     pub(super) fn settle(&mut self, strangers: &Strangers, now: Time) {
         for (_, stream) in self.streams.all() {
             for side in Side::BOTH {
-                for component in [Component::Rtp, Component::Rtcp] {
+                for component in Component::BOTH {
                     let port = stream.plan().side(side).local(component);
                     strangers.believe(port, stream.believed(side, component, now));
                 }
@@ -140,7 +140,7 @@ impl Table {
     /// Writes into the entries of the plan's ports that they are the stream's at `place`, or that they no longer are.
     fn mark(&mut self, plan: &StreamPlan, place: usize, present: bool) {
         for side in Side::BOTH {
-            for component in [Component::Rtp, Component::Rtcp] {
+            for component in Component::BOTH {
                 let number = place * 4 + side.index() * 2 + component.index() + 1;
                 // There are fewer streams than ports.
                 let number = u32::try_from(number).unwrap_or(0);
