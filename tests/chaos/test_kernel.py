@@ -8,7 +8,7 @@ import signal
 import pytest
 import trio
 
-from tests.chaos.test_killed import PATIENT, followed, re_invites, spare_is_ready
+from tests.chaos.test_killed import PATIENT, datapaths, followed, re_invites, spare_is_ready
 from tests.chaos.town import PATIENCE_S, open_town
 from tests.peers import netns
 from tests.peers.sitefile import SiteFile, ours
@@ -61,7 +61,7 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     await town.place_on("first", 6)
     await spare_is_ready(town)
     pid = await the_kernel_forwards(town, "first")
-    told, lost = re_invites(town), town.load.arrivals().lost
+    told, lost, ways = re_invites(town), town.load.arrivals().lost, datapaths(site.status())
     await town.ask(site.signal, "first", signal.SIGKILL)
     await followed(town, "first", pid)
     await town.all_hear()
@@ -70,6 +70,7 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     assert done.returncode == 0, done.stderr
     await town.all_hear()
     assert (re_invites(town), town.load.arrivals().lost) == (told, lost)
+    assert datapaths(site.status()) == ways
 
     pid = await the_kernel_forwards(town, "first")
     await town.ask(site.signal, "first", signal.SIGCONT)

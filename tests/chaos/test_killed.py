@@ -34,6 +34,11 @@ def re_invites(town):
     return sum(leg.re_invites for call in town.calls for leg in call.legs())
 
 
+def datapaths(status):
+    """What forwards for each media server, and why."""
+    return {server["name"]: (server["datapath"], server["datapath_reason"]) for server in status["servers"]}
+
+
 def process_of(site, name):
     return site.server(name)["pid"]
 
@@ -72,7 +77,8 @@ async def test_calls_stay_where_they_are_when_their_process_is_killed_and_nobody
     town, site = patient, patient.site
     await town.place_on("first", 12)
     await spare_is_ready(town)
-    before, calls = re_invites(town), calls_on(site.status())
+    status = site.status()
+    before, calls, ways = re_invites(town), calls_on(status), datapaths(status)
     ng = site.server("first")["ng"]
     call_id, *_ = ask_ng(ng, command="list")["calls"]
     carried = packets_of(ng, call_id)
@@ -82,7 +88,8 @@ async def test_calls_stay_where_they_are_when_their_process_is_killed_and_nobody
     lost = town.load.arrivals().lost
     print(f"lost packets of {2 * len(town.standing())} streams together: {lost}")
     assert re_invites(town) == before
-    assert calls_on(site.status()) == calls
+    status = site.status()
+    assert (calls_on(status), datapaths(status)) == (calls, ways)
     assert packets_of(ng, call_id) > carried, "counters go on"
     # And once more: what was adopted can be adopted.
     await spare_is_ready(town)
@@ -137,9 +144,8 @@ async def test_calls_that_are_being_set_up_meanwhile_come_to_stand(town):
 async def test_an_upgrade_under_calls_loses_no_packet(patient):
     town, site = patient, patient.site
     await town.place_on("first", 10)
-    told, lost, pids = re_invites(town), town.load.arrivals().lost, {}
-    for server in site.status()["servers"]:
-        pids[server["name"]] = server["pid"]
+    told, lost, before = re_invites(town), town.load.arrivals().lost, site.status()
+    pids = [server["pid"] for server in before["servers"]]
     done = await town.ask(
         lambda: subprocess.run(
             [sys.executable, "-m", "mediaha", "upgrade", "--control", str(site.control)],
@@ -151,7 +157,9 @@ async def test_an_upgrade_under_calls_loses_no_packet(patient):
     )
     assert done.returncode == 0, done.stderr
     assert "first: a new process" in done.stdout
-    assert {server["pid"] for server in site.status()["servers"]}.isdisjoint(pids.values())
+    after = site.status()
+    assert {server["pid"] for server in after["servers"]}.isdisjoint(pids)
+    assert datapaths(after) == datapaths(before)
     await town.all_hear()
     assert town.load.arrivals().lost == lost
     assert re_invites(town) == told

@@ -49,6 +49,24 @@ def test_a_person_reads_which_datapath_there_is_and_why(capsys):
     assert "datapath sockets of media-1: port 40000 [and others] are given to programs" in shown
 
 
+def test_a_person_reads_how_full_a_server_is_and_what_it_loses(capsys):
+    statistics: Statistics = {
+        "currentstatistics": {"expectedpermille": 950, "busypermillemax": 900, "refuses": "its calls need more"},
+        "dropped": {"overflow": {"count": 1234, "rate": 56, "since": 1_699_999_900, "last": 1_699_999_999}},
+        "refusedcalls": {"load": {"count": 2, "rate": 0, "since": 1_699_999_000, "last": 1_699_999_940}},
+    }
+    print_status(node(server_status(SPEC, NOW, view=None, process=None, statistics=statistics), server("idle")))
+    shown = capsys.readouterr().out
+    assert "95 of 90 %" in shown
+    assert "media-1 refuses new calls now: its calls need more" in shown
+    rows = [line.split() for line in shown.splitlines() if "packets:" in line or "calls: load" in line]
+    assert [" ".join(row) for row in rows] == [
+        "media-1 calls: load 2 not for 1 min 0 s refused: it was too busy",
+        "media-1 packets: overflow 1,234 56 a second for 1 min 39 s came faster than they could be read",
+    ]
+    assert "idle refuses" not in shown
+
+
 def test_an_ipv6_address_is_no_markup(capsys):
     listen = "[fd00::1]:5060/udp"
     nets = NetsStatus(name="n", listen=[listen], calls=0, taking_calls=True, listeners=[ListenerStatus(listen=listen)])

@@ -105,6 +105,7 @@ def test_sigterm_lets_calls_go_on_until_the_deadline_and_says_so_to_options(tmp_
                 "calls": 1,
                 "ending": 0,
                 "taking_calls": False,
+                "refuses": "503 Draining",
                 "listeners": [
                     {"listen": f"{site.address}/udp", "connections": None, "certificate_until": None},
                     {"listen": f"{site.address}/tcp", "connections": 0, "certificate_until": None},

@@ -45,6 +45,31 @@ def test_what_forwards_the_packets_is_the_servers_own_word():
     assert status().datapath is None
 
 
+def test_how_full_a_server_is_and_why_it_takes_nobody_is_its_own_word():
+    current = {"busypermille": 231, "expectedpermille": 905, "busypermillemax": 900, "refuses": "it is busy"}
+    found = status(statistics={"currentstatistics": current})
+    assert (found.busy_percent, found.expected_percent, found.busy_percent_max) == (23.1, 90.5, 90.0)
+    assert found.refuses == "it is busy"
+    assert (status().expected_percent, status().refuses) == (None, None)
+
+
+def test_what_was_dropped_is_told_with_when_and_how_fast():
+    growing = {"count": 120, "rate": 7, "since": 1_699_999_980, "last": 1_699_999_998}
+    found = status(statistics={"dropped": {"overflow": growing, "stun": {"count": 0}, "stranger": {"count": 3}}})
+    assert [(one.what, one.count, one.per_s, one.for_s, one.ago_s) for one in found.dropped] == [
+        ("overflow", 120, 7, 18.0, 2.0),
+        ("stranger", 3, 0, None, None),
+    ]
+    assert found.dropped[0].since == "2023-11-14T22:13:00+00:00"
+
+
+def test_what_makes_no_sense_in_a_foreign_answer_is_passed_over():
+    for odd in (7, [], {"x": 7}, {"x": {"count": "7"}}, {"x": {"count": None}}):
+        assert status(statistics={"dropped": odd, "currentstatistics": odd}).dropped == []
+    odd = {"count": 1, "rate": "a", "since": -5, "last": 10**30}
+    assert [(one.count, one.since) for one in status(statistics={"dropped": {"x": odd}}).dropped] == [(1, None)]
+
+
 def test_any_answer_to_the_question_for_statistics_is_survived():
     assert statistics_untrusted(b'{"result":"ok","statistics":{"a":1}}') == {"a": 1}
     for junk in (b"", b"d6:result2:oke", b"[]", b"{" * 10000, b'{"statistics":7}', b"\xff"):

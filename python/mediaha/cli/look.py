@@ -15,7 +15,9 @@ AsJson = Annotated[bool, Parameter(name="--json", negative=())]
 
 
 def status(*, control: Control = None, json: AsJson = False) -> int:
-    """Show the media servers with their state, why and since when, the calls on them, trunks, and registered phones.
+    """Show the media servers: their state, load, why they refuse calls and what they drop; trunks; registered phones.
+
+    `load` is how much of its time a server is about to need, of how much it may before it refuses new calls.
 
     Examples:
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mediaha.model.trunk import RegistrationView
+from mediaha.ops.figures import Growth
 from mediaha.ops.status import NetsStatus, NodeStatus, ServerStatus
 
 COLOURS = {
@@ -41,8 +42,9 @@ def print_status(answer: object) -> None:
     console.print(f"site {status.site}, host {status.host}, process {status.pid}, {state}")
     for nets in status.nets:
         calls = _counted(nets.calls, "call") + (f" ({nets.ending} ending)" if nets.ending else "")
-        taking = "" if nets.taking_calls else ", takes no calls"
-        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}{taking}")
+        console.print(f"NeTS {nets.name} on {', '.join(_places(nets))}: {calls}")
+        if nets.refuses is not None:
+            console.print(f"NeTS {nets.name} takes no calls now, and answers {nets.refuses}", style="red")
         if nets.turned_away:
             said = f"{_counted(nets.turned_away, 'message')} dropped unread: their sources sent too many"
             console.print(said, style="yellow")
@@ -51,6 +53,12 @@ def print_status(answer: object) -> None:
     console.print(_servers(status.servers))
     for line in datapaths(status.servers):
         console.print(line)
+    for server in status.servers:
+        if server.refuses is not None:
+            style = "yellow" if server.state == "draining" else "red"
+            console.print(f"{server.name} refuses new calls now: {server.refuses}", style=style)
+    if any(server.refused or server.dropped for server in status.servers):
+        console.print(_losses(status.servers))
     for nets in status.nets:
         if nets.targets:
             console.print(_targets(nets))
@@ -84,7 +92,7 @@ TABLE_WIDTH = 100
 
 def _servers(servers: list[ServerStatus]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("media server", "state", "for", "calls", "streams", "rtt", "datapath", "process"):
+    for heading in ("media server", "state", "for", "calls", "streams", "load", "rtt", "datapath", "process"):
         table.add_column(heading, justify="right" if heading in NUMERIC else "left", no_wrap=True)
     table.add_column("why", overflow="fold")
     for server in servers:
@@ -94,6 +102,7 @@ def _servers(servers: list[ServerStatus]) -> Table:
             duration(server.for_s),
             _or_dash(server.calls if server.calls is not None else server.sessions),
             _or_dash(server.streams),
+            _load(server),
             f"{server.rtt_ms:.1f} ms" if server.rtt_ms is not None else "-",
             server.datapath or "-",
             _process(server),
@@ -146,7 +155,54 @@ def _registration(one: RegistrationView) -> Text:
     return Text(told, style="yellow" if doubt else "")
 
 
-NUMERIC = ("calls", "streams", "rtt")
+def _load(server: ServerStatus) -> Text:
+    """What it expects to need of its time, and what it may: ``23 of 90 %``."""
+    expected, most = server.expected_percent, server.busy_percent_max
+    if expected is None or most is None:
+        return Text("-")
+    full = expected >= most
+    return Text(
+        f"{expected:.0f} of {most:.0f} %", style="red" if full else "yellow" if expected > most * 3 / 4 else ""
+    )
+
+
+def _losses(servers: Sequence[ServerStatus]) -> Table:
+    """What was refused and dropped, and whether that goes on."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("media server", "lost", "count", "now"):
+        table.add_column(heading, justify="right" if heading == "count" else "left", no_wrap=True)
+    table.add_column("what that is", overflow="fold")
+    for server in servers:
+        for lost, growths, meanings in (("calls", server.refused, WANTING), ("packets", server.dropped, CAUSES)):
+            for one in growths:
+                goes_on = Text(_growing(one), style="yellow" if one.per_s else "")
+                meaning = meanings.get(one.what, one.what)
+                table.add_row(server.name, f"{lost}: {one.what}", f"{one.count:,}", goes_on, meaning)
+    return table
+
+
+def _growing(one: Growth) -> str:
+    if one.per_s and one.for_s is not None:
+        return f"{one.per_s:,} a second for {duration(one.for_s)}"
+    return f"not for {duration(one.ago_s)}" if one.ago_s is not None else "no more"
+
+
+WANTING = {
+    "sessions": "refused: it was full, or draining",
+    "load": "refused: it was too busy",
+    "ports": "refused: no port was free",
+}
+CAUSES = {
+    "overflow": "came faster than they could be read",
+    "unsent": "could not be sent: no route there, or a full queue",
+    "stranger": "came from an address that is no party's",
+    "malformed": "are nothing that a stream carries",
+    "unaddressed": "came before the other party had said where it listens",
+    "stun": "are ICE checks, in which the relay takes no part",
+    "blocked": "were withheld, as a client has asked",
+    "unclaimed": "came to a port of no call",
+}
+NUMERIC = ("calls", "streams", "load", "rtt")
 
 
 def _process(server: ServerStatus) -> str:

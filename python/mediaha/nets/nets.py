@@ -129,6 +129,11 @@ class Nets:
             self._endpoint.tap = None
         self._tracer.note(traced)
 
+    def refuses(self) -> str | None:
+        """What a call that came now would be answered with; None: it would be taken."""
+        refusal = self._reception.cannot_take(None)
+        return f"{refusal.status} {refusal.reason or ''}".rstrip() if refusal is not None else None
+
     def status(self) -> dict[str, object]:
         """What a person wants to know at a glance, JSON-able."""
         clients, servers = self._endpoint.open_transactions
@@ -136,7 +141,7 @@ class Nets:
             "name": self.spec.name,
             "listen": list(self._endpoint.listening),
             "draining": self.draining,
-            "taking_calls": self._reception.cannot_take(None) is None,
+            "taking_calls": self.refuses() is None,
             "calls": dict(Counter(phase_name(call.phase) for call in self.calls())),
             "decisions": dict(self._carrier.counters),
             "tables": {

@@ -61,9 +61,9 @@ class Session:
         """SIP transactions that are not forgotten yet."""
         return self.running.transactions()
 
-    def taking_calls(self) -> bool:
-        """Whether a call that came now would be taken."""
-        return bool(self.running.status()["taking_calls"])
+    def refuses(self) -> str | None:
+        """What a call that came now would be answered with; None: it would be taken."""
+        return self.running.refuses()
 
     def explain(self, call_id: str) -> object | None:
         """The story of a call by NeTS's own name for it or the Call-ID of either leg."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,6 +13,8 @@ from mediaha.model.media import ServerChanged, ServerView
 from mediaha.model.site import MediaServerSpec, NetsSpec
 from mediaha.model.trunk import RegistrationView, TargetView
 from mediaha.model.user import ContactView
+from mediaha.ops import figures
+from mediaha.ops.figures import Growth
 from mediaha.ops.inquiry import Statistics
 from mediaha.ops.kept import Running, Starting, State, Waiting
 
@@ -43,6 +45,23 @@ class ServerStatus(msgspec.Struct, kw_only=True):
     datapath: str | None = None
     """What forwards its packets, by its own word."""
     datapath_reason: str | None = None
+    busy_percent: float | None = None
+    """How much of its time its busiest worker has needed lately."""
+    expected_percent: float | None = None
+    """How much it is going to need with the calls that there are now; 100 after packets were dropped."""
+    busy_percent_max: float | None = None
+    """From how much on new calls are refused; 100 for never."""
+    sessions_max: int | None = None
+    ports_open: int | None = None
+    ports_max: int | None = None
+    packets_per_s: int | None = None
+    """Forwarded in the last seconds."""
+    refuses: str | None = None
+    """Why it would refuse a new call now; None if it would not."""
+    refused: list[Growth] = []
+    """New calls that it has refused, by what was wanting."""
+    dropped: list[Growth] = []
+    """Packets that it has dropped, by cause."""
     pid: int | None = None
     process: Literal["running", "starting", "waiting"] | None = None
 
@@ -100,6 +119,8 @@ class NetsStatus(msgspec.Struct, kw_only=True):
     transactions: int = 0
     """SIP transactions that are not forgotten yet: a request is, half a minute after its response."""
     taking_calls: bool
+    refuses: str | None = None
+    """What a call that came now would be answered with; None: it would be taken."""
     listeners: list[ListenerStatus] = []
     """The same with what is there now."""
     turned_away: int = 0
@@ -190,11 +211,21 @@ def server_status(
         calls=view.calls if view is not None else None,
         sessions=_sessions(statistics, view),
         # The first is ours, the others are what rtpengine counts its streams by.
-        streams=_count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
+        streams=figures.count(statistics, "streams", "media_userspace", "media_kernel", "media_mixed"),
         rtt_ms=view.rtt_ms if view is not None else None,
         forwards=view.forwards if view is not None else None,
-        datapath=_word(statistics, "datapath"),
-        datapath_reason=_word(statistics, "datapathreason"),
+        datapath=figures.word(statistics, "datapath"),
+        datapath_reason=figures.word(statistics, "datapathreason"),
+        busy_percent=figures.percent(statistics, "busypermille"),
+        expected_percent=figures.percent(statistics, "expectedpermille"),
+        busy_percent_max=figures.percent(statistics, "busypermillemax"),
+        sessions_max=figures.count(statistics, "sessionsmax"),
+        ports_open=figures.count(statistics, "portsopen"),
+        ports_max=figures.count(statistics, "portsmax"),
+        packets_per_s=figures.count(statistics, "packetrate"),
+        refuses=figures.word(statistics, "refuses"),
+        refused=figures.grown(statistics, "refusedcalls", now.wall),
+        dropped=figures.grown(statistics, "dropped", now.wall),
         pid=process.pid if isinstance(process, Starting | Running) else None,
         process=_process_word(process),
     )
@@ -202,8 +233,8 @@ def server_status(
 
 def _sessions(statistics: Statistics | None, view: ServerView | None) -> int | None:
     """Calls by its own count. Ours leaves probes out; of a foreign one's count our own probe is taken off."""
-    counted = _count(statistics, "sessionstotal")
-    is_foreign = _word(statistics, "datapath") is None
+    counted = figures.count(statistics, "sessionstotal")
+    is_foreign = figures.word(statistics, "datapath") is None
     probed = view is not None and view.forwards is not None
     return max(0, counted - 1) if counted is not None and is_foreign and probed else counted
 
@@ -215,7 +246,7 @@ def nets_status(
     calls: int,
     ending: int,
     transactions: int,
-    taking_calls: bool,
+    refuses: str | None,
     listeners: Sequence[ListenerView],
     turned_away: int,
     targets: Sequence[TargetView],
@@ -229,7 +260,8 @@ def nets_status(
         calls=calls,
         ending=ending,
         transactions=transactions,
-        taking_calls=taking_calls,
+        taking_calls=refuses is None,
+        refuses=refuses,
         listeners=[_listener_status(view) for view in listeners],
         turned_away=turned_away,
         targets=[_target_status(view, now) for view in targets],
@@ -292,21 +324,3 @@ def _process_word(process: State | None) -> Literal["running", "starting", "wait
         case Waiting():
             return "waiting"
     return None
-
-
-def _count(statistics: Statistics | None, *keys: str) -> int | None:
-    """The sum of what ``currentstatistics`` has under these keys; None when it has none of them."""
-    current = _current(statistics)
-    found = [value for key in keys if isinstance(value := current.get(key), int)]
-    return sum(found) if found else None
-
-
-def _word(statistics: Statistics | None, key: str) -> str | None:
-    """What ``currentstatistics`` says under this key; None when it says nothing."""
-    value = _current(statistics).get(key)
-    return value if isinstance(value, str) and value else None
-
-
-def _current(statistics: Statistics | None) -> Mapping[str, object]:
-    current = statistics.get("currentstatistics") if statistics is not None else None
-    return current if isinstance(current, Mapping) else {}

@@ -55,8 +55,8 @@ class ControlledNets(Protocol):
         """SIP transactions that are not forgotten yet."""
         ...
 
-    def taking_calls(self) -> bool:
-        """Whether a call that came now would be taken: some media server can be used, and nothing drains."""
+    def refuses(self) -> str | None:
+        """What a call that came now would be answered with; None: it would be taken."""
         ...
 
     def explain(self, call_id: str) -> object | None:
@@ -226,7 +226,7 @@ def _nets(nets: ControlledNets, now: Clocks) -> NetsStatus:
         calls=nets.calls(),
         ending=nets.ending(),
         transactions=nets.transactions(),
-        taking_calls=nets.taking_calls(),
+        refuses=nets.refuses(),
         listeners=nets.listeners(),
         turned_away=nets.turned_away(),
         targets=nets.targets(),

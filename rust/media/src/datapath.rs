@@ -63,4 +63,8 @@ pub struct Load {
     pub busy_permille: u32,
     /// How busy it is expected to be with all calls that there are now, or all of its time if it has dropped packets lately.
     pub expected_permille: u32,
+    /// It has dropped packets lately because it could not read them fast enough.
+    pub is_behind: bool,
+    /// Packets that came to ports of no stream, since the process started.
+    pub unclaimed: u64,
 }

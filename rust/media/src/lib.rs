@@ -48,7 +48,8 @@ pub use self::blocks::{Blocks, Events};
 pub use self::clocks::Clocks;
 pub use self::content::Content;
 pub use self::controller::{
-    Controller, ControllerConfig, Expired, ExpiryReason, Statistics, Unadoptable, Written,
+    Controller, ControllerConfig, Expired, ExpiryReason, NoRoom, Refused, Statistics, Trend, Trends, Unadoptable,
+    Written,
 };
 pub use self::counters::{Cause, STREAM_WORDS, SideCounters, StreamCounters};
 pub use self::datapath::{Datapath, Load, PortsExhausted};

@@ -151,6 +151,6 @@ impl Datapath for TableDatapath {
         let ports_open = u32::try_from(self.open.len() * 2).unwrap_or(u32::MAX);
         let ports_max = u32::try_from(self.ports.len()).unwrap_or(u32::MAX);
         let busy_permille = self.busy_permille;
-        Load { ports_open, ports_max, busy_permille, expected_permille: busy_permille }
+        Load { ports_open, ports_max, busy_permille, expected_permille: busy_permille, ..Load::default() }
     }
 }

@@ -4,6 +4,7 @@
 //! and `exchange` (what its SDP does to the streams). `blocking` withholds what parties send. `report` answers questions, `expiry` says when the clock
 //! ends a call.
 
+mod admission;
 mod blocking;
 mod call;
 mod calls;
@@ -18,7 +19,9 @@ mod refusal;
 mod report;
 mod requests;
 mod statistics;
+mod summary;
 mod switchboard;
+mod trends;
 mod written;
 
 use std::net::SocketAddr;
@@ -30,11 +33,13 @@ use mediaha_ng::{
 };
 use mediaha_time::Time;
 
+pub use self::admission::NoRoom;
 use self::calls::{Calls, is_probe};
 pub use self::config::ControllerConfig;
 pub use self::expiry::{Expired, ExpiryReason};
-pub use self::statistics::Statistics;
+pub use self::statistics::{Refused, Statistics};
 use self::switchboard::Ledger;
+pub use self::trends::{Trend, Trends};
 pub use self::written::{Unadoptable, Written};
 use crate::datapath::Datapath;
 
@@ -48,6 +53,7 @@ pub struct Controller {
     calls: Calls,
     duplicates: Duplicates,
     ledger: Ledger,
+    trends: Trends,
     /// What is counted as it happens; the rest of it is filled in when somebody asks.
     counted: Statistics,
     draining: bool,
@@ -62,6 +68,7 @@ impl Controller {
             calls: Calls::default(),
             duplicates: Duplicates::new(DuplicatesConfig::default()),
             ledger: Ledger::default(),
+            trends: Trends::default(),
             counted: Statistics::default(),
             draining: false,
         }
@@ -130,6 +137,12 @@ impl Controller {
         self.draining
     }
 
+    /// Why the datapath is the one it is.
+    #[must_use]
+    pub fn datapath_reason(&self) -> &str {
+        &self.config.datapath_reason
+    }
+
     /// How many calls there are, probes not counted.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -147,8 +160,17 @@ impl Controller {
             }
         }
         let sessions = self.calls.counted() as u64;
-        let (draining, load) = (self.draining, datapath.load());
-        Statistics { sessions, streams, draining, load, ..self.counted }.carrying(&traffic)
+        let (draining, load, trends) = (self.draining, datapath.load(), self.trends);
+        let no_room = admission::no_room(&self.config, draining, self.calls.counted(), &load);
+        Statistics { sessions, streams, trends, draining, no_room, load, ..self.counted }.carrying(&traffic)
+    }
+
+    /// Takes note of how what is counted grows, if it is time to. To be called now and then.
+    pub fn look(&mut self, datapath: &dyn Datapath, now: Time) {
+        if self.trends.is_due(now) {
+            let sums = self.statistics(datapath);
+            self.trends.look(&sums, now);
+        }
     }
 
     /// Answers the requests of a bundle, each by itself. Replies for which there is no room are left out: who misses one asks again.
@@ -216,7 +238,10 @@ impl Controller {
             Request::Block(block) => (self.block(&block, datapath, now), true),
             Request::Query(query) => (self.query(&query, datapath), false),
             Request::List { limit } => (report::list(self.calls.iter().map(|(call_id, _)| call_id), limit), false),
-            Request::Statistics => (report::statistics(&self.statistics(datapath), &self.config), false),
+            Request::Statistics => {
+                let uptime = self.ledger.began.map(|began| now.since(began)).unwrap_or_default();
+                (summary::statistics(&self.statistics(datapath), uptime, &self.config), false)
+            }
             Request::Unsupported(_) => {
                 self.counted.refused += 1;
                 (Reply::error(reason::UNRECOGNIZED_COMMAND), false)

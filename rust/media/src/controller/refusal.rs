@@ -2,6 +2,7 @@
 
 use mediaha_ng::{Reply, reason};
 
+use super::statistics::Refused;
 use crate::datapath::PortsExhausted;
 use crate::sdp::SdpError;
 
@@ -46,6 +47,16 @@ impl Refusal {
             return Reply::LoadLimit { message: self.reason().as_bytes().to_vec() };
         }
         Reply::error(self.reason())
+    }
+
+    /// What there was too little of.
+    pub(super) fn wanting(self) -> Option<Refused> {
+        match self {
+            Self::Sessions => Some(Refused::Sessions),
+            Self::Load => Some(Refused::Load),
+            Self::Ports => Some(Refused::Ports),
+            _ => None,
+        }
     }
 
     fn reason(self) -> &'static str {

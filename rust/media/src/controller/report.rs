@@ -7,7 +7,7 @@ use mediaha_time::Time;
 
 use super::call::{Call, Dialogue, MediaStream};
 use super::config::ControllerConfig;
-use super::statistics::{Statistics, Traffic};
+use super::statistics::Traffic;
 use crate::counters::SideCounters;
 use crate::datapath::Datapath;
 use crate::plan::{Component, Side};
@@ -55,39 +55,6 @@ pub(super) fn call<'a>(
             .with("tags", tags)
             .with("totals", totals(&traffic)),
     )
-}
-
-/// All about the server.
-pub(super) fn statistics(statistics: &Statistics, config: &ControllerConfig) -> Reply {
-    let current = Dictionary::new()
-        .with("sessionsown", statistics.sessions)
-        .with("sessionsforeign", 0_u32)
-        .with("sessionstotal", statistics.sessions)
-        .with("streams", statistics.streams)
-        .with("portsopen", statistics.load.ports_open)
-        .with("portsmax", statistics.load.ports_max)
-        .with("busypermille", statistics.load.busy_permille)
-        .with("expectedpermille", statistics.load.expected_permille)
-        .with("draining", u32::from(statistics.draining))
-        .with("datapath", config.datapath.as_str())
-        .with("datapathreason", config.datapath_reason.as_str());
-    let rejected = statistics.refused_sessions + statistics.refused_ports + statistics.refused_load;
-    let total = Dictionary::new()
-        .with("managedsessions", statistics.sessions_total)
-        .with("rejectedsessions", rejected)
-        .with("timeoutsessions", statistics.expired)
-        .with("offers", statistics.offers)
-        .with("answers", statistics.answers)
-        .with("deletes", statistics.deletes)
-        .with("refused", statistics.refused)
-        .with("duplicates", statistics.duplicates)
-        .with("unreadable", statistics.unreadable)
-        .with("relayedpackets", statistics.packets)
-        .with("relayedbytes", statistics.bytes)
-        .with("relayedpacketerrors", statistics.dropped.iter().sum::<u64>())
-        .with("packetloss", statistics.lost);
-    let both = Dictionary::new().with("currentstatistics", current).with("totalstatistics", total);
-    Reply::Done(ok().with("statistics", both))
 }
 
 fn ok() -> Dictionary {
@@ -209,6 +176,6 @@ fn endpoint(address: SocketAddr) -> Dictionary {
         .with("port", u32::from(address.port()))
 }
 
-fn unix_s(at: Time, config: &ControllerConfig) -> u64 {
+pub(super) fn unix_s(at: Time, config: &ControllerConfig) -> u64 {
     (config.unix_at_zero + at.since(Time::ZERO)).as_secs()
 }

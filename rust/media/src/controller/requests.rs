@@ -18,8 +18,6 @@ use crate::datapath::{Datapath, Load};
 use crate::plan::Side;
 use crate::sdp::{self, Description};
 
-/// All of a worker's time, in thousandths: a limit that refuses nobody.
-const ALL: u32 = 1_000;
 /// The longest call-id, tag or branch that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
 
@@ -127,7 +125,7 @@ impl Controller {
         let mut description = self.description(media, &media.sdp)?;
         description.strip(&media.options.codecs);
         let Some(call) = self.calls.find_mut(&media.call_id) else {
-            self.admit(datapath.load())?;
+            self.admit(&datapath.load())?;
             return self.begin(media, &description, datapath, now);
         };
         let names = names(media);
@@ -214,19 +212,6 @@ impl Controller {
         if description.media().len() > self.config.streams_max { Err(Refusal::TooLarge) } else { Ok(description) }
     }
 
-    /// Whether there is room for a new call.
-    fn admit(&self, load: Load) -> Result<(), Refusal> {
-        // A server that drains says so in its pong. Clients that do not look there know this text, and go on to
-        // the next server.
-        if self.draining || self.calls.counted() >= self.config.sessions_max {
-            Err(Refusal::Sessions)
-        } else if self.config.busy_permille_max < ALL && load.expected_permille >= self.config.busy_permille_max {
-            Err(Refusal::Load)
-        } else {
-            Ok(())
-        }
-    }
-
     /// Sets the clock by what a call has become. Being heard is found out when the clock strikes.
     fn reschedule(&mut self, call_id: &[u8]) {
         if let Some(call) = self.calls.find(call_id) {
@@ -240,9 +225,9 @@ impl Controller {
             Ok(reply) => reply,
             Err(refusal) => {
                 self.counted.refused += 1;
-                self.counted.refused_sessions += u64::from(refusal == Refusal::Sessions);
-                self.counted.refused_load += u64::from(refusal == Refusal::Load);
-                self.counted.refused_ports += u64::from(refusal == Refusal::Ports);
+                if let Some(wanting) = refusal.wanting() {
+                    self.counted.refused_calls[wanting as usize] += 1;
+                }
                 refusal.reply(supports_load_limit)
             }
         }

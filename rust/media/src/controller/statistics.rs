@@ -1,5 +1,7 @@
 //! What is counted over all calls.
 
+use super::admission::NoRoom;
+use super::trends::Trends;
 use crate::counters::{Cause, SideCounters};
 use crate::datapath::Load;
 
@@ -20,12 +22,8 @@ pub struct Statistics {
     pub deletes: u64,
     /// Requests that were answered with an error, all reasons together.
     pub refused: u64,
-    /// Of those, new calls refused because there were too many, or because of draining.
-    pub refused_sessions: u64,
-    /// Of those, new calls refused because the workers were too busy.
-    pub refused_load: u64,
-    /// Of those, refused because no ports were free.
-    pub refused_ports: u64,
+    /// Of those, new calls for which there was no room, indexed as [`Refused::ALL`].
+    pub refused_calls: [u64; Refused::ALL.len()],
     /// Requests answered once more because their cookie was known.
     pub duplicates: u64,
     /// Datagrams that were no ng request.
@@ -40,10 +38,40 @@ pub struct Statistics {
     pub lost: u64,
     /// Packets dropped, indexed as [`crate::Cause::ALL`].
     pub dropped: [u64; Cause::ALL.len()],
-    /// New calls are refused.
+    /// How the sums have grown lately.
+    pub trends: Trends,
+    /// New calls are refused because that was asked for.
     pub draining: bool,
+    /// Why a new call would be refused now; `None` if it would not.
+    pub no_room: Option<NoRoom>,
     /// What the datapath says.
     pub load: Load,
+}
+
+/// What there was too little of for a new call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There were too many calls, or the server was draining.
+    Sessions,
+    /// The workers were too busy.
+    Load,
+    /// No ports were free.
+    Ports,
+}
+
+impl Refused {
+    /// All of them, in the order in which arrays are indexed.
+    pub const ALL: [Self; 3] = [Self::Sessions, Self::Load, Self::Ports];
+
+    /// The word for it in statistics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Load => "load",
+            Self::Ports => "ports",
+        }
+    }
 }
 
 /// What streams have carried, both directions together.

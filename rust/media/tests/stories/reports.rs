@@ -1,7 +1,9 @@
 //! What a server tells about itself and its calls.
 
-use crate::world::{CALLEE, CALLER, STRANGER, World, at, media, sdp};
+use mediaha_media::NoRoom;
 use mediaha_ng::{Delete, Dictionary, Media, Reply, Request};
+
+use crate::world::{CALLEE, CALLER, STRANGER, World, at, media, sdp};
 
 fn body(reply: &Reply) -> Dictionary {
     reply.to_dictionary()
@@ -86,6 +88,55 @@ fn what_an_ended_call_carried_stays_in_the_statistics() {
     assert_eq!((statistics.packets, statistics.sessions, statistics.sessions_total), (1, 0, 1));
     let body = body(&world.ask(&Request::Statistics));
     assert_eq!(inner(&body, &["statistics", "totalstatistics"]).integer("relayedpackets"), Some(1));
+}
+
+#[test]
+fn what_is_dropped_is_said_by_cause_and_whether_it_goes_on() {
+    let mut world = World::new();
+    let (_, answered) = world.call();
+    let strangers = |world: &mut World, packets: u32| {
+        world.wait(2_000);
+        (0..packets).for_each(|_| assert_eq!(world.speak(STRANGER, &answered), None));
+        world.controller.look(&world.datapath, world.now);
+        let statistics = body(&world.ask(&Request::Statistics));
+        let dropped = inner(&statistics, &["statistics", "dropped", "stranger"]).clone();
+        ["count", "rate", "since", "last"].map(|key| dropped.integer(key))
+    };
+    world.speak(CALLER, &answered);
+    assert_eq!(strangers(&mut world, 1), [Some(1), Some(0), None, None], "it may have been a former life's");
+    assert_eq!(strangers(&mut world, 10), [Some(11), Some(5), Some(3), Some(5)]);
+    assert_eq!(strangers(&mut world, 2), [Some(13), Some(1), Some(3), Some(7)]);
+    assert_eq!(strangers(&mut world, 0), [Some(13), Some(0), Some(3), Some(7)], "it is over");
+}
+
+#[test]
+fn why_a_new_call_would_be_refused_is_said_before_it_comes() {
+    let mut world = World::with(30_000..=30_007, |config| {
+        config.sessions_max = 2;
+        config.busy_permille_max = 900;
+    });
+    let begin = |world: &mut World, call_id: &str| {
+        world.ask(&Request::Offer(Media { call_id: call_id.into(), ..media("a", None, &sdp(CALLER)) }))
+    };
+    let refuses = |world: &mut World| {
+        let statistics = body(&world.ask(&Request::Statistics));
+        let current = inner(&statistics, &["statistics", "currentstatistics"]);
+        current.text("refuses").map(|why| String::from_utf8(why.to_vec()).unwrap())
+    };
+    assert_eq!(refuses(&mut world), None);
+    world.datapath.pretend_busy(900);
+    assert_eq!(refuses(&mut world), Some(NoRoom::Busy.why().to_owned()));
+    assert_eq!(begin(&mut world, "first"), Reply::error("Load limit exceeded"));
+    world.datapath.pretend_busy(0);
+    world.controller.drain(true);
+    assert_eq!(refuses(&mut world), Some(NoRoom::Draining.why().to_owned()));
+    world.controller.drain(false);
+    begin(&mut world, "first");
+    assert_eq!(refuses(&mut world), None);
+    begin(&mut world, "second");
+    assert_eq!(refuses(&mut world), Some(NoRoom::Sessions.why().to_owned()));
+    let statistics = body(&world.ask(&Request::Statistics));
+    assert_eq!(inner(&statistics, &["statistics", "refusedcalls", "load"]).integer("count"), Some(1));
 }
 
 #[test]

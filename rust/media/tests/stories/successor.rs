@@ -3,6 +3,7 @@
 use mediaha_media::testing::TableDatapath;
 use mediaha_media::{Controller, ControllerConfig, Unadoptable, Written};
 use mediaha_ng::{Block, Blockable, Named, Reply, Request};
+use mediaha_time::Time;
 use proptest::prelude::*;
 
 use crate::world::{CALLEE, CALLER, STRANGER, World, sdp};
@@ -48,6 +49,16 @@ fn a_call_goes_on_as_if_nothing_had_happened() {
     assert_eq!(again.rtp(0), answered.rtp(0), "a further offer finds the call and its ports");
     world.delete();
     assert!(world.datapath.is_empty());
+}
+
+#[test]
+fn why_packets_go_the_way_they_go_is_still_known() {
+    let mut datapath = TableDatapath::new(30_000..=30_999);
+    let reason = "it costs least".to_owned();
+    let first = Controller::new(ControllerConfig { datapath_reason: reason.clone(), ..config() });
+    let left = Written { ledger: first.written_ledger(), calls: Vec::new() };
+    let second = Controller::adopt(config(), &left, &mut datapath, Time::ZERO).unwrap();
+    assert_eq!(second.datapath_reason(), reason);
 }
 
 #[test]

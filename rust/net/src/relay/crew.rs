@@ -153,7 +153,10 @@ impl<C: Send + 'static> Crew<C> {
     /// How much of its workers a relay needs that has opened ports.
     pub(super) fn load(&self, [ports_open, ports_max]: [u32; 2]) -> Load {
         let expected_permille = self.headroom.expected_permille(self.streams.len());
-        Load { ports_open, ports_max, busy_permille: self.headroom.busy_permille(), expected_permille }
+        let busy_permille = self.headroom.busy_permille();
+        let unclaimed = self.workers.iter().map(|employed| employed.tally.snapshot().unclaimed).sum();
+        let is_behind = self.headroom.is_behind();
+        Load { ports_open, ports_max, busy_permille, expected_permille, is_behind, unclaimed }
     }
 }
 

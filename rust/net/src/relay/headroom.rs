@@ -48,9 +48,14 @@ impl Headroom {
         self.busy_permille
     }
 
+    /// Whether packets were dropped lately because a worker could not keep up.
+    pub(super) fn is_behind(&self) -> bool {
+        self.sore > 0
+    }
+
     /// How busy it is going to be with so many streams, in thousandths. More than it can be is told as all.
     pub(super) fn expected_permille(&self, streams: usize) -> u32 {
-        if self.sore > 0 {
+        if self.is_behind() {
             return ALL;
         }
         let most = u64::from(self.busy_permille) * SCALE_MAX;

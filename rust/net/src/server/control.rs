@@ -182,6 +182,7 @@ impl Control {
         let now = monotonic();
         if now >= self.sample_at {
             self.datapath.sample(now);
+            self.controller.look(&*self.datapath, now);
             self.sample_at = now + SAMPLE_EVERY;
         }
         if self.controller.wake_at().is_some_and(|at| now >= at) {

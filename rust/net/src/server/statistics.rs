@@ -1,6 +1,6 @@
 //! Statistics as JSON.
 
-use mediaha_media::{Cause, Statistics};
+use mediaha_media::{Cause, NoRoom, Refused, Statistics};
 use serde_json::{Map, Value, json};
 
 use crate::relay::TallySnapshot;
@@ -40,9 +40,10 @@ pub(crate) fn to_json(
         "duplicates": statistics.duplicates,
         "unreadable": statistics.unreadable,
         "refused": statistics.refused,
-        "refused_sessions": statistics.refused_sessions,
-        "refused_load": statistics.refused_load,
-        "refused_ports": statistics.refused_ports,
+        "refused_sessions": statistics.refused_calls[Refused::Sessions as usize],
+        "refused_load": statistics.refused_calls[Refused::Load as usize],
+        "refused_ports": statistics.refused_calls[Refused::Ports as usize],
+        "no_room": statistics.no_room.map(NoRoom::why),
         "packets": statistics.packets,
         "bytes": statistics.bytes,
         "lost": statistics.lost,

@@ -112,15 +112,14 @@ impl Beginner<'_> {
         let choice = self.config.datapath;
         let taken = relay::take_over(choice, steered, &relay, share, self.records, self.failure);
         let mut datapath = taken.map_err(|error| error.to_string())?;
-        let about = self.about(&datapath, "as it was in the process before".to_owned());
-        let config = self.controller_config(&about, legacy.instance.clone());
+        let config = self.controller_config(&datapath, String::new(), legacy.instance.clone());
         datapath.workers_mut().gather();
         let adopted = Controller::adopt(config, &legacy.written, &mut *datapath, monotonic());
         let mut controller = adopted.map_err(|error: Unadoptable| error.to_string())?;
         datapath.workers_mut().ring();
         datapath.let_go_of_the_rest();
         controller.note_changes();
-        Ok((about, datapath, controller))
+        Ok((self.about(&datapath, &controller), datapath, controller))
     }
 
     fn anew(&self, counter: Counter, claim: Option<Claim>) -> Result<Beginning, StartError> {
@@ -144,8 +143,8 @@ impl Beginner<'_> {
         if datapath.takes_descriptors() {
             self.look_at_limits().map_err(StartError::Resources)?;
         }
-        let about = self.about(&datapath, reason);
-        let mut controller = Controller::new(self.controller_config(&about, instance.to_vec()));
+        let mut controller = Controller::new(self.controller_config(&datapath, reason, instance.to_vec()));
+        let about = self.about(&datapath, &controller);
         let estate = begun.map(|(mut estate, share)| {
             datapath.share(share);
             controller.note_changes();
@@ -155,11 +154,12 @@ impl Beginner<'_> {
         Ok(Beginning { counter, about, datapath, controller, estate })
     }
 
-    fn about(&self, datapath: &Relay, datapath_reason: String) -> About {
+    fn about(&self, datapath: &Relay, controller: &Controller) -> About {
+        let datapath_reason = controller.datapath_reason().to_owned();
         About { name: self.config.name.clone(), datapath: datapath.name(), datapath_reason }
     }
 
-    fn controller_config(&self, about: &About, instance: Vec<u8>) -> ControllerConfig {
+    fn controller_config(&self, datapath: &Relay, datapath_reason: String, instance: Vec<u8>) -> ControllerConfig {
         let config = self.config;
         ControllerConfig {
             sessions_max: config.sessions_max,
@@ -169,8 +169,8 @@ impl Beginner<'_> {
             busy_permille_max: config.busy_permille_max,
             ours: Ours::of(&config.interfaces, config.ports.clone()),
             control: Some(self.listen_ng),
-            datapath: about.datapath.to_owned(),
-            datapath_reason: about.datapath_reason.clone(),
+            datapath: datapath.name().to_owned(),
+            datapath_reason,
             unix_at_zero: realtime().saturating_sub(monotonic().since(Time::ZERO)),
             ..ControllerConfig::new(config.interfaces.clone(), instance)
         }

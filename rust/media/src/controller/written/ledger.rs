@@ -1,4 +1,4 @@
-//! What outlives every call, as bytes: names that must not be used again, and what was counted.
+//! What outlives every call, as bytes: names that must not be used again, what was counted, and why the datapath is the one it is.
 
 use super::codec::{Reader, Writer};
 use crate::controller::statistics::{Statistics, Traffic};
@@ -6,7 +6,16 @@ use crate::controller::switchboard::Ledger;
 use crate::counters::Cause;
 use crate::datapath::Load;
 
-pub(super) fn write(ledger: &Ledger, counted: &Statistics, draining: bool) -> Vec<u8> {
+/// What a ledger says.
+#[derive(Debug)]
+pub(super) struct Entries {
+    pub(super) ledger: Ledger,
+    pub(super) counted: Statistics,
+    pub(super) draining: bool,
+    pub(super) datapath_reason: String,
+}
+
+pub(super) fn write(ledger: &Ledger, counted: &Statistics, draining: bool, datapath_reason: &str) -> Vec<u8> {
     let mut writer = Writer(Vec::with_capacity(256));
     writer.u64(ledger.streams_begun);
     writer.optional(ledger.began, Writer::time);
@@ -18,23 +27,27 @@ pub(super) fn write(ledger: &Ledger, counted: &Statistics, draining: bool) -> Ve
         writer.u64(number);
     }
     writer.u8(u8::from(draining));
+    writer.bytes(datapath_reason.as_bytes());
     writer.0
 }
 
-pub(super) fn read_untrusted(bytes: &[u8]) -> Option<(Ledger, Statistics, bool)> {
+pub(super) fn read_untrusted(bytes: &[u8]) -> Option<Entries> {
     let mut reader = Reader(bytes);
     let streams_begun = reader.u64()?;
     let began = reader.optional(Reader::time)?;
     let counted = read_counts(&mut reader)?;
     let ended = read_traffic(&mut reader)?;
     let draining = reader.flag()?;
-    reader.ended((Ledger { streams_begun, began, ended, ..Ledger::default() }, counted, draining))
+    let datapath_reason = reader.text()?.to_owned();
+    let ledger = Ledger { streams_begun, began, ended, ..Ledger::default() };
+    reader.ended(Entries { ledger, counted, draining, datapath_reason })
 }
 
 /// What is counted as it happens; the rest of [`Statistics`] is filled in when somebody asks.
 fn counts(counted: &Statistics) -> [u64; 11] {
-    let Statistics { sessions_total, offers, answers, deletes, refused, refused_sessions, .. } = *counted;
-    let Statistics { refused_load, refused_ports, duplicates, unreadable, expired, .. } = *counted;
+    let Statistics { sessions_total, offers, answers, deletes, refused, refused_calls, .. } = *counted;
+    let Statistics { duplicates, unreadable, expired, .. } = *counted;
+    let [refused_sessions, refused_load, refused_ports] = refused_calls;
     [
         sessions_total,
         offers,
@@ -57,9 +70,7 @@ fn read_counts(reader: &mut Reader<'_>) -> Option<Statistics> {
         answers: reader.u64()?,
         deletes: reader.u64()?,
         refused: reader.u64()?,
-        refused_sessions: reader.u64()?,
-        refused_load: reader.u64()?,
-        refused_ports: reader.u64()?,
+        refused_calls: [reader.u64()?, reader.u64()?, reader.u64()?],
         duplicates: reader.u64()?,
         unreadable: reader.u64()?,
         expired: reader.u64()?,

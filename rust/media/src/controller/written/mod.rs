@@ -35,7 +35,7 @@ pub struct Written {
 
 impl Written {
     /// Changes whenever the bytes mean something else.
-    pub const LAYOUT: u64 = 2;
+    pub const LAYOUT: u64 = 3;
 
     /// The call-id in the bytes of a call.
     #[must_use]
@@ -90,11 +90,11 @@ impl Controller {
     /// What outlives every call as bytes.
     #[must_use]
     pub fn written_ledger(&self) -> Vec<u8> {
-        ledger::write(&self.ledger, &self.counted, self.draining)
+        ledger::write(&self.ledger, &self.counted, self.draining, &self.config.datapath_reason)
     }
 
     /// A controller that goes on where another one stopped, and a datapath that forwards what was forwarded then.
-    /// The instance in `config` has to be that of the other one.
+    /// The instance in `config` has to be that of the other one; why the datapath is the one it is stays as it was said then.
     ///
     /// # Errors
     /// Nothing is forwarded then, though ports may be open: start with another datapath.
@@ -106,7 +106,8 @@ impl Controller {
     ) -> Result<Self, Unadoptable> {
         let mut adopted = Self::new(config);
         let read = ledger::read_untrusted(&written.ledger).ok_or(Unadoptable::Ledger)?;
-        (adopted.ledger, adopted.counted, adopted.draining) = read;
+        (adopted.ledger, adopted.counted, adopted.draining) = (read.ledger, read.counted, read.draining);
+        adopted.config.datapath_reason = read.datapath_reason;
         let interfaces = &adopted.config.interfaces;
         let read = |bytes: &Vec<u8>| call::read_untrusted(bytes, interfaces).ok_or(Unadoptable::Call);
         let calls = written.calls.iter().map(read).collect::<Result<Vec<_>, _>>()?;
