@@ -97,45 +97,12 @@ impl<Label: Copy + PartialEq> Assembly<Label> {
         self.push(0xb7, target, R0, 0, number);
     }
 
-    pub(in crate::relay) fn add(&mut self, target: Register, source: Register) {
-        self.push(0x0f, target, source, 0, 0);
-    }
-
-    pub(in crate::relay) fn or(&mut self, target: Register, source: Register) {
-        self.push(0x4f, target, source, 0, 0);
-    }
-
-    pub(in crate::relay) fn shift_left(&mut self, target: Register, bits: i32) {
-        self.push(0x67, target, R0, 0, bits);
-    }
-
-    pub(in crate::relay) fn add_number(&mut self, target: Register, number: i32) {
-        self.push(0x07, target, R0, 0, number);
-    }
-
-    pub(in crate::relay) fn mask(&mut self, target: Register, number: i32) {
-        self.push(0x57, target, R0, 0, number);
-    }
-
-    pub(in crate::relay) fn load_word(&mut self, target: Register, source: Register, offset: i16) {
-        self.push(0x61, target, source, offset, 0);
-    }
-
-    pub(in crate::relay) fn load_byte(&mut self, target: Register, source: Register) {
-        self.push(0x71, target, source, 0, 0);
-    }
-
-    pub(in crate::relay) fn load_half(&mut self, target: Register, source: Register, offset: i16) {
-        self.push(0x69, target, source, offset, 0);
-    }
-
-    /// Adds to a word of memory in one step, whoever else does.
-    pub(in crate::relay) fn add_to_word(&mut self, target: Register, offset: i16, source: Register) {
-        self.push(0xc3, target, source, offset, 0);
-    }
-
-    pub(in crate::relay) fn store_word(&mut self, target: Register, offset: i16, source: Register) {
-        self.push(0x63, target, source, offset, 0);
+    /// A number of 64 bits.
+    pub(in crate::relay) fn set_double(&mut self, target: Register, number: u64) {
+        let [l0, l1, l2, l3, h0, h1, h2, h3] = number.to_le_bytes();
+        let (low, high) = (i32::from_le_bytes([l0, l1, l2, l3]), i32::from_le_bytes([h0, h1, h2, h3]));
+        self.push(0x18, target, R0, 0, low);
+        self.push(0, R0, R0, 0, high);
     }
 
     /// The map itself, as calls take it.
@@ -150,60 +117,6 @@ impl<Label: Copy + PartialEq> Assembly<Label> {
         self.push(0, R0, R0, 0, 0);
     }
 
-    pub(in crate::relay) fn call(&mut self, function: i32) {
-        self.push(0x85, R0, R0, 0, function);
-    }
-
-    pub(in crate::relay) fn exit(&mut self) {
-        self.push(0x95, R0, R0, 0, 0);
-    }
-
-    pub(in crate::relay) fn jump(&mut self, label: Label) {
-        self.pending.push((self.code.len(), label));
-        self.push(0x05, R0, R0, 0, 0);
-    }
-
-    pub(in crate::relay) fn if_zero(&mut self, register: Register, label: Label) {
-        self.pending.push((self.code.len(), label));
-        self.push(0x15, register, R0, 0, 0);
-    }
-
-    /// Swaps the bytes of 16 bits that are in network byte order, where this machine has another one.
-    pub(in crate::relay) fn swap_to_host_16(&mut self, target: Register) {
-        self.push(0xdc, target, R0, 0, 16);
-    }
-
-    /// Loads 64 bits.
-    pub(in crate::relay) fn load_double(&mut self, target: Register, source: Register, offset: i16) {
-        self.push(0x79, target, source, offset, 0);
-    }
-
-    /// A number of 64 bits.
-    pub(in crate::relay) fn set_double(&mut self, target: Register, number: u64) {
-        let [l0, l1, l2, l3, h0, h1, h2, h3] = number.to_le_bytes();
-        let (low, high) = (i32::from_le_bytes([l0, l1, l2, l3]), i32::from_le_bytes([h0, h1, h2, h3]));
-        self.push(0x18, target, R0, 0, low);
-        self.push(0, R0, R0, 0, high);
-    }
-
-    /// Compares 64 bits of two registers.
-    pub(in crate::relay) fn unless_same(&mut self, register: Register, other: Register, label: Label) {
-        self.pending.push((self.code.len(), label));
-        self.push(0x5d, register, other, 0, 0);
-    }
-
-    /// Compares 32 bits.
-    pub(in crate::relay) fn if_equal(&mut self, register: Register, number: i32, label: Label) {
-        self.pending.push((self.code.len(), label));
-        self.push(0x16, register, R0, 0, number);
-    }
-
-    /// Compares 32 bits.
-    pub(in crate::relay) fn unless_equal(&mut self, register: Register, number: i32, label: Label) {
-        self.pending.push((self.code.len(), label));
-        self.push(0x56, register, R0, 0, number);
-    }
-
     pub(in crate::relay) fn load(&mut self, width: Width, target: Register, source: Register, offset: i16) {
         self.push(0x61 | width.bits(), target, source, offset, 0);
     }
@@ -216,14 +129,23 @@ impl<Label: Copy + PartialEq> Assembly<Label> {
         self.operate(0x07 | sum as u8, target, value);
     }
 
-    pub(in crate::relay) fn jump_if(&mut self, condition: If, register: Register, value: Value, label: Label) {
-        self.pending.push((self.code.len(), label));
-        self.operate(0x05 | condition as u8, register, value);
+    pub(in crate::relay) fn mask(&mut self, target: Register, number: i32) {
+        self.push(0x57, target, R0, 0, number);
+    }
+
+    /// Swaps the bytes of 16 bits that are in network byte order, where this machine has another one.
+    pub(in crate::relay) fn swap_to_host_16(&mut self, target: Register) {
+        self.push(0xdc, target, R0, 0, 16);
     }
 
     /// Swaps the bytes of 32 bits that are in network byte order, where this machine has another one.
     pub(in crate::relay) fn swap_to_host_32(&mut self, target: Register) {
         self.push(0xdc, target, R0, 0, 32);
+    }
+
+    /// Adds `source` to 32 bits of memory, whoever else does so at the same time.
+    pub(in crate::relay) fn add_to_word(&mut self, target: Register, offset: i16, source: Register) {
+        self.push(0xc3, target, source, offset, 0);
     }
 
     /// Adds `source` to 64 bits of memory, whoever else does so at the same time.
@@ -239,6 +161,36 @@ impl<Label: Copy + PartialEq> Assembly<Label> {
     /// Puts `source` where R0 is now in memory, or nothing; leaves in R0 what was there.
     pub(in crate::relay) fn replace_r0(&mut self, target: Register, offset: i16, source: Register) {
         self.push(0xdb, target, source, offset, 0xf1);
+    }
+
+    pub(in crate::relay) fn jump(&mut self, label: Label) {
+        self.pending.push((self.code.len(), label));
+        self.push(0x05, R0, R0, 0, 0);
+    }
+
+    pub(in crate::relay) fn jump_if(&mut self, condition: If, register: Register, value: Value, label: Label) {
+        self.pending.push((self.code.len(), label));
+        self.operate(0x05 | condition as u8, register, value);
+    }
+
+    /// Compares 32 bits.
+    pub(in crate::relay) fn if_equal(&mut self, register: Register, number: i32, label: Label) {
+        self.pending.push((self.code.len(), label));
+        self.push(0x16, register, R0, 0, number);
+    }
+
+    /// Compares 32 bits.
+    pub(in crate::relay) fn unless_equal(&mut self, register: Register, number: i32, label: Label) {
+        self.pending.push((self.code.len(), label));
+        self.push(0x56, register, R0, 0, number);
+    }
+
+    pub(in crate::relay) fn call(&mut self, function: i32) {
+        self.push(0x85, R0, R0, 0, function);
+    }
+
+    pub(in crate::relay) fn exit(&mut self) {
+        self.push(0x95, R0, R0, 0, 0);
     }
 
     fn operate(&mut self, operation: u8, target: Register, value: Value) {

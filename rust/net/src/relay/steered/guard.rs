@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::os::fd::RawFd;
 
 use super::lookup::PORTS;
-use crate::relay::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9};
+use crate::relay::assembly::{Assembly, If, R0, R1, R2, R3, R6, R7, R8, R9, Sum, Value, Width};
+use Value::{In, Of};
+use Width::{Byte, Double, Word};
 
 /// Our own sockets have this priority while they are bound to a port that is steered to us.
 pub(super) const OURS: i32 = 0x6d68_6131;
@@ -58,16 +60,16 @@ pub(super) fn guard(family: Family, addresses: &[IpAddr], ports: RawFd, namespac
         return code.finish();
     }
     code.copy(R6, R1);
-    code.load_word(R1, R6, context::PROTOCOL);
+    code.load(Word, R1, R6, context::PROTOCOL);
     code.unless_equal(R1, libc::IPPROTO_UDP, Label::Pass);
-    code.load_double(R1, R6, context::SOCKET);
-    code.load_word(R1, R1, context::SOCKET_PRIORITY);
+    code.load(Double, R1, R6, context::SOCKET);
+    code.load(Word, R1, R1, context::SOCKET_PRIORITY);
     code.if_equal(R1, OURS, Label::Pass);
     code.copy(R1, R6);
     code.call(call::NAMESPACE_COOKIE);
     code.set_double(R1, namespace);
-    code.unless_same(R0, R1, Label::Pass);
-    code.load_word(R7, R6, context::WANTED_PORT);
+    code.jump_if(If::NotEqual, R0, In(R1), Label::Pass);
+    code.load(Word, R7, R6, context::WANTED_PORT);
     code.swap_to_host_16(R7);
     // So that the verifier knows it, too.
     code.mask(R7, 0xffff);
@@ -76,10 +78,10 @@ pub(super) fn guard(family: Family, addresses: &[IpAddr], ports: RawFd, namespac
             continue;
         }
         code.map_value(R8, ports);
-        code.add_number(R8, number * PORTS.cast_signed());
-        code.add(R8, R7);
-        code.load_byte(R9, R8);
-        code.if_zero(R9, Label::After(number));
+        code.sum(Sum::Add, R8, Of(number * PORTS.cast_signed()));
+        code.sum(Sum::Add, R8, In(R7));
+        code.load(Byte, R9, R8, 0);
+        code.jump_if(If::Equal, R9, Of(0), Label::After(number));
         code.jump(Label::Refuse);
         code.label(Label::After(number));
     }
@@ -112,7 +114,7 @@ enum Label {
 fn unless_wanted(code: &mut Assembly<Label>, family: Family, address: &IpAddr, number: i32) -> bool {
     match (family, address) {
         (Family::Ipv4, IpAddr::V4(address)) => {
-            code.load_word(R2, R6, context::WANTED_IPV4);
+            code.load(Word, R2, R6, context::WANTED_IPV4);
             code.if_equal(R2, 0, Label::Same(number));
             code.unless_equal(R2, i32::from_ne_bytes(address.octets()), Label::After(number));
         }
@@ -122,7 +124,7 @@ fn unless_wanted(code: &mut Assembly<Label>, family: Family, address: &IpAddr, n
             let octets = address.octets();
             let (words, _) = octets.as_chunks::<4>();
             for (word, offset) in words.iter().zip((context::WANTED_IPV6..).step_by(4)) {
-                code.load_word(R2, R6, offset);
+                code.load(Word, R2, R6, offset);
                 code.unless_equal(R2, i32::from_ne_bytes(*word), Label::After(number));
             }
         }
@@ -141,7 +143,7 @@ fn unless_wanted(code: &mut Assembly<Label>, family: Family, address: &IpAddr, n
 fn or_of_wanted_ipv6(code: &mut Assembly<Label>) {
     code.set(R2, 0);
     for offset in (context::WANTED_IPV6..).step_by(4).take(4) {
-        code.load_word(R3, R6, offset);
-        code.or(R2, R3);
+        code.load(Word, R3, R6, offset);
+        code.sum(Sum::Or, R2, In(R3));
     }
 }

@@ -17,7 +17,9 @@
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-use crate::relay::assembly::{Assembly, R0, R1, R2, R3, R6, R7, R8, R9, R10};
+use crate::relay::assembly::{Assembly, If, R0, R1, R2, R3, R6, R7, R8, R9, R10, Sum, Value, Width};
+use Value::{In, Of};
+use Width::{Byte, Half, Word};
 
 /// Ports of one address, and bytes of the table.
 pub(super) const PORTS: u32 = 1 << 16;
@@ -82,12 +84,12 @@ pub(super) struct Maps {
 pub(super) fn lookup(addresses: &[IpAddr], maps: &Maps) -> Vec<u64> {
     let mut code = Assembly::new();
     code.copy(R6, R1);
-    code.load_word(R1, R6, context::PROTOCOL);
+    code.load(Word, R1, R6, context::PROTOCOL);
     code.unless_equal(R1, libc::IPPROTO_UDP, Label::Pass);
-    code.load_word(R7, R6, context::LOCAL_PORT);
+    code.load(Word, R7, R6, context::LOCAL_PORT);
     // So that the verifier knows it, too.
     code.mask(R7, 0xffff);
-    code.load_word(R2, R6, context::FAMILY);
+    code.load(Word, R2, R6, context::FAMILY);
     for (number, address) in (0..).zip(addresses) {
         unless_address(&mut code, address, Label::After(number));
         code.set(R8, number * PORTS.cast_signed());
@@ -97,20 +99,20 @@ pub(super) fn lookup(addresses: &[IpAddr], maps: &Maps) -> Vec<u64> {
     code.jump(Label::Pass);
 
     code.label(Label::Found);
-    code.add(R8, R7);
+    code.sum(Sum::Add, R8, In(R7));
     code.map_value(R1, maps.ports);
-    code.add(R1, R8);
-    code.load_byte(R1, R1);
-    code.if_zero(R1, Label::Pass);
+    code.sum(Sum::Add, R1, In(R8));
+    code.load(Byte, R1, R1, 0);
+    code.jump_if(If::Equal, R1, Of(0), Label::Pass);
     unless_believed(&mut code, maps.believed);
     code.label(Label::Believed);
-    code.add_number(R1, -1);
-    code.store_word(R10, -4, R1);
+    code.sum(Sum::Add, R1, Of(-1));
+    code.store(Word, R10, -4, R1);
     code.copy(R2, R10);
-    code.add_number(R2, -4);
+    code.sum(Sum::Add, R2, Of(-4));
     code.map(R1, maps.sockets);
     code.call(call::MAP_LOOKUP);
-    code.if_zero(R0, Label::Pass);
+    code.jump_if(If::Equal, R0, Of(0), Label::Pass);
     code.copy(R7, R0);
     code.copy(R1, R6);
     code.copy(R2, R7);
@@ -146,22 +148,22 @@ enum Label {
 /// Counts the datagram, and jumps to [`Label::Stranger`] with its entry in R8 if another source is believed at the port whose number
 /// is in R8. Keeps R1; R2, R3 and R9 are lost.
 fn unless_believed(code: &mut Assembly<Label>, believed: RawFd) {
-    code.shift_left(R8, (belief::WORDS * 4).ilog2().cast_signed());
+    code.sum(Sum::ShiftLeft, R8, Of((belief::WORDS * 4).ilog2().cast_signed()));
     code.map_value(R9, believed);
-    code.add(R8, R9);
+    code.sum(Sum::Add, R8, In(R9));
     code.set(R2, 1);
     code.add_to_word(R8, belief::OFFSETS[belief::ARRIVED], R2);
-    code.load_word(R2, R8, belief::OFFSETS[belief::WHO]);
+    code.load(Word, R2, R8, belief::OFFSETS[belief::WHO]);
     code.if_equal(R2, belief::ANYBODY.cast_signed(), Label::Believed);
     code.if_equal(R2, belief::HOST.cast_signed(), Label::Host);
-    code.load_half(R3, R6, context::REMOTE_PORT);
-    code.add_number(R3, belief::ONLY.cast_signed());
-    code.unless_same(R2, R3, Label::Stranger);
+    code.load(Half, R3, R6, context::REMOTE_PORT);
+    code.sum(Sum::Add, R3, Of(belief::ONLY.cast_signed()));
+    code.jump_if(If::NotEqual, R2, In(R3), Label::Stranger);
     code.label(Label::Host);
     for word in 0..belief::ADDRESS_WORDS {
-        code.load_word(R2, R8, belief::OFFSETS[belief::ADDRESS + word]);
-        code.load_word(R3, R6, context::REMOTE + belief::OFFSETS[word]);
-        code.unless_same(R2, R3, Label::Stranger);
+        code.load(Word, R2, R8, belief::OFFSETS[belief::ADDRESS + word]);
+        code.load(Word, R3, R6, context::REMOTE + belief::OFFSETS[word]);
+        code.jump_if(If::NotEqual, R2, In(R3), Label::Stranger);
     }
 }
 
@@ -174,7 +176,7 @@ fn unless_address(code: &mut Assembly<Label>, address: &IpAddr, label: Label) {
     code.unless_equal(R2, family, label);
     let (words, _) = octets.as_chunks::<4>();
     for (word, offset) in words.iter().zip((first..).step_by(4)) {
-        code.load_word(R3, R6, offset);
+        code.load(Word, R3, R6, offset);
         code.unless_equal(R3, i32::from_ne_bytes(*word), label);
     }
 }
