@@ -67,6 +67,7 @@ pub struct Keeper {
 /// What the thread and its owner share.
 #[derive(Debug)]
 struct Desk {
+    /// Those of one round of the thread; the owner gives as many as it starts and ends processes meanwhile.
     orders: Mutex<VecDeque<Order>>,
     bell: EventFd,
     news: Mutex<VecDeque<News>>,

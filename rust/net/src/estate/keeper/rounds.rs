@@ -40,8 +40,17 @@ pub(super) struct Rounds {
 struct End {
     socket: ParcelSocket,
     role: Role,
-    /// Waiting to be sent; whatever descriptors go with it are the estate's.
+    /// Waiting to be sent; whatever descriptors go with it are the estate's. As bounded as those.
     outgoing: VecDeque<Message>,
+}
+
+impl End {
+    /// Says a word, unless it waits to be sent already: a process that does not listen would have more and more kept for it.
+    fn say(&mut self, word: Message) {
+        if self.outgoing.back() != Some(&word) {
+            self.outgoing.push_back(word);
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +134,7 @@ impl Rounds {
     fn say_to_holder(&mut self, server: &str, message: Message) {
         let holder = self.estates.get(server).and_then(|estate| estate.holder);
         if let Some(end) = holder.and_then(|line| self.lines.get_mut(&line)) {
-            end.outgoing.push_back(message);
+            end.say(message);
         }
     }
 
@@ -173,7 +182,7 @@ impl Rounds {
             }
             (Some(Message::Discard), Some(estate)) => {
                 close_apart(std::mem::take(&mut estate.descriptors));
-                end.outgoing.push_back(Message::Complete);
+                end.say(Message::Complete);
             }
             (Some(Message::Farewell), Some(estate)) => {
                 close_apart(std::mem::take(&mut estate.descriptors));
