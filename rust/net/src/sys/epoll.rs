@@ -163,6 +163,9 @@ pub struct Ready {
     pub error: bool,
 }
 
+// `epoll_pwait2` reads 64-bit times, also where those of the C library are shorter.
+const _: () = assert!(size_of::<libc::timespec>() == 16);
+
 fn timespec(span: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(span.as_secs()).unwrap_or(libc::time_t::MAX),

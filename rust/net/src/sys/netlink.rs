@@ -1,6 +1,5 @@
 //! What the kernel says about routes and interfaces (`rtnetlink(7)`).
 
-use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -267,7 +266,7 @@ pub fn interfaces_with(addresses: &[IpAddr]) -> io::Result<Vec<u32>> {
         let address = unsafe { address_of(entry.ifa_addr) };
         if address.is_some_and(|address| addresses.contains(&address)) {
             // SAFETY: the name ends with a zero, and belongs to the list.
-            let number = unsafe { libc::if_nametoindex(CStr::from_ptr(entry.ifa_name).as_ptr()) };
+            let number = unsafe { libc::if_nametoindex(entry.ifa_name) };
             if number != 0 && !numbers.contains(&number) {
                 numbers.push(number);
             }
