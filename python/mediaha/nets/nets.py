@@ -49,20 +49,17 @@ class Nets:
         self,
         spec: NetsSpec,
         endpoint: Endpoint,
-        routes: Routes,
-        media: Media,
+        reception: Reception,
         carrier: Carrier,
         trunks: Trunks,
-        phones: Phones,
         registrations: Registrations,
     ) -> None:
         self.spec = spec
         self._endpoint = endpoint
-        self._media = media
+        self._reception = reception
         self._carrier = carrier
         self._trunks = trunks
         self._registrations = registrations
-        self._reception = Reception(spec, endpoint, routes, media, carrier, trunks, phones)
         self._tracer = Tracer(carrier.stories.call_ids)
         trunks.on_down = self._target_down
 
@@ -275,7 +272,8 @@ async def serve_nets(
         carrier = Carrier(endpoint, media, rules, checkpoint or NoCheckpoint(), trunks)
         registrations = Registrations(endpoint, routes, rules, trunks)
         known = NoPhones() if phones is None else phones
-        nets = Nets(spec, endpoint, routes, media, carrier, trunks, known, registrations)
+        reception = Reception(spec, endpoint, routes, media, carrier, trunks, known)
+        nets = Nets(spec, endpoint, reception, carrier, trunks, registrations)
         nursery.start_soon(trunks.run)
         nursery.start_soon(registrations.run)
         nursery.start_soon(carrier.journal.run)
