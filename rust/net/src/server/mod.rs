@@ -4,7 +4,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use mediaha_net::{MediaServer, MediaServerConfig};
 //!
-//! let config = MediaServerConfig::new("127.0.0.1:2223".parse()?, vec!["127.0.0.1".parse()?], 30_000..=39_999);
+//! let config = MediaServerConfig::new("127.0.0.1:2223".parse()?, vec!["127.0.0.1".parse()?], 20_000..=29_999);
 //! let server = MediaServer::start(config)?;
 //! println!("ng on {}", server.listen_ng());
 //! for record in server.records().take() {

@@ -17,8 +17,8 @@
 //! are open as if they were bound; and those that are closed, once they were found free, so that none need be bound to find
 //! that out again.
 //!
-//! It takes `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`, and Linux 5.9. Nothing is pinned: with the process the program is gone,
-//! however the process ends, so that there is nothing left over to be taken over.
+//! It takes `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_NET_RAW`, and Linux 5.9. Nothing is pinned: the programs are gone with the last process
+//! that has their descriptors, however it ends. The keeper of the estate may be one ([`crate::estate`]).
 
 mod datapath;
 mod early;
