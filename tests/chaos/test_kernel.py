@@ -60,8 +60,9 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     town, site = kernel_town, kernel_town.site
     await town.place_on("first", 6)
     await spare_is_ready(town)
+    ways = await datapaths(town)
     pid = await the_kernel_forwards(town, "first")
-    told, lost, ways = re_invites(town), town.load.arrivals().lost, datapaths(site.status())
+    told, lost = re_invites(town), town.load.arrivals().lost
     await town.ask(site.signal, "first", signal.SIGKILL)
     await followed(town, "first", pid)
     await town.all_hear()
@@ -70,7 +71,7 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     assert done.returncode == 0, done.stderr
     await town.all_hear()
     assert (re_invites(town), town.load.arrivals().lost) == (told, lost)
-    assert datapaths(site.status()) == ways
+    assert await datapaths(town) == ways
 
     pid = await the_kernel_forwards(town, "first")
     await town.ask(site.signal, "first", signal.SIGCONT)

@@ -34,8 +34,9 @@ def re_invites(town):
     return sum(leg.re_invites for call in town.calls for leg in call.legs())
 
 
-def datapaths(status):
-    """What forwards for each media server, and why."""
+async def datapaths(town):
+    """What forwards for each media server, and why: by their own word, so that they must be able to say it."""
+    status = await town.site_until(lambda status: all(server["datapath"] for server in status["servers"]), "why")
     return {server["name"]: (server["datapath"], server["datapath_reason"]) for server in status["servers"]}
 
 
@@ -77,8 +78,7 @@ async def test_calls_stay_where_they_are_when_their_process_is_killed_and_nobody
     town, site = patient, patient.site
     await town.place_on("first", 12)
     await spare_is_ready(town)
-    status = site.status()
-    before, calls, ways = re_invites(town), calls_on(status), datapaths(status)
+    before, calls, ways = re_invites(town), calls_on(site.status()), await datapaths(town)
     ng = site.server("first")["ng"]
     call_id, *_ = ask_ng(ng, command="list")["calls"]
     carried = packets_of(ng, call_id)
@@ -88,8 +88,7 @@ async def test_calls_stay_where_they_are_when_their_process_is_killed_and_nobody
     lost = town.load.arrivals().lost
     print(f"lost packets of {2 * len(town.standing())} streams together: {lost}")
     assert re_invites(town) == before
-    status = site.status()
-    assert (calls_on(status), datapaths(status)) == (calls, ways)
+    assert (calls_on(site.status()), await datapaths(town)) == (calls, ways)
     assert packets_of(ng, call_id) > carried, "counters go on"
     # And once more: what was adopted can be adopted.
     await spare_is_ready(town)
@@ -144,8 +143,8 @@ async def test_calls_that_are_being_set_up_meanwhile_come_to_stand(town):
 async def test_an_upgrade_under_calls_loses_no_packet(patient):
     town, site = patient, patient.site
     await town.place_on("first", 10)
-    told, lost, before = re_invites(town), town.load.arrivals().lost, site.status()
-    pids = [server["pid"] for server in before["servers"]]
+    told, lost, ways = re_invites(town), town.load.arrivals().lost, await datapaths(town)
+    pids = [server["pid"] for server in site.status()["servers"]]
     done = await town.ask(
         lambda: subprocess.run(
             [sys.executable, "-m", "mediaha", "upgrade", "--control", str(site.control)],
@@ -157,9 +156,8 @@ async def test_an_upgrade_under_calls_loses_no_packet(patient):
     )
     assert done.returncode == 0, done.stderr
     assert "first: a new process" in done.stdout
-    after = site.status()
-    assert {server["pid"] for server in after["servers"]}.isdisjoint(pids)
-    assert datapaths(after) == datapaths(before)
+    assert {server["pid"] for server in site.status()["servers"]}.isdisjoint(pids)
+    assert await datapaths(town) == ways
     await town.all_hear()
     assert town.load.arrivals().lost == lost
     assert re_invites(town) == told

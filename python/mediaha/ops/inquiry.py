@@ -10,14 +10,15 @@ import trio
 
 from mediaha.model.address import Address
 
-ANSWER_S_MAX = 0.4
+ANSWER_S_MAX = 1.0
+"""Who has too much to do answers late, and is whom one wants to hear most."""
 DATAGRAM_BYTES_MAX = 65535
 
 Statistics = dict[str, object]
 
 
 async def statistics_of(servers: Mapping[str, Address]) -> dict[str, Statistics]:
-    """What each server answers to the ng command ``statistics``; those that are silent for 0.4 s are left out."""
+    """What each server answers to the ng command ``statistics``; those that are silent for a second are left out."""
     answers: dict[str, Statistics] = {}
 
     async def ask(name: str, address: Address) -> None:
