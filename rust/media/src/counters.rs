@@ -96,7 +96,7 @@ pub struct SideCounters {
     pub ssrc: Option<u32>,
     /// How often the SSRC changed.
     pub ssrc_changes: u64,
-    /// When the last packet was believed to come from this party; `None` before the first.
+    /// When the last packet arrived that was believed to come from this party; `None` before the first.
     pub last_seen: Option<Time>,
     /// Where packets to this party go, indexed by [`Component::index`]; `None` while it is not known.
     pub targets: [Option<SocketAddr>; 2],
@@ -225,8 +225,8 @@ impl StreamCounters {
 pub(crate) struct Shared<'a>(&'a [AtomicU64]);
 
 impl Shared<'_> {
-    pub(crate) fn heard(&self, now: Time) {
-        self.0[LAST_SEEN].store(now.as_nanos().saturating_add(1), Relaxed);
+    pub(crate) fn heard(&self, at: Time) {
+        self.0[LAST_SEEN].store(at.as_nanos().saturating_add(1), Relaxed);
     }
 
     pub(crate) fn rtp(&self, bytes: usize) {

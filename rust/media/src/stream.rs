@@ -84,13 +84,27 @@ impl Stream {
         self.publish();
     }
 
-    /// Decides on one packet that arrived at the local port of `component` of `side`. No allocation, no lock.
+    /// Decides on one packet that arrives now at the local port of `component` of `side`.
     pub fn packet(
         &mut self,
         side: Side,
         component: Component,
         bytes: &[u8],
         source: SocketAddr,
+        now: Time,
+    ) -> Verdict {
+        self.packet_since(side, component, bytes, source, now, now)
+    }
+
+    /// The same of one that has waited to be looked at since it `arrived`. What is said of the network counts from then, such as
+    /// jitter; who is believed is a matter of `now`. No allocation, no lock.
+    pub fn packet_since(
+        &mut self,
+        side: Side,
+        component: Component,
+        bytes: &[u8],
+        source: SocketAddr,
+        arrived: Time,
         now: Time,
     ) -> Verdict {
         let kind = match kind_untrusted(&self.plan, side, component, bytes) {
@@ -111,9 +125,9 @@ impl Stream {
             Heard::Stranger => return self.drop(side, Cause::Stranger),
         }
         let counters = self.counters.side(side);
-        counters.heard(now);
+        counters.heard(arrived);
         if let Kind::Rtp(header) = &kind {
-            party.sequence.arrived(header, self.plan.clocks.hertz(header.payload_type), now);
+            party.sequence.arrived(header, self.plan.clocks.hertz(header.payload_type), arrived);
             counters.sequence(&party.sequence);
         }
         if self.withholds(side, &kind) {
@@ -358,6 +372,20 @@ mod tests {
         let mut successor = Stream::new(moved, counters, late);
         let verdict = successor.packet(Side::B, Component::Rtp, &RTP, at("198.51.100.2:5000"), late);
         assert!(matches!(verdict, Verdict::Forward { to, .. } if to == at("198.51.100.9:9000")), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_packet_that_has_waited_is_as_late_as_it_came_and_is_believed_as_of_now() {
+        let (mut stream, counters) = stream(&plan());
+        let phone = at("198.51.100.1:4000");
+        let (now, ms) = (Time::from_millis(4_000), Time::from_millis);
+        stream.packet_since(Side::A, Component::Rtp, &RTP, phone, ms(20), ms(20));
+        let second = [&[0x80, 0, 0, 2, 0, 0, 1, 64], &RTP[8..]].concat();
+        stream.packet_since(Side::A, Component::Rtp, &second, phone, ms(40), now);
+        let [a, _] = counters.snapshot();
+        assert_eq!((a.packets, a.jitter_ns, a.last_seen), (2, 0, Some(ms(40))));
+        let verdict = stream.packet_since(Side::B, Component::Rtp, &RTP, at("203.0.113.66:666"), ms(60), now);
+        assert_eq!(verdict, Verdict::Drop(Cause::Stranger), "the window is over");
     }
 
     #[test]

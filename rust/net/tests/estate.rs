@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::client::{Client, text};
 use common::{Party, eventually, ports, rtp};
@@ -20,6 +20,8 @@ use mediaha_ng::{Dictionary, Value};
 
 const WORDS: &str = "MEDIAHA_TEST_WORDS";
 const HERE: &str = "127.0.0.1";
+/// Of the packets of `rtp`.
+const PTIME: Duration = Duration::from_millis(20);
 
 /// Not a story: what a child does that is started by one.
 #[test]
@@ -252,6 +254,38 @@ fn a_call_goes_on_in_the_next_process_and_what_is_sent_meanwhile_arrives() {
         assert_eq!(b.hear().0, rtp(3));
         client.ask("delete", &[("call-id", "call")]);
         client.call("another", [&a, &b], "");
+    });
+}
+
+#[test]
+fn packets_that_wait_for_the_next_process_have_no_jitter_of_that() {
+    each(|datapath| {
+        let mut house = House::new(datapath);
+        let mut client = house.client();
+        let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
+        let [for_a, _] = client.call("call", [&a, &b], "");
+        let mut sent: Vec<Instant> = Vec::new();
+        let mut talk = |sequences: std::ops::Range<u16>| {
+            for sequence in sequences {
+                a.send(&rtp(sequence), for_a);
+                sent.push(Instant::now());
+                thread::sleep(PTIME);
+            }
+        };
+        talk(0..5);
+        house.server.stop();
+        talk(5..20);
+        house.kill();
+        talk(20..21);
+        eventually("all is forwarded", || packets(&mut client, "call") == 21);
+        let reply = client.ask("query", &[("call-id", "call")]);
+        let reported_us = number(&reply, &["tags", "a", "medias", "streams", "jitter us"]);
+        // RFC 3550 A.8, of how this thread has slept. Read all at once, fifteen packets would have 12 ms.
+        let slept_us = sent.windows(2).fold(0, |jitter, pair| {
+            let late = (pair[1] - pair[0]).abs_diff(PTIME).as_micros().cast_signed();
+            jitter + (late - jitter) / 16
+        });
+        assert!((i128::from(reported_us) - slept_us).abs() < 4_000, "{datapath:?}: {reported_us}, {slept_us} µs");
     });
 }
 

@@ -23,6 +23,7 @@ mod port_book;
 mod ports;
 mod slab;
 mod sockets;
+mod stamps;
 mod steered;
 mod tally;
 

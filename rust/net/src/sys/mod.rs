@@ -7,6 +7,7 @@
 mod address;
 pub mod bpf;
 mod clock;
+mod control;
 mod epoll;
 mod event_fd;
 mod folder;

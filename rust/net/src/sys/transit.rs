@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
+use std::time::Duration;
 
 use super::address::RawAddress;
+use super::control::{self, Control};
 use super::raw::RawSocket;
 use super::udp::UdpSocket;
 
@@ -18,13 +20,6 @@ pub const HEADROOM: usize = 48;
 const ROOM: usize = 65_536;
 /// Not a multiple of a page, so that the beginnings of the datagrams do not compete for the same lines of the cache.
 const STRIDE: usize = HEADROOM + ROOM + 16;
-
-const CONTROL_BYTES: usize = 64;
-
-/// Room for one control message with an address, aligned as control messages must be.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL_BYTES]);
 
 /// Room for datagrams to be received by one call, with the addresses that they were sent to.
 pub struct Arrivals {
@@ -49,6 +44,8 @@ pub struct Arrival<'a> {
     pub source: SocketAddr,
     /// Where to.
     pub destination: SocketAddr,
+    /// When it arrived, on the real-time clock, if the socket was bound with `timestamps`.
+    pub stamp: Option<Duration>,
 }
 
 impl Arrivals {
@@ -59,7 +56,7 @@ impl Arrivals {
         let mut arrivals = Self {
             bytes: vec![0; count * STRIDE].into_boxed_slice(),
             sources: vec![RawAddress::empty(); count].into_boxed_slice(),
-            controls: vec![Control([0; CONTROL_BYTES]); count].into_boxed_slice(),
+            controls: vec![Control::empty(); count].into_boxed_slice(),
             parts: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; count].into_boxed_slice(),
             headers: vec![empty_header(); count].into_boxed_slice(),
             received: 0,
@@ -110,11 +107,12 @@ impl Arrivals {
     pub fn at(&self, index: usize) -> Option<Arrival<'_>> {
         let header = &self.headers[..self.received][index];
         let start = index * STRIDE + HEADROOM;
-        let control = &self.controls[index].0[..header.msg_hdr.msg_controllen.min(CONTROL_BYTES)];
+        let said = self.controls[index].said(&header.msg_hdr);
         Some(Arrival {
             bytes: &self.bytes[start..start + (header.msg_len as usize).min(ROOM)],
             source: self.sources[index].address()?,
-            destination: destination(control)?,
+            destination: said.destination?,
+            stamp: said.stamp,
         })
     }
 
@@ -135,8 +133,7 @@ impl Arrivals {
             header.msg_namelen = RawAddress::capacity();
             header.msg_iov = &raw mut self.parts[index];
             header.msg_iovlen = 1;
-            header.msg_control = self.controls[index].0.as_mut_ptr().cast();
-            header.msg_controllen = CONTROL_BYTES;
+            self.controls[index].lend(header);
             header.msg_flags = 0;
         }
     }
@@ -246,18 +243,5 @@ fn send(socket: RawFd, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
 }
 
 fn empty_header() -> libc::mmsghdr {
-    // SAFETY: a mmsghdr is integers and pointers, for which all zeroes are valid.
-    unsafe { mem::zeroed() }
-}
-
-/// Where a datagram was sent to, out of what the kernel wrote beside it.
-fn destination(control: &[u8]) -> Option<SocketAddr> {
-    let header = size_of::<libc::cmsghdr>();
-    let body = control.get(header..)?;
-    // SAFETY: `control` is at least as long as a cmsghdr, which is plain integers; the read may be unaligned.
-    let message: libc::cmsghdr = unsafe { ptr::read_unaligned(control.as_ptr().cast()) };
-    match (message.cmsg_level, message.cmsg_type) {
-        (libc::SOL_IP, libc::IP_ORIGDSTADDR) | (libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR) => RawAddress::read(body),
-        _ => None,
-    }
+    libc::mmsghdr { msg_hdr: control::empty_header(), msg_len: 0 }
 }

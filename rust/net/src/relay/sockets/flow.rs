@@ -12,8 +12,9 @@ use super::doorstep::{self, Doorstep};
 use super::pair::SocketPair;
 use super::watch::{Place, Watch};
 use crate::relay::kernel::Usher;
+use crate::relay::stamps::Stamps;
 use crate::relay::tally::Tally;
-use crate::sys::udp::UdpSocket;
+use crate::sys::udp::{Received, UdpSocket};
 
 /// Longer than any UDP datagram, so that none is ever cut.
 pub(super) const DATAGRAM_MAX: usize = 65_536;
@@ -26,6 +27,7 @@ pub(super) struct Desk<'a> {
     pub(super) buffer: &'a mut [u8],
     pub(super) tally: &'a Tally,
     pub(super) now: Time,
+    pub(super) stamps: &'a Stamps,
     /// The ports that packets of ours may come from.
     pub(super) ours: &'a Arc<Ours>,
     /// Shows packets into the lanes of the kernel.
@@ -113,11 +115,11 @@ impl Flow {
                 return false;
             };
             self.stream.strangers(side, doorstep.turned_away().into());
-            doorstep.socket.receive_from(desk.buffer)
+            doorstep.socket.receive_stamped(desk.buffer)
         } else {
-            self.pairs[side.index()].socket(component).receive_from(desk.buffer)
+            self.pairs[side.index()].socket(component).receive_stamped(desk.buffer)
         };
-        let (length, source) = match received {
+        let Received { length, source, stamp } = match received {
             Ok(received) => received,
             Err(error) => {
                 // Reading the error has taken it away. Nothing else is to be done about a party whose port is closed: it may
@@ -130,8 +132,9 @@ impl Flow {
         };
         desk.tally.received.add(1);
         let bytes = &desk.buffer[..length.min(DATAGRAM_MAX)];
+        let arrived = desk.stamps.arrival(stamp);
         let Some(usher) = &mut desk.usher else {
-            let verdict = self.stream.packet(side, component, bytes, source, desk.now);
+            let verdict = self.stream.packet_since(side, component, bytes, source, arrived, desk.now);
             if let Verdict::Forward { component: outgoing, to, .. } = verdict
                 && !self.send(side.other(), outgoing, bytes, to, desk.tally)
             {
@@ -140,7 +143,7 @@ impl Flow {
             return true;
         };
         let ticket = usher.arrives(&mut self.stream, side, component, bytes, source, desk.now);
-        let verdict = self.stream.packet(side, component, bytes, source, desk.now);
+        let verdict = self.stream.packet_since(side, component, bytes, source, arrived, desk.now);
         if let Some(ticket) = ticket {
             usher.judged(&mut self.stream, ticket);
         }

@@ -16,8 +16,9 @@ use crate::relay::RelayConfig;
 use crate::relay::kernel::Usher;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::pace::Pace;
+use crate::relay::stamps::Stamps;
 use crate::relay::tally::Tally;
-use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers};
+use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers, realtime};
 
 /// How many sockets one look may report.
 const EVENTS_MAX: usize = 256;
@@ -37,6 +38,7 @@ pub(super) struct Worker {
     buffer: Box<[u8]>,
     table: Table,
     pace: Pace,
+    stamps: Stamps,
     mailbox: Arc<Mailbox<Command>>,
     tally: Arc<Tally>,
     records: Records,
@@ -65,6 +67,7 @@ impl Worker {
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
             table: Table::default(),
             pace: Pace::new(config.coalesce, monotonic()),
+            stamps: Stamps::new(monotonic(), realtime()),
             mailbox,
             tally,
             records,
@@ -116,10 +119,18 @@ impl Worker {
     /// In this order, so that a party that sends as soon as its SDP is answered is heard: the command was given before the
     /// answer was sent. A token may mean another stream after a command than before; it is then only asked in vain, or early.
     fn look(&mut self, now: Time) -> usize {
+        self.stamps.look(now, realtime());
         self.obey(now);
         let mut found = 0;
         let usher = self.usher.as_mut();
-        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, ours: &self.ours, usher };
+        let mut desk = Desk {
+            buffer: &mut self.buffer,
+            tally: &self.tally,
+            now,
+            stamps: &self.stamps,
+            ours: &self.ours,
+            usher,
+        };
         for ready in self.events.iter() {
             if ready.token == BELL {
                 self.mailbox.bell.drain();
@@ -150,7 +161,14 @@ impl Worker {
         }
         let ports = install.plan.sides.map(|side| side.local.rtp.to_string());
         let usher = self.usher.as_mut();
-        let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, ours: &self.ours, usher };
+        let mut desk = Desk {
+            buffer: &mut self.buffer,
+            tally: &self.tally,
+            now,
+            stamps: &self.stamps,
+            ours: &self.ours,
+            usher,
+        };
         if let Err(error) = self.table.install(install, &self.epoll, &mut desk) {
             let facts = json!({ "ports": ports, "error": error.to_string() });
             self.records.push(Record::now(Level::Error, "ports_unwatched", facts));
@@ -160,7 +178,14 @@ impl Worker {
     fn settle(&mut self, now: Time) {
         if now >= self.settle_at {
             let usher = self.usher.as_mut();
-            let mut desk = Desk { buffer: &mut self.buffer, tally: &self.tally, now, ours: &self.ours, usher };
+            let mut desk = Desk {
+                buffer: &mut self.buffer,
+                tally: &self.tally,
+                now,
+                stamps: &self.stamps,
+                ours: &self.ours,
+                usher,
+            };
             let more = self.table.settle(&self.epoll, &mut desk);
             self.settle_at = match self.table.is_settled() {
                 true => Time::FAR,

@@ -22,24 +22,24 @@ pub(super) struct EarlyPacket {
     pub(super) bytes: Box<[u8]>,
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
-    at: Time,
+    pub(super) arrived: Time,
 }
 
 impl Early {
     /// Keeps a packet.
-    pub(super) fn keep(&mut self, bytes: &[u8], source: SocketAddr, destination: SocketAddr, now: Time) {
+    pub(super) fn keep(&mut self, bytes: &[u8], source: SocketAddr, destination: SocketAddr, arrived: Time) {
         if bytes.len() > BYTES_MAX {
             return;
         }
         if self.0.len() == PACKETS_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(EarlyPacket { bytes: bytes.into(), source, destination, at: now });
+        self.0.push_back(EarlyPacket { bytes: bytes.into(), source, destination, arrived });
     }
 
     /// Takes what came to one of these ports, oldest first.
     pub(super) fn take(&mut self, ports: &[SocketAddr], now: Time) -> Vec<EarlyPacket> {
-        self.0.retain(|packet| now.since(packet.at) < AGE_MAX);
+        self.0.retain(|packet| now.since(packet.arrived) < AGE_MAX);
         let (wanted, others): (VecDeque<_>, _) =
             self.0.drain(..).partition(|packet| ports.contains(&packet.destination));
         self.0 = others;

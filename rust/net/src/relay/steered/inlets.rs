@@ -28,7 +28,8 @@ impl Inlets {
     /// The kernel's.
     pub(super) fn bind(addresses: &[IpAddr], workers: usize) -> io::Result<Self> {
         let families = families(addresses);
-        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), destinations: true, ..Options::default() };
+        let receive_buffer = Some(RECEIVE_BUFFER);
+        let options = Options { receive_buffer, destinations: true, timestamps: true, ..Options::default() };
         let all = (0..workers).flat_map(|_| families.iter());
         let bind = |&family| UdpSocket::bind((family, 0).into(), &options).map(Arc::new);
         let sockets = all.map(bind).collect::<io::Result<Vec<_>>>()?;

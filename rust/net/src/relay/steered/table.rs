@@ -55,15 +55,17 @@ impl Table {
         bytes: &[u8],
         source: SocketAddr,
         destination: SocketAddr,
+        arrived: Time,
         now: Time,
     ) -> Option<Judged> {
         let (place, side, component) = self.listening(destination)?;
         let stream = self.streams.at(place)?;
         let Some(usher) = &mut self.usher else {
-            return Some(Judged { verdict: stream.packet(side, component, bytes, source, now), ticket: None });
+            let verdict = stream.packet_since(side, component, bytes, source, arrived, now);
+            return Some(Judged { verdict, ticket: None });
         };
         let ticket = usher.arrives(stream, side, component, bytes, source, now);
-        let verdict = stream.packet(side, component, bytes, source, now);
+        let verdict = stream.packet_since(side, component, bytes, source, arrived, now);
         if let Some(ticket) = ticket {
             usher.judged(stream, ticket);
         }

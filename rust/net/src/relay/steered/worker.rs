@@ -17,10 +17,11 @@ use crate::relay::RelayConfig;
 use crate::relay::kernel::{Ticket, Usher};
 use crate::relay::mailbox::Mailbox;
 use crate::relay::pace::Pace;
+use crate::relay::stamps::Stamps;
 use crate::relay::tally::Tally;
-use crate::sys::transit::Arrivals;
+use crate::sys::transit::{Arrival, Arrivals};
 use crate::sys::udp::UdpSocket;
-use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers};
+use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers, realtime};
 
 /// How many packets one call receives or sends: more would save nothing, and what is worked on at once fits the cache.
 pub(super) const BATCH: usize = 64;
@@ -48,6 +49,7 @@ pub(super) struct Worker {
     tickets: Vec<(usize, Ticket)>,
     early: Early,
     pace: Pace,
+    stamps: Stamps,
     mailbox: Arc<Mailbox<Command>>,
     tally: Arc<Tally>,
     strangers: Arc<Strangers>,
@@ -93,6 +95,7 @@ impl Worker {
             tickets: Vec::with_capacity(BATCH),
             early: Early::default(),
             pace: Pace::new(config.coalesce, monotonic()),
+            stamps: Stamps::new(monotonic(), realtime()),
             mailbox,
             tally,
             strangers,
@@ -150,6 +153,7 @@ impl Worker {
     /// Forwards what is there, and does what control says.
     fn look(&mut self, now: Time) -> Found {
         let mut found = Found::default();
+        self.stamps.look(now, realtime());
         let settles = now >= self.settle_at;
         if settles {
             self.overflow.begin(&self.table, &self.tally);
@@ -190,8 +194,9 @@ impl Worker {
 
     fn dispatch(&mut self, now: Time) {
         for index in 0..self.arrivals.len() {
-            let Some(arrival) = self.arrivals.at(index) else { continue };
-            match self.table.packet(arrival.bytes, arrival.source, arrival.destination, now) {
+            let Some(Arrival { bytes, source, destination, stamp }) = self.arrivals.at(index) else { continue };
+            let arrived = self.stamps.arrival(stamp);
+            match self.table.packet(bytes, source, destination, arrived, now) {
                 Some(Judged { verdict: Verdict::Forward { from, to, .. }, ticket }) => {
                     self.outlet.push(&mut self.arrivals, index, from, to, &self.tally);
                     self.tickets.extend(ticket);
@@ -199,7 +204,7 @@ impl Worker {
                 Some(Judged { verdict: Verdict::Drop(_), .. }) => {}
                 None => {
                     self.tally.unclaimed.add(1);
-                    self.early.keep(arrival.bytes, arrival.source, arrival.destination, now);
+                    self.early.keep(bytes, source, destination, arrived);
                 }
             }
         }
@@ -231,8 +236,8 @@ impl Worker {
         plan.ports().into_iter().for_each(|port| self.strangers.believe(port, Believed::Anybody));
         self.table.install(stream, &plan, counters, installed_at);
         for early in self.early.take(&plan.ports(), now) {
-            let EarlyPacket { bytes, source, destination, .. } = early;
-            let judged = self.table.packet(&bytes, source, destination, now);
+            let EarlyPacket { bytes, source, destination, arrived } = early;
+            let judged = self.table.packet(&bytes, source, destination, arrived, now);
             if let Some(Judged { verdict: Verdict::Forward { from, to, .. }, .. }) = judged
                 && !self.outlet.detour(&bytes, from, to, &self.tally)
             {

@@ -1,21 +1,13 @@
 //! Several datagrams with one system call.
 
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::time::Duration;
 
 use super::super::address::RawAddress;
-use super::super::clock;
-
-/// Room for one control message with a timestamp, aligned as control messages must be.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL_BYTES]);
-
-const CONTROL_BYTES: usize = 64;
+use super::super::control::{self, Control};
 
 /// Room for datagrams to be received by one call.
 pub struct ReceiveBatch {
@@ -54,7 +46,7 @@ impl ReceiveBatch {
             room,
             bytes: vec![0; count * room].into_boxed_slice(),
             sources: vec![RawAddress::empty(); count].into_boxed_slice(),
-            controls: vec![Control([0; CONTROL_BYTES]); count].into_boxed_slice(),
+            controls: vec![Control::empty(); count].into_boxed_slice(),
             headers: vec![empty_header(); count].into_boxed_slice(),
             parts: vec![empty_part(); count].into_boxed_slice(),
             received: 0,
@@ -92,7 +84,7 @@ impl ReceiveBatch {
             bytes: &self.bytes[start..start + length],
             source: self.sources[index].address()?,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            stamp: stamp(&self.controls[index].0[..header.msg_hdr.msg_controllen.min(CONTROL_BYTES)]),
+            stamp: self.controls[index].said(&header.msg_hdr).stamp,
         })
     }
 
@@ -106,8 +98,7 @@ impl ReceiveBatch {
             header.msg_namelen = RawAddress::capacity();
             header.msg_iov = &raw mut self.parts[index];
             header.msg_iovlen = 1;
-            header.msg_control = self.controls[index].0.as_mut_ptr().cast();
-            header.msg_controllen = CONTROL_BYTES;
+            self.controls[index].lend(header);
             header.msg_flags = 0;
         }
         #[allow(clippy::cast_possible_truncation)] // A batch holds at most a few thousand.
@@ -240,19 +231,5 @@ fn empty_part() -> libc::iovec {
 }
 
 fn empty_header() -> libc::mmsghdr {
-    // SAFETY: a mmsghdr is integers and pointers, for which all zeroes are valid.
-    unsafe { mem::zeroed() }
-}
-
-/// The kernel's time of arrival out of what it wrote beside a datagram.
-fn stamp(control: &[u8]) -> Option<Duration> {
-    let header = size_of::<libc::cmsghdr>();
-    let body = control.get(header..header + size_of::<libc::timespec>())?;
-    // SAFETY: the slice is at least as long as a cmsghdr, which is plain integers; the read may be unaligned.
-    let message: libc::cmsghdr = unsafe { ptr::read_unaligned(control.as_ptr().cast()) };
-    if message.cmsg_level != libc::SOL_SOCKET || message.cmsg_type != libc::SCM_TIMESTAMPNS {
-        return None;
-    }
-    // SAFETY: `body` is exactly as long as a timespec, which is plain integers; the read may be unaligned.
-    Some(clock::span(unsafe { ptr::read_unaligned(body.as_ptr().cast()) }))
+    libc::mmsghdr { msg_hdr: control::empty_header(), msg_len: 0 }
 }

@@ -11,8 +11,10 @@ pub use batch::{Datagram, ReceiveBatch, SendBatch};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use super::address::RawAddress;
+use super::control::{self, Control};
 use super::option::{self, set_size};
 use super::{checked, checked_count, socklen};
 
@@ -27,7 +29,7 @@ pub struct Options {
     pub receive_buffer: Option<usize>,
     /// Bytes of send queue to ask for, likewise.
     pub send_buffer: Option<usize>,
-    /// Stamp received datagrams with the kernel's time of arrival (only batches show it).
+    /// Stamp received datagrams with the kernel's time of arrival.
     pub timestamps: bool,
     /// Tell the address and port that received datagrams were sent to (only [`Arrivals`](super::transit::Arrivals) show it).
     pub destinations: bool,
@@ -35,6 +37,17 @@ pub struct Options {
     pub traffic_class: u8,
     /// A priority (`SO_PRIORITY`) that the socket has only while it is being bound: a program that is run then can tell it by it.
     pub binding_priority: Option<libc::c_int>,
+}
+
+/// A datagram that was received into a buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Of the whole datagram, as in [`UdpSocket::receive_from`].
+    pub length: usize,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// When it arrived, on the real-time clock, if the socket was bound with `timestamps`.
+    pub stamp: Option<Duration>,
 }
 
 /// A bound, non-blocking UDP socket.
@@ -182,6 +195,27 @@ impl UdpSocket {
             )
         })?;
         Ok((received, raw.address().ok_or_else(unknown_family)?))
+    }
+
+    /// The same, and when it arrived.
+    ///
+    /// # Errors
+    /// As [`Self::receive_from`].
+    #[inline]
+    pub fn receive_stamped(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let (mut raw, mut control) = (RawAddress::empty(), Control::empty());
+        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut header = control::empty_header();
+        header.msg_name = (&raw mut raw).cast();
+        header.msg_namelen = RawAddress::capacity();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        control.lend(&mut header);
+        // SAFETY: the header points to `part`, and so to the buffer, to `raw` and to `control`, with their lengths; all are exclusively
+        // borrowed.
+        let length = checked_count(unsafe { libc::recvmsg(self.as_raw_fd(), &raw mut header, libc::MSG_TRUNC) })?;
+        let source = raw.address().ok_or_else(unknown_family)?;
+        Ok(Received { length, source, stamp: control.said(&header).stamp })
     }
 
     /// Receives one datagram of whichever source; as [`Self::receive_from`] otherwise.
