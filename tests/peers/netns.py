@@ -34,7 +34,8 @@ class Namespace:
 
     def __init__(self) -> None:
         self.name = f"mediaha-{os.getpid()}"
-        self._near = f"mh{os.getpid() % 100000}"
+        self.near = f"mh{os.getpid() % 100000}"
+        """Our interface; the other end's is called far."""
         self.inside = ("ip", "netns", "exec", self.name)
         self.inside_network = ("nsenter", f"--net=/run/netns/{self.name}")
         """The same, with the mounts that the rest of the machine sees."""
@@ -43,23 +44,30 @@ class Namespace:
         self._lay_cable()
 
     def _lay_cable(self) -> None:
-        _ip("link", "add", self._near, "type", "veth", "peer", "name", "far", "netns", self.name)
-        _ip("address", "add", f"{NEAR}/30", "dev", self._near)
-        _ip("link", "set", self._near, "up")
+        _ip("link", "add", self.near, "type", "veth", "peer", "name", "far", "netns", self.name)
+        _ip("address", "add", f"{NEAR}/30", "dev", self.near)
+        _ip("link", "set", self.near, "up")
         if HAS_IPV6:
-            _ip("address", "add", f"{NEAR_V6}/126", "dev", self._near, "nodad")
+            _ip("address", "add", f"{NEAR_V6}/126", "dev", self.near, "nodad")
             _ip("-n", self.name, "address", "add", f"{FAR_V6}/126", "dev", "far", "nodad")
         _ip("-n", self.name, "address", "add", f"{FAR}/30", "dev", "far")
         self.mend()
 
     def rebuild(self) -> None:
         """Another cable, with interfaces of the same names and addresses."""
-        _ip("link", "del", self._near)
+        _ip("link", "del", self.near)
         self._lay_cable()
 
     def number(self) -> int:
         """The kernel's, which no other namespace has at this time."""
         return os.stat(f"/run/netns/{self.name}").st_ino
+
+    def mac(self) -> str:
+        """Of the far end."""
+        shown = subprocess.run(
+            ["ip", "-n", self.name, "link", "show", "far"], capture_output=True, text=True, check=True
+        )
+        return shown.stdout.split("link/ether ")[1].split()[0]
 
     def cut(self) -> None:
         """Pull the cable out."""
@@ -83,7 +91,7 @@ class Namespace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _ip("link", "del", self._near)
+        _ip("link", "del", self.near)
         _ip("netns", "del", self.name)
 
 

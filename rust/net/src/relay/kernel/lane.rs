@@ -9,6 +9,8 @@
 //!    └─────────────────────────────────────────────────────────────────── Recalled
 //! ```
 //!
+//! A lane is recalled by the worker or control, or by the program when a packet of the flow is not for it.
+//!
 //! Only in `Open` does the kernel forward. While a lane is armed, packets rise to the worker as ever, and the program notes in the
 //! gate which was the last: the lane is opened only when the worker has sent that one, so that no packet overtakes another.
 
@@ -83,6 +85,11 @@ pub(super) const RUNS: u32 = 1;
 /// There was a packet from nowhere.
 pub(super) const STRAYED: u32 = 2;
 
+/// The tag of a lane that the program has recalled.
+const REFUSED: u64 = 1;
+/// What makes of the gate of an open lane one that is recalled, as [`Gate::next`] does it, with that tag.
+pub(super) const RECALL: u64 = 1 << 34 | 1 << 32 | REFUSED;
+
 /// Who forwards what comes to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -122,6 +129,11 @@ impl Gate {
 
     pub(super) fn generation(self) -> u32 {
         u32::try_from(self.0 >> 34).unwrap_or(0)
+    }
+
+    /// Whether it was the program that recalled it.
+    pub(super) fn is_refused(self) -> bool {
+        self.state() == State::Recalled && self.0 & u64::from(u32::MAX) == REFUSED
     }
 
     /// Changed to `state`; whoever read the fields meanwhile sees that it must not trust them.
@@ -263,4 +275,20 @@ fn difference(old: &[u8], new: &[u8]) -> u32 {
     // At most sixteen words were added, so that folding twice is enough.
     let folded = (sum & 0xffff_ffff) + (sum >> 32);
     u32::try_from((folded & 0xffff_ffff) + (folded >> 32)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_the_program_recalls_is_told_from_one_that_we_recalled() {
+        for generation in [0, 7, u32::MAX >> 2] {
+            let open = Gate::new(generation, State::Open, 0);
+            let ours = open.next(State::Recalled);
+            let refused = Gate(open.0.wrapping_add(RECALL));
+            assert_eq!((refused.state(), refused.generation()), (State::Recalled, ours.generation()));
+            assert!(refused.is_refused() && !ours.is_refused() && !open.is_refused());
+        }
+    }
 }

@@ -61,7 +61,8 @@ impl Usher {
     ) -> Option<Ticket> {
         let port = stream.plan().side(side).local(component);
         let lane = self.lanes.at(port)?;
-        match lane.gate().state() {
+        let gate = lane.gate();
+        match gate.state() {
             State::Idle | State::Armed => {}
             // Reports and handshakes are none of the account.
             State::Open if component == Component::Rtcp || rtp::is_rtcp(bytes) || !lane.source_is(source) => {}
@@ -70,7 +71,12 @@ impl Usher {
                 take_over(lane, stream, side, component);
                 self.rest(port, now);
             }
-            State::Recalled => take_over(lane, stream, side, component),
+            State::Recalled => {
+                take_over(lane, stream, side, component);
+                if gate.is_refused() {
+                    self.rest(port, now);
+                }
+            }
         }
         let tag = u32::from_ne_bytes(*bytes.first_chunk()?);
         Some(Ticket { side, component, tag, turns: stream.turns() })

@@ -3,9 +3,10 @@
 //! ```text
 //!  whole, plain UDP over IPv4 or IPv6, for a port of ours whose lane is armed or open?    ── no ──▶ up
 //!  has the process renewed its lease?                                                     ── no ──▶ up
-//!  RTP or RTCP by its first bytes, as the port has it, not too long for the way?          ── no ──▶ up
+//!  RTP or RTCP by its first bytes, as the port has it?                                    ── no ──▶ up
 //!  from the only source that is believed?      ── no: if the lane is open, count it and drop it, else up
 //!  armed: note that this one rose                                                         ────────▶ up
+//!  one packet, not too long for the way?       ── no: recall the lane, so that none behind it is earlier ──▶ up
 //!  count it, write addresses, ports, hops and checksums
 //!  a party on this host: on to its socket; else out by the interface and to the party or its router
 //! ```
@@ -86,6 +87,8 @@ enum Label {
     Loopback(Family),
     Reached(Family),
     Armed,
+    Alone,
+    Recall,
     Counted(Family),
     CountRtcp(Family),
     Unlisted(Family),
@@ -137,8 +140,8 @@ impl Program<'_> {
     fn begin(&mut self) {
         let code = &mut self.code;
         code.copy(R6, R1);
-        // Neither for another host, nor of a VLAN, nor several at once.
-        for field in [context::PACKET_TYPE, context::VLAN_PRESENT, context::SEGMENT_SIZE] {
+        // Neither for another host nor of a VLAN.
+        for field in [context::PACKET_TYPE, context::VLAN_PRESENT] {
             code.load(Word, R1, R6, field);
             code.jump_if(If::NotEqual, R1, Of(0), Label::Up);
         }
@@ -267,8 +270,6 @@ impl Program<'_> {
         code.swap_to_host_16(R1);
         code.sum(Sum::Add, R1, Of(beside));
         code.jump_if(If::NotEqual, R1, In(R4), Label::Up);
-        code.load(Word, R1, R7, at::LENGTH_MAX);
-        code.jump_if(If::Above, R4, In(R1), Label::Up);
         code.sum(Sum::Add, R4, Of(ETHERNET.into()));
         code.load(Word, R1, R6, context::LENGTH);
         code.jump_if(If::Above, R4, In(R1), Label::Up);
@@ -314,6 +315,12 @@ impl Program<'_> {
         state(code, R1);
         code.load(Word, R2, R8, family.payload());
         code.jump_if(If::Equal, R1, Of(1), Label::Armed);
+        code.load(Word, R1, R6, context::SEGMENT_SIZE);
+        code.jump_if(If::NotEqual, R1, Of(0), Label::Recall);
+        code.load(Double, R1, R10, stack::OCTETS);
+        code.sum(Sum::Add, R1, Of(UDP_BYTES + i32::from(family.ip_bytes())));
+        code.load(Word, R2, R7, at::LENGTH_MAX);
+        code.jump_if(If::Above, R1, In(R2), Label::Recall);
     }
 
     /// Copies the way, and sees that nobody has changed it meanwhile.
@@ -380,6 +387,9 @@ impl Program<'_> {
         code.label(Label::Stranger);
         state(code, R1);
         code.jump_if(If::NotEqual, R1, Of(2), Label::Up);
+        // Several at once are not counted as one.
+        code.load(Word, R1, R6, context::SEGMENT_SIZE);
+        code.jump_if(If::NotEqual, R1, Of(0), Label::Up);
         // Unless somebody has just changed who is believed.
         code.set(R1, 0);
         code.store(Double, R10, stack::FENCE, R1);
@@ -392,7 +402,19 @@ impl Program<'_> {
         code.set(R0, DROP);
         code.exit();
 
+        code.label(Label::Recall);
+        code.copy(R0, R9);
+        code.set_double(R1, lane::RECALL);
+        code.sum(Sum::Add, R9, In(R1));
+        code.replace_r0(R7, at::GATE, R9);
+        code.jump(Label::Up);
+
         code.label(Label::Armed);
+        // Which of several is the last one is not seen: the lane waits for one that comes alone.
+        code.load(Word, R1, R6, context::SEGMENT_SIZE);
+        code.jump_if(If::Equal, R1, Of(0), Label::Alone);
+        code.set(R2, 0);
+        code.label(Label::Alone);
         code.copy(R0, R9);
         code.sum(Sum::ShiftRight, R9, Of(32));
         code.sum(Sum::ShiftLeft, R9, Of(32));
