@@ -367,3 +367,24 @@ def test_the_limit_of_ringing_is_the_sites():
     story.responds(story.sent("INVITE"), 180)
     story.waits(5.1)
     assert story.the(Reply).status == 480
+
+
+IN_PARTS = ("Content-Type", "multipart/mixed;boundary=cut")
+
+
+def in_parts(sdp):
+    """An SDP behind where somebody is (RFC 6442)."""
+    place = b"Content-Type: application/pidf+xml\r\n\r\n<x/>"
+    return b"--cut\r\n%s\r\n--cut\r\nContent-Type: application/sdp\r\n\r\n%s\r\n--cut--" % (place, sdp)
+
+
+def test_offer_and_answer_among_other_parts_of_a_body():
+    """What is for others stays on its leg."""
+    story = Story(invite(in_parts(OFFER), headers=(IN_PARTS,)))
+    assert story.the(OfferMedia).sdp == OFFER
+    story.anchored()
+    setup = story.sent("INVITE")
+    assert setup.request.content_type == "application/sdp"
+    assert setup.request.body.startswith(b"v=0")
+    story.responds(setup, 200, in_parts(ANSWER), headers=(IN_PARTS,))
+    assert story.the(AnswerMedia).sdp == ANSWER

@@ -72,6 +72,20 @@ def test_the_same_request_over_another_path_is_refused_with_482():
     assert len(bob.requests) == 2
 
 
+def test_an_invite_that_was_refused_as_merged_is_refused_again_though_the_first_one_is_over_by_then():
+    """Its 482 was lost: taken as a call, it would ring somebody who has just declined."""
+    bob, event = asked("INVITE")
+    merged = request("INVITE", branch="two")
+    bob.receive(merged, ALICE)
+    bob.respond(event, 486)
+    bob.receive(merged, ALICE)
+    assert bob.sent_at(482) == [0.0, 0.0]
+    assert len(bob.requests) == 1
+    bob.receive(request("ACK", to_tag=bob.sent[0][1].to_tag, branch="two"), ALICE)
+    bob.advance(40)
+    assert bob.idle
+
+
 def test_a_full_table_refuses_new_calls_first_and_calls_that_end_last():
     bob = Machine(address=BOB, limits=Limits(transactions_max=10))
     for number in range(12):

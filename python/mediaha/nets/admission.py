@@ -13,7 +13,7 @@ from mediaha.model.site import Domain
 from mediaha.nets.call import Call, Placing, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.expiry import asked_untrusted, is_too_small
-from mediaha.nets.headers import ALLOW, Pairs
+from mediaha.nets.headers import ACCEPT, ALLOW, Pairs
 from mediaha.nets.rules import ALLOWED, KNOWN_ELSEWHERE, SUPPORTED, Limits
 from mediaha.nets.underway import Party
 from mediaha.sip.fields import split_commas
@@ -24,7 +24,6 @@ SPIRAL_MAX = 32
 """So many calls of one session may be set up at once: a call manager may ring a whole group through us."""
 TAKES_CALLS = frozenset({ServerCondition.USABLE, ServerCondition.SUSPECT})
 """A suspect server is asked last, but it is asked."""
-ACCEPT: Pairs = (("Accept", "application/sdp"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,14 @@ def screen_invite(request: Request, limits: Limits) -> Refusal | None:
         # They belong into links, where they say what the request should hold (section 19.1.1).
         return Refusal(400, "Headers in Request-URI")
     if "Content-Encoding" in request.headers and request.headers.get("Content-Encoding") != "identity":
-        return Refusal(415, headers=(*ACCEPT, ("Accept-Encoding", "identity")))
-    if request.body and not sdp_of(request):
-        return Refusal(415, headers=ACCEPT)
-    if request.body and not is_sdp(request.body):
+        return Refusal(415, headers=(ACCEPT, ("Accept-Encoding", "identity")))
+    offer = sdp_of(request)
+    if request.body and not offer:
+        return Refusal(415, headers=(ACCEPT,))
+    if request.body and not is_sdp(offer):
         return Refusal(488, "Unusable SDP")
     if not _takes_sdp(request):
-        return Refusal(406, headers=ACCEPT)
+        return Refusal(406, headers=(ACCEPT,))
     if is_too_small(asked_untrusted(request), limits.session_s_min):
         return Refusal(422, headers=(("Min-SE", str(limits.session_s_min)),))
     return None

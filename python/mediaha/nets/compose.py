@@ -13,6 +13,7 @@ from mediaha.nets.headers import SDP_TYPE, Pairs, passed_on, session_of
 from mediaha.nets.identity import believed, caller_for
 from mediaha.sip.fields import NameAddr
 from mediaha.sip.message import Headers, Request, Response
+from mediaha.sip.multipart import is_multipart, session_untrusted
 from mediaha.sip.uri import Uri
 
 NIL = "0" * 32
@@ -102,5 +103,8 @@ def once_more(request: Request, changes: Pairs) -> Request:
 
 
 def sdp_of(message: Request | Response) -> bytes:
-    """The SDP in a message; empty when it carries none."""
-    return message.body if message.content_type == "application/sdp" else b""
+    """The SDP in a message, be it one part of its body; empty when it carries none."""
+    kind = message.content_type
+    if kind == "application/sdp":
+        return message.body
+    return session_untrusted(message.headers.get("Content-Type") or "", message.body) if is_multipart(kind) else b""

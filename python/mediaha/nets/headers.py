@@ -45,6 +45,7 @@ OF_BODIES = frozenset({"content-disposition", "content-language", "content-type"
 """Passed on with a body that is passed on (INFO, MESSAGE)."""
 
 SDP_TYPE = ("Content-Type", "application/sdp")
+ACCEPT = ("Accept", "application/sdp, multipart/mixed")
 ALLOW = ("Allow", ", ".join(ALLOWED))
 ABILITIES = (ALLOW, ("Supported", ", ".join(SUPPORTED)))
 """What we say about ourselves wherever a dialog begins or a session changes ..."""

@@ -9,7 +9,7 @@ from mediaha.nets.ending import bye_received
 from mediaha.nets.events import Received
 from mediaha.nets.expiry import is_too_small
 from mediaha.nets.forks import of
-from mediaha.nets.headers import ABILITIES
+from mediaha.nets.headers import ABILITIES, ACCEPT
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import Party
 from mediaha.sip.dialog import Dialog, OutOfOrder
@@ -50,7 +50,7 @@ def received(turn: Turn, event: Received) -> None:
     elif request.method in passing.PASSED:
         passing.begin(turn, party, tx, request)
     else:  # OPTIONS: the dialog is there, that is what was asked
-        turn.reply(tx, 200, headers=(*ABILITIES, ("Accept", "application/sdp")))
+        turn.reply(tx, 200, headers=(*ABILITIES, ACCEPT))
 
 
 def _heard_on(turn: Turn, party: Party, flow: Target | None) -> None:
@@ -74,7 +74,7 @@ def _session_change(turn: Turn, party: Party, tx: int, request: Request, before:
     turn.learn(party, request)
     minimum = turn.rules.limits.session_s_min
     if request.body and not sdp_of(request):
-        turn.reply(tx, 415, headers=(("Accept", "application/sdp"),))
+        turn.reply(tx, 415, headers=(ACCEPT,))
     elif is_too_small(turn.leg(party).asked, minimum):
         turn.reply(tx, 422, headers=(("Min-SE", str(minimum)),))
     elif request.method == "UPDATE" and not request.body:
@@ -97,7 +97,7 @@ def _says_nothing_new(turn: Turn, party: Party, request: Request, before: Leg) -
     media server, which has to learn where the party's media comes from now.
     """
     leg = turn.leg(party)
-    same = request.body == before.sdp and bool(before.told) and not before.pending
+    same = sdp_of(request) == before.sdp and bool(before.told) and not before.pending
     at_rest = isinstance(before.exchange, Idle) and turn.call.relay is None
     moved = leg.dialog is None or before.dialog is None or leg.dialog.remote_target != before.dialog.remote_target
     return same and at_rest and not moved

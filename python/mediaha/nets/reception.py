@@ -24,7 +24,7 @@ from mediaha.nets.compose import sdp_of
 from mediaha.nets.decide import begin
 from mediaha.nets.entrance import Entrance
 from mediaha.nets.events import Acked, Cancelled, Received
-from mediaha.nets.headers import ABILITIES, session_of
+from mediaha.nets.headers import ABILITIES, ACCEPT, session_of
 from mediaha.nets.ports import Media, Phones, Routes
 from mediaha.nets.routing import Routing, Way
 from mediaha.nets.switchboard import Switchboard
@@ -206,7 +206,7 @@ class Reception:
             self._refuse(event, Refusal(400, str(fault)))
             return
         refusal = self.cannot_take(domain)
-        accept = (*ABILITIES, ("Accept", "application/sdp"))
+        accept = (*ABILITIES, ACCEPT)
         self._refuse(event, refusal or Refusal(200, headers=accept))
 
     def _busy(self) -> Refusal | None:

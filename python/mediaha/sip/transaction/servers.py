@@ -143,21 +143,33 @@ class Servers:
         if not request.to_tag:
             merge = (request.call_id, request.from_tag, request.cseq.number, request.method)
             if merge in self._merging:
-                # The same request over another path: the first one is being served (section 8.2.2.2).
-                self._counters.merged += 1
-                self.refuse(MessageError(482, "Loop Detected", request), flow)
+                self._refuse_merged(request, key, flow, now)
                 return
             self._merging[merge] = key
-        target = response_target(request.via, flow)
-        source = flow.address
-        request = request.arrived_from(source.host, source.port)
+        request = request.arrived_from(flow.address.host, flow.address.port)
+        transaction = self._begin(request, key, flow, now)
+        transaction.index = merge
+        self._schedule.note(transaction)
+        self._out.server_events.append(Incoming(request, key, flow.address, flow))
+
+    def _begin(self, request: Request, key: ServerKey, flow: Target, now: float) -> ServerTransaction:
         kind = ServerInvite if request.method == "INVITE" else ServerNonInvite
         timers = self._timers if flow.transport == UDP else self._reliable
+        target = response_target(request.via, flow)
         transaction = kind(key, request, target, now, timers=timers, counters=self._counters)
-        transaction.index = merge
         self._table[key] = transaction
-        self._schedule.note(transaction)
-        self._out.server_events.append(Incoming(request, key, source, flow))
+        return transaction
+
+    def _refuse_merged(self, request: Request, key: ServerKey, flow: Target, now: float) -> None:
+        """The same request over another path: the first one is being served (section 8.2.2.2).
+
+        That is remembered, as any other answer. An INVITE whose 482 was lost comes again, when the first one may be
+        over: taken then, it would ring somebody a second time.
+        """
+        self._counters.merged += 1
+        transaction = self._begin(request, key, flow, now)
+        transaction.respond(stateless_response(request, 482, "Loop Detected", flow.address, []), self._out, now)
+        self._settle(transaction)
 
     def _ack(self, ack: Request, transaction: ServerTransaction | None, source: Address, now: float) -> None:
         if not isinstance(transaction, ServerInvite):
