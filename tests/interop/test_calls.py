@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.peers.installed import needs
 from tests.peers.rtp import RtpEndpoint, audio_addresses, talk
 from tests.peers.sipp import (
     Sipp,
+    Step,
     ack_failure,
     callee_request,
     cancel,
@@ -191,3 +195,28 @@ def test_a_stranger_to_every_dialog_is_told_so(site, tmp_path):
     bye = [request("BYE", to_tag=";tag=nobody", uri="sip:desk@[remote_ip]:[remote_port]"), expect(481)]
     with Sipp(bye, tmp_path, "stranger", remote=site.address) as stranger:
         stranger.wait(60)
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "sipp"
+
+
+def example(name):
+    """A scenario of ours for people who try mediaha with SIPp, but for a shorter talk."""
+    scenario = re.search("<scenario[^>]*>(.*)</scenario>", (EXAMPLES / f"{name}.xml").read_text(), re.DOTALL)
+    return [Step(scenario[1].replace('timeout="20000"', 'timeout="1500"'))]
+
+
+def test_the_scenarios_of_the_examples_go_on_when_the_media_server_is_lost(site, tmp_path):
+    with (
+        Sipp(example("callee"), tmp_path, "callee", port=site.target_port) as called,
+        Sipp(example("caller"), tmp_path, "caller", remote=site.address) as calling,
+    ):
+        site.wait_until(lambda _: "ACK sip:" in calling.messages(), "they talk")
+        (carrier,) = (server["name"] for server in site.status()["servers"] if server["calls"])
+        site.lose(carrier)
+        site.wait_until(lambda _: "INVITE sip:caller@" in calling.messages(), "the caller is told of the next one")
+        calling.wait()
+        called.wait()
+    assert "INVITE sip:callee@" in called.messages()
+    site.settled()
+    site.ready()

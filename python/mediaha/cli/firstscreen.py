@@ -65,9 +65,11 @@ def _next_steps(node: Node, control: Path | None) -> Text:
     command = _command()
     option = f" --control {control}" if control is not None else ""
     steps: list[tuple[str, str]] = []
-    sessions, domains = node.nets(), node.site.domains
-    if sessions and domains and domains[-1].targets:
-        listen, target = sessions[0].spec.listen, domains[-1].targets[0]
+    sessions = node.nets()
+    # SIPp calls us by our address: whichever domain that is says who answers.
+    domain = node.site.domain(sessions[0].spec.listen.host) if sessions else None
+    if domain is not None and domain.targets:
+        listen, target = sessions[0].spec.listen, domain.targets[0]
         if isinstance(target, Address) and _is_loopback(listen) and _is_loopback(target):
             steps += [
                 (f"sipp -sn uas -rtp_echo -i {target.host} -p {target.port}", "somebody who answers"),
