@@ -72,6 +72,7 @@ fn placement(choice: u8, index: usize) -> Option<Placement> {
         rtp,
         rtcp: rtp + 1,
         rtcp_mux: choice & 0x10 != 0,
+        profile: None,
     })
 }
 

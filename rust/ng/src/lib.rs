@@ -30,6 +30,7 @@ pub mod reason;
 mod reply;
 mod request;
 mod rtpp_flags;
+mod unknown;
 mod value;
 
 pub use block::{Block, Blockable, Named};

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::codecs::Codecs;
-use crate::fields;
 use crate::value::{Dictionary, Value};
+use crate::{fields, unknown};
 
 /// The options of an offer or an answer. [`Options::default`] is what a request without options means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Options {
     pub codecs: Codecs,
     /// Flags that this crate has no name for, verbatim and bounded; kept so that a log can name them.
     pub unknown_flags: Vec<Vec<u8>>,
+    /// The same of keys.
+    pub unknown_keys: Vec<Vec<u8>>,
 }
 
 /// The `rtcp-mux` list (RFC 5761 as rtpengine lets it be steered).
@@ -103,6 +105,7 @@ impl Default for Options {
             label: None,
             codecs: Codecs::default(),
             unknown_flags: Vec::new(),
+            unknown_keys: Vec::new(),
         }
     }
 }
@@ -110,7 +113,8 @@ impl Default for Options {
 impl Options {
     /// Reads the options of an offer or answer. What is misspelt or unknown is passed over, as rtpengine does.
     pub(crate) fn from_dictionary(dictionary: &Dictionary) -> Self {
-        let mut options = Self { codecs: Codecs::from_dictionary(dictionary), ..Self::default() };
+        let (codecs, unknown_keys) = (Codecs::from_dictionary(dictionary), unknown::keys(dictionary));
+        let mut options = Self { codecs, unknown_keys, ..Self::default() };
         for flag in fields::words(dictionary, "flags") {
             options.raise(flag);
         }
@@ -202,6 +206,7 @@ impl Options {
             dictionary.set("label", label.clone());
         }
         self.codecs.write_to(dictionary);
+        unknown::write(&self.unknown_keys, dictionary);
     }
 
     fn flags(&self) -> Vec<Value> {

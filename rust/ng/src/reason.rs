@@ -52,6 +52,8 @@ pub const SDP_UNPARSABLE: &str = "Failed to parse SDP";
 pub const SDP_INCOMPLETE: &str = "Incomplete SDP specification";
 /// The SDP was understood, and could not be rewritten.
 pub const SDP_NOT_REWRITTEN: &str = "Error rewriting SDP";
+/// `transport protocol` asks for SRTP where there is none, or the other way round.
+pub const KEYS: &str = "SRTP can be neither added nor taken away here";
 /// `list` with a limit below zero.
 pub const BAD_LIMIT: &str = "invalid limit, must be >= 0";
 

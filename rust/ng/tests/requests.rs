@@ -135,7 +135,8 @@ fn options_in_one_line_of_text_are_read_as_if_the_proxy_had_read_them() {
         ..Options::default()
     };
     assert_eq!(spread, expected, "what the proxy has read itself counts");
-    assert_eq!(options(r#""rtpp-flags":"= =x -= replace- replace=  direction=""#), Options::default());
+    let nothing = Options { unknown_keys: vec![b"-".to_vec()], ..Options::default() };
+    assert_eq!(options(r#""rtpp-flags":"= =x -= replace- replace=  direction=""#), nothing);
 }
 
 #[test]
@@ -154,6 +155,16 @@ fn codecs_are_named_in_a_dictionary_or_among_the_flags() {
     }
     let many = vec![r#""codec-strip-x""#; 1_000].join(",");
     assert!(options(&format!(r#""flags":[{many}]"#)).codecs.strip.len() < 100);
+}
+
+#[test]
+fn what_nobody_reads_is_named_for_the_log() {
+    let asked = r#""TOS":184,"DTLS":"off","ICE":"remove","record-call":"yes","codec":{"strip":["G722"],"transcode":["PCMA"]}"#;
+    let words = ["TOS", "record-call", "codec-transcode"].map(|word| word.as_bytes().to_vec());
+    assert_eq!(options(asked).unknown_keys, words);
+    assert_eq!(options(r#""DTLS":"passive""#).unknown_keys, [b"DTLS"]);
+    let many = (0..1_000).map(|n| format!(r#""x{n}":1"#)).collect::<Vec<_>>().join(",");
+    assert!(options(&many).unknown_keys.len() < 100);
 }
 
 #[test]

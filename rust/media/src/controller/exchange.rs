@@ -16,7 +16,7 @@ use crate::clocks::Clocks;
 use crate::datapath::PortsExhausted;
 use crate::interface::Interface;
 use crate::plan::Side;
-use crate::sdp::{self, Description, MediaSection, Placement, RewriteOptions, RtcpAttribute};
+use crate::sdp::{self, Description, MediaSection, Placement, Profile, RewriteOptions, RtcpAttribute};
 
 /// Which of the two an SDP is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,8 +164,11 @@ impl Exchange<'_> {
         let left = adopt(section, opened, slot, wary, board);
         let stream = slot.as_mut()?;
         // A new offer may change it, for instance from plain RTP to DTLS-SRTP, or from audio to fax.
+        let profile = self.profile(section, stream);
         stream.kind = word(&section.kind);
-        stream.protocol = word(&section.protocol);
+        if self.act == Act::Offer || profile.is_none() {
+            stream.protocol = word(&section.protocol);
+        }
         stream.blocks = blocks;
         let mux = self.listen(section, stream);
         board.lead(stream, &self.config.ours);
@@ -173,7 +176,18 @@ impl Exchange<'_> {
         for end in &left {
             board.close(end);
         }
-        Some(self.placement(stream, mux))
+        Some(Placement { profile, ..self.placement(stream, mux) })
+    }
+
+    /// What the other party is shown in place of the section's profile: what the client asks for in an offer, and in an answer what
+    /// was offered. `None` where it is the same, or the packets would have to be others.
+    fn profile(&self, section: &MediaSection, stream: &MediaStream) -> Option<Profile> {
+        let said = Profile::of_untrusted(&section.protocol)?;
+        let shown = match self.act {
+            Act::Offer => Profile::of_untrusted(self.options.transport_protocol.as_deref()?),
+            Act::Answer => Profile::of_untrusted(stream.protocol.as_bytes()),
+        };
+        shown.filter(|shown| *shown != said && shown.stands_for(said))
     }
 
     /// Takes what the section says of its author. Gives whether the other party is shown multiplexing.
@@ -234,6 +248,7 @@ impl Exchange<'_> {
             rtp: end.ports.rtp.port(),
             rtcp: if alone { end.ports.rtp.port() } else { end.ports.rtcp.port() },
             rtcp_mux: mux,
+            profile: None,
         }
     }
 }

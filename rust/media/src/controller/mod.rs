@@ -15,6 +15,7 @@ mod expiry;
 mod interfaces;
 mod matching;
 mod mux;
+mod passed_over;
 mod refusal;
 mod report;
 mod requests;
@@ -37,6 +38,7 @@ pub use self::admission::NoRoom;
 use self::calls::{Calls, is_probe};
 pub use self::config::ControllerConfig;
 pub use self::expiry::{Expired, ExpiryReason};
+use self::passed_over::PassedOver;
 pub use self::statistics::{Refused, Statistics};
 use self::switchboard::Ledger;
 pub use self::trends::{Trend, Trends};
@@ -54,6 +56,7 @@ pub struct Controller {
     duplicates: Duplicates,
     ledger: Ledger,
     trends: Trends,
+    passed_over: PassedOver,
     /// What is counted as it happens; the rest of it is filled in when somebody asks.
     counted: Statistics,
     draining: bool,
@@ -69,6 +72,7 @@ impl Controller {
             duplicates: Duplicates::new(DuplicatesConfig::default()),
             ledger: Ledger::default(),
             trends: Trends::default(),
+            passed_over: PassedOver::default(),
             counted: Statistics::default(),
             draining: false,
         }
@@ -163,6 +167,11 @@ impl Controller {
         let (draining, load, trends) = (self.draining, datapath.load(), self.trends);
         let no_room = admission::no_room(&self.config, draining, self.calls.counted(), &load);
         Statistics { sessions, streams, trends, draining, no_room, load, ..self.counted }.carrying(&traffic)
+    }
+
+    /// What clients have asked for and does not exist here, each word once, for a log.
+    pub fn take_passed_over(&mut self) -> Vec<Vec<u8>> {
+        self.passed_over.take()
     }
 
     /// Takes note of how what is counted grows, if it is time to. To be called now and then.

@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     Sdp(SdpError),
     /// The SDP has more streams, or more bytes, than this server takes.
     TooLarge,
+    /// What one party would be offered is encrypted otherwise than what the other one offers: another server may be able to.
+    Keys,
     /// A call-id, tag or branch is longer than any that SIP has.
     NameTooLong,
 }
@@ -74,6 +76,7 @@ impl Refusal {
             Self::NothingDeleted => reason::NOTHING_DELETED,
             Self::Sdp(error) => error.reason(),
             Self::TooLarge => reason::SDP_NOT_REWRITTEN,
+            Self::Keys => reason::KEYS,
             Self::NameTooLong => "Call-id, tag or branch is too long",
         }
     }

@@ -16,7 +16,7 @@ use super::switchboard::Switchboard;
 use crate::blocks::Blocks;
 use crate::datapath::{Datapath, Load};
 use crate::plan::Side;
-use crate::sdp::{self, Description};
+use crate::sdp::{self, Description, Profile};
 
 /// The longest call-id, tag or branch that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
@@ -24,6 +24,7 @@ const NAME_BYTES_MAX: usize = 1_024;
 impl Controller {
     /// Begins a call or a branch of it, or changes one.
     pub(super) fn offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Reply {
+        self.passed_over.note(&media.options);
         let outcome = self.try_offer(media, datapath, now).map(Reply::Sdp);
         self.counted.offers += u64::from(outcome.is_ok());
         self.replied(outcome, media.options.supports_load_limit)
@@ -31,6 +32,7 @@ impl Controller {
 
     /// Takes the answer to an offer.
     pub(super) fn answer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Reply {
+        self.passed_over.note(&media.options);
         let outcome = self.try_answer(media, &media.sdp, datapath, now).map(Reply::Sdp);
         self.counted.answers += u64::from(outcome.is_ok());
         self.replied(outcome, media.options.supports_load_limit)
@@ -124,6 +126,11 @@ impl Controller {
     fn try_offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
         let mut description = self.description(media, &media.sdp)?;
         description.strip(&media.options.codecs);
+        if let Some(wanted) = media.options.transport_protocol.as_deref().and_then(Profile::of_untrusted)
+            && !description.can_be_shown_as(wanted)
+        {
+            return Err(Refusal::Keys);
+        }
         let Some(call) = self.calls.find_mut(&media.call_id) else {
             self.admit(&datapath.load())?;
             return self.begin(media, &description, datapath, now);

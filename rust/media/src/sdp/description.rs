@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use super::attribute::Attribute;
+use super::profile::Profile;
 use super::{LINES_MAX, SDP_BYTES_MAX, SECTIONS_MAX, SdpError, line};
 use crate::content::Content;
 
@@ -137,6 +138,13 @@ pub fn description_untrusted(bytes: &[u8]) -> Result<Description, SdpError> {
 }
 
 impl Description {
+    /// Whether every stream of RTP could be shown to the other party under this profile.
+    #[must_use]
+    pub fn can_be_shown_as(&self, profile: Profile) -> bool {
+        let carried = self.media().iter().filter(|section| section.rtp && !section.disabled);
+        carried.filter_map(|section| Profile::of_untrusted(&section.protocol)).all(|said| profile.stands_for(said))
+    }
+
     /// The media sections in order.
     #[must_use]
     pub fn media(&self) -> &[MediaSection] {

@@ -10,6 +10,7 @@ mod codecs;
 mod description;
 mod line;
 mod payload;
+mod profile;
 mod rewrite;
 mod rtpmap;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 use std::fmt;
 
 pub use self::description::{Description, Direction, MediaSection, description_untrusted};
+pub use self::profile::Profile;
 pub use self::rewrite::{Placement, RewriteOptions, RtcpAttribute, rewrite};
 pub use self::rtpmap::Rtpmap;
 

@@ -7,6 +7,7 @@ use super::attribute::{Attribute, PayloadAttribute};
 use super::description::{Description, MediaSection};
 use super::line;
 use super::payload::static_encoding;
+use super::profile::Profile;
 
 /// Where the relay wants to receive one stream: what it advertises, not what it has bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Placement {
     pub rtcp: u16,
     /// Whether `a=rtcp-mux` is written.
     pub rtcp_mux: bool,
+    /// What the `m=` line calls its transport protocol, if not what its author did.
+    pub profile: Option<Profile>,
 }
 
 /// What is rewritten besides ports and the addresses of streams.
@@ -120,7 +123,7 @@ impl<'a> Rewriter<'a> {
 
     /// A stream that goes through the relay.
     fn placed(&self, section: &'a MediaSection, placement: Placement) -> Vec<Line<'a>> {
-        let mut lines = self.kept_lines(section, placement.rtp, Some(placement.address));
+        let mut lines = self.kept_lines(section, placement.rtp, Some(placement.address), placement.profile);
         if !section.own_address {
             let needed = Line::from(connection_line(placement.address));
             // Hold by the unspecified address stays in the session's line and needs no other.
@@ -141,7 +144,7 @@ impl<'a> Rewriter<'a> {
 
     /// A stream that is refused or has ended; what concerns its media is left out.
     fn refused(&self, section: &'a MediaSection) -> Vec<Line<'a>> {
-        let mut lines = self.kept_lines(section, 0, self.address);
+        let mut lines = self.kept_lines(section, 0, self.address, None);
         lines.retain(|line| !matches!(Attribute::of(line), Some(Attribute::Payload(..) | Attribute::Ptime)));
         in_order(lines, section)
     }
@@ -158,11 +161,17 @@ impl<'a> Rewriter<'a> {
     }
 
     /// The section's lines with port and address replaced, without those that are written anew or not at all.
-    fn kept_lines(&self, section: &'a MediaSection, port: u16, address: Option<IpAddr>) -> Vec<Line<'a>> {
+    fn kept_lines(
+        &self,
+        section: &'a MediaSection,
+        port: u16,
+        address: Option<IpAddr>,
+        profile: Option<Profile>,
+    ) -> Vec<Line<'a>> {
         let lines = self.description.section_lines(section).filter(|line| !is_dropped_from_section(line, section));
         lines
             .map(|line| match &line[..2] {
-                b"m=" => media_line(section, port).into(),
+                b"m=" => media_line(section, port, profile).into(),
                 b"c=" => replaced_connection(line, address, self.options.replace_zero_address),
                 _ => line.into(),
             })
@@ -191,9 +200,9 @@ fn is_dropped_from_section(text: &[u8], section: &MediaSection) -> bool {
     written_anew || stripped || matches!(attribute, Some(Attribute::Ice))
 }
 
-fn media_line(section: &MediaSection, port: u16) -> Vec<u8> {
+fn media_line(section: &MediaSection, port: u16, profile: Option<Profile>) -> Vec<u8> {
     let mut text = [b"m=", section.kind.as_slice(), b" ", port.to_string().as_bytes(), b" "].concat();
-    text.extend_from_slice(&section.protocol);
+    text.extend_from_slice(profile.map_or(&section.protocol, |profile| profile.name().as_bytes()));
     for format in &section.formats {
         text.push(b' ');
         text.extend_from_slice(format);

@@ -1,7 +1,7 @@
 //! Offers and answers again: re-INVITEs from either party, holds, streams that come and go, repetitions.
 
 use crate::world::{CALLEE, CALLER, RTP, Sdp, World, at, media, sdp, sdp_with};
-use mediaha_ng::{AddressFamily, Reply, Request, reason};
+use mediaha_ng::{AddressFamily, Media, Reply, Request, reason};
 
 #[test]
 fn an_answer_whose_tags_are_the_wrong_way_around_is_taken() {
@@ -26,6 +26,67 @@ fn a_codec_that_is_taken_out_of_an_offer_is_not_shown_to_the_other_party() {
     answer.options.codecs.strip = vec![b"PCMU".to_vec()];
     let answered = Sdp::from(world.ask(&Request::Answer(answer)));
     assert_eq!(answered.section(0).formats.len(), 2, "an answer is the parties' business");
+}
+
+fn over(transport: &str, address: &str) -> String {
+    sdp(address).replace("RTP/AVP", transport)
+}
+
+#[test]
+fn each_party_sees_the_profile_that_it_is_asked_to_speak() {
+    let mut world = World::new();
+    let mut offer = media("a", None, &over("RTP/AVPF", CALLER));
+    offer.options.transport_protocol = Some(b"RTP/AVP".to_vec());
+    let offered = Sdp::from(world.ask(&Request::Offer(offer.clone())));
+    assert_eq!(offered.section(0).protocol, b"RTP/AVP");
+    let answered = world.answer("a", "b", &sdp(CALLEE));
+    assert_eq!(answered.section(0).protocol, b"RTP/AVPF", "what it has offered");
+    assert_eq!(world.answer("a", "b", &sdp(CALLEE)).section(0).protocol, b"RTP/AVPF", "and again");
+    assert_eq!(world.speak(CALLER, &answered), Some(at(CALLEE)));
+
+    let mut offer = media("b", Some("a"), &sdp(CALLEE));
+    offer.options.transport_protocol = Some(b"RTP/AVPF".to_vec());
+    assert_eq!(Sdp::from(world.ask(&Request::Offer(offer))).section(0).protocol, b"RTP/AVPF");
+    assert_eq!(world.answer("b", "a", &over("RTP/AVPF", CALLER)).section(0).protocol, b"RTP/AVP");
+}
+
+#[test]
+fn srtp_is_neither_added_nor_taken_away_and_who_asks_for_it_is_told() {
+    let mut world = World::new();
+    let asks = |from: &str, to: &str| {
+        let mut offer = media("a", None, &over(from, CALLER));
+        offer.options.transport_protocol = Some(to.as_bytes().to_vec());
+        Request::Offer(offer)
+    };
+    for (from, to) in [("RTP/AVP", "RTP/SAVP"), ("RTP/SAVPF", "RTP/AVP"), ("UDP/TLS/RTP/SAVPF", "RTP/SAVPF")] {
+        assert_eq!(world.ask(&asks(from, to)), Reply::error(reason::KEYS), "{from} {to}");
+    }
+    assert_eq!(world.controller.sessions(), 0);
+    for (from, to) in [("RTP/SAVP", "RTP/SAVPF"), ("udptl", "RTP/AVP"), ("RTP/AVP", "what?")] {
+        assert!(matches!(world.ask(&asks(from, to)), Reply::Sdp(_)), "{from} {to}");
+        world.delete();
+    }
+}
+
+#[test]
+fn what_is_asked_for_in_vain_is_told_once() {
+    let mut world = World::new();
+    let mut offer = media("a", None, &sdp(CALLER));
+    offer.options.unknown_flags = vec![b"loop-protect".to_vec(), vec![b'x'; 1_000]];
+    offer.options.asymmetric = true;
+    offer.options.ice = Some(b"force".to_vec());
+    world.ask(&Request::Offer(offer.clone()));
+    let told = world.controller.take_passed_over();
+    let words: Vec<_> = told.iter().map(|word| String::from_utf8_lossy(word)).collect();
+    assert_eq!((&*words[0], words[1].len(), &*words[2]), ("loop-protect", 64, "asymmetric"));
+    assert_eq!(words.len(), 4);
+    world.ask(&Request::Answer(Media { to_tag: Some(b"b".to_vec()), ..offer.clone() }));
+    assert!(world.controller.take_passed_over().is_empty());
+    for number in 0..1_000 {
+        offer.options.unknown_flags = vec![format!("flag-{number}").into_bytes()];
+        world.ask(&Request::Offer(offer.clone()));
+    }
+    assert!(world.controller.take_passed_over().len() < 100, "nobody would read more");
 }
 
 #[test]

@@ -172,6 +172,11 @@ impl Control {
             // What a client knows, a successor knows.
             |estate| _ = estate.as_ref().map(Estate::flush),
         );
+        for word in self.controller.take_passed_over() {
+            let facts =
+                json!({ "option": String::from_utf8_lossy(&word), "hint": "see docs/ng.md for what is there" });
+            self.records.push(Record::now(Level::Info, "ng_option_passed_over", facts));
+        }
         for Unsent { client, error } in unsent {
             let facts = json!({ "client": client.to_string(), "error": error.to_string() });
             self.records.push(Record::now(Level::Debug, "reply_not_sent", facts));

@@ -74,5 +74,5 @@ fn placement(line: &str) -> Option<Placement> {
     let mut words = line.split(' ');
     let address = words.next().filter(|word| *word != "-")?.parse().expect(line);
     let mut port = || words.next().and_then(|word| word.parse().ok()).expect(line);
-    Some(Placement { address, rtp: port(), rtcp: port(), rtcp_mux: words.next() == Some("mux") })
+    Some(Placement { address, rtp: port(), rtcp: port(), rtcp_mux: words.next() == Some("mux"), profile: None })
 }

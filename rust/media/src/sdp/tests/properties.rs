@@ -51,6 +51,7 @@ fn placements() -> impl Strategy<Value = Vec<Option<Placement>>> {
             rtp,
             rtcp: rtp + 1,
             rtcp_mux,
+            profile: None,
         });
     prop::collection::vec(prop::option::weighted(0.8, placement), 0..5)
 }

@@ -9,7 +9,7 @@ use super::super::*;
 const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n";
 
 fn placed(rtp: u16) -> Placement {
-    Placement { address: address("192.0.2.9"), rtp, rtcp: rtp + 1, rtcp_mux: false }
+    Placement { address: address("192.0.2.9"), rtp, rtcp: rtp + 1, rtcp_mux: false, profile: None }
 }
 
 fn address(text: &str) -> IpAddr {
@@ -115,7 +115,7 @@ fn every_trace_of_ice_is_taken_out() {
 
 #[test]
 fn a_stream_placed_on_another_address_than_the_session_says_so_itself() {
-    let elsewhere = Placement { address: address("2001:db8::9"), rtp: 30_002, rtcp: 30_003, rtcp_mux: false };
+    let elsewhere = Placement { address: address("2001:db8::9"), rtp: 30_002, rtcp: 30_003, ..placed(30_002) };
     let sections = "m=audio 4000 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 0\r\ni=second\r\n";
     let sdp = rewritten(sections, &[Some(placed(30_000)), Some(elsewhere)]);
     assert!(sdp.contains("m=audio 30002 RTP/AVP 0\r\ni=second\r\nc=IN IP6 2001:db8::9\r\n"), "{sdp}");
