@@ -5,12 +5,14 @@
 //! have happened; the same seed happens in the same way every time.
 #![forbid(unsafe_code)]
 
+mod calendar;
 mod call;
 mod chance;
 mod checks;
 mod effect;
 mod late;
 mod nets;
+mod network;
 mod plan;
 mod server;
 mod story;

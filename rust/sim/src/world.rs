@@ -1,30 +1,26 @@
 //! A world: one pool, some servers, a network between them that lies, and a session control that makes calls.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 
 use mediaha_failover::{Command, Config, Cookie, Event, Input, Output, Pool, ServerId, ServerSpec, ServerState};
-use mediaha_ng::bundle::{self, Bundle};
-use mediaha_ng::{Datagram, Request, datagram_untrusted, reply_untrusted};
+use mediaha_ng::{Datagram, Request};
 use mediaha_time::{Duration, Time};
 
 use crate::Kind;
+use crate::calendar::{Calendar, Happens};
 use crate::chance::Chance;
 use crate::checks::{LEFT_WITHIN, MOVED_WITHIN};
-use crate::effect::{Effect, Ending};
+use crate::effect::Effect;
 use crate::late::Machine;
 use crate::nets::{Act, Nets, Violation};
 use crate::plan::{EMPTY_AT, HANGS_AT, HEALED_AT, Plan, SETTLED_AT, What};
 use crate::server::Server;
 use crate::story::Story;
 use crate::tally::Tally;
-use crate::telling::{answered, asked, heard, told};
+use crate::telling::{asked, heard, told};
 
 /// How often a packet goes through each server of a probed world.
 const PROBE_MS: u64 = 100;
-/// Some six adoptions.
-const BUNDLE_BYTES_MAX: usize = 4_096;
 /// What a supervisor says of a process that was killed.
 pub(crate) const EXIT: &str = "exit status 9";
 
@@ -32,9 +28,8 @@ pub(crate) const EXIT: &str = "exit status 9";
 #[derive(Debug)]
 pub struct World {
     pub(crate) now: Time,
-    chance: Chance,
-    queue: BinaryHeap<Reverse<Happening>>,
-    happened: u64,
+    pub(crate) chance: Chance,
+    calendar: Calendar,
     pool: Pool,
     tick_at: Option<Time>,
     /// While the pool does not run: until when, what has come, and whether it looks at the clock first.
@@ -53,42 +48,6 @@ pub struct World {
     pub violations: Vec<Violation>,
 }
 
-/// Something that happens at a time; of two at the same time, the one that was arranged first.
-#[derive(Debug)]
-struct Happening {
-    at: Time,
-    number: u64,
-    what: Happens,
-}
-
-#[derive(Debug)]
-enum Happens {
-    AtServer(usize, Vec<u8>),
-    AtPool(usize, Vec<u8>),
-    /// Session control wants something of a pool that did not run at once.
-    Wanted(Command),
-    Unreachable(usize),
-    ThroughServer(usize, u64, usize, SocketAddr),
-    Probed(usize, u64),
-    /// A server that has forwarded nothing since then should be rid of these calls.
-    StillGray(usize, Time, Vec<(usize, u32)>),
-    Tick,
-    Resume,
-    Act(usize, Act),
-    Begin(What),
-    End(usize, u64),
-    Told(usize),
-    /// The supervisor says that one process follows another.
-    Succeeding(usize),
-    /// It does, or it does not; which process it is that has left something.
-    Succeeds(usize, u32, Ending),
-    /// A call whose server died then must have found another by now.
-    Overdue(usize, u32),
-    Healed,
-    Settled,
-    Empty,
-}
-
 impl World {
     /// The world of this seed; its story is kept when `told`.
     #[must_use]
@@ -105,8 +64,7 @@ impl World {
         let (lists, begins): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let mut world = Self {
             now: Time::ZERO,
-            queue: BinaryHeap::new(),
-            happened: 0,
+            calendar: Calendar::default(),
             pool: Pool::new(config, seed),
             tick_at: None,
             stalled: None,
@@ -136,7 +94,7 @@ impl World {
 
     /// Let everything happen.
     pub fn run(&mut self) {
-        while let Some(Reverse(Happening { at, what, .. })) = self.queue.pop() {
+        while let Some((at, what)) = self.calendar.next() {
             self.now = at;
             let is_last = matches!(what, Happens::Empty);
             self.happen(what);
@@ -238,8 +196,7 @@ impl World {
                 let now = self.now;
                 self.story
                     .tell(now, || format!("m{} {effect:?} until {} ms", server + 1, until.as_nanos() / 1_000_000));
-                self.happened += 1;
-                let id = self.happened;
+                let id = self.calendar.number();
                 if effect == Effect::Gray && until >= now + LEFT_WITHIN && self.is_probed_through(server) {
                     let calls = self.nets.calls_on(&self.servers[server].name);
                     self.arrange(now + LEFT_WITHIN, Happens::StillGray(server, now, calls));
@@ -395,124 +352,16 @@ impl World {
         self.story.tell(self.now, || format!("  pool → m{} {:x} {}", server + 1, cookie.0, asked(request)));
     }
 
-    /// The sockets of a probe: 10.2.0.1 and 10.2.0.2.
-    fn open_probe(&mut self, server: ServerId) {
-        self.pool_input(Input::ProbeOpened { server, ours: [ours(0), ours(1)] });
-    }
-
-    fn probe(&mut self, id: ServerId, number: u64, side: usize, to: SocketAddr) {
-        let Some(server) = self.index(id) else { return };
-        if !self.servers[server].effects.has(&Effect::DeafServer) {
-            for at in self.ways(server) {
-                self.arrange(at, Happens::ThroughServer(server, number, side, to));
-            }
-        }
-    }
-
-    fn through_server(&mut self, server: usize, number: u64, side: usize, at: SocketAddr) {
-        let is_up = self.servers[server].is_up();
-        let to = self.servers[server].forward(at, number, ours(side), self.now);
-        if !is_up || self.servers[server].effects.has(&Effect::DumbServer) || to != Some(ours(1 - side)) {
-            return;
-        }
-        for at in self.ways(server) {
-            self.arrange(at, Happens::Probed(server, number));
-        }
-    }
-
-    /// Adoptions that are asked for at the same time travel together, and are lost together.
-    fn send_bundles(&mut self, id: ServerId, datagrams: Vec<Vec<u8>>) {
-        let mut bundle = Bundle::default();
-        for datagram in datagrams {
-            if let Err(datagram) = bundle.add(datagram, BUNDLE_BYTES_MAX) {
-                self.send_to_server(id, &std::mem::take(&mut bundle).into_requests(b"bundle"));
-                let _ = bundle.add(datagram, BUNDLE_BYTES_MAX);
-            }
-        }
-        if !bundle.is_empty() {
-            self.send_to_server(id, &bundle.into_requests(b"bundle"));
-        }
-    }
-
-    fn send_to_server(&mut self, id: ServerId, datagram: &[u8]) {
-        let Some(server) = self.index(id) else { return };
-        if !self.servers[server].effects.has(&Effect::DeafServer) {
-            for at in self.ways(server) {
-                self.arrange(at, Happens::AtServer(server, datagram.to_vec()));
-            }
-        }
-    }
-
-    fn at_server(&mut self, server: usize, datagram: Vec<u8>) {
-        if self.servers[server].is_up() {
-            if let Some(reply) = self.servers[server].receive(datagram, self.now) {
-                self.send_to_pool(server, &reply);
-            }
-        } else if self.servers[server].refuses && !self.servers[server].effects.has(&Effect::DumbServer) {
-            let at = self.now + Duration::from_micros(self.servers[server].way_us.0);
-            self.arrange(at, Happens::Unreachable(server));
-        }
-    }
-
-    fn send_to_pool(&mut self, server: usize, datagram: &[u8]) {
-        if !self.servers[server].effects.has(&Effect::DumbServer) {
-            for at in self.ways(server) {
-                self.arrange(at, Happens::AtPool(server, datagram.to_vec()));
-            }
-        }
-    }
-
-    fn at_pool(&mut self, server: usize, datagram: &[u8]) {
-        let Ok(datagram) = datagram_untrusted(datagram) else { return };
-        let Some(replies) = bundle::replies(&datagram.body) else { return self.reply_at_pool(server, &datagram) };
-        for reply in replies {
-            if let Ok(reply) = datagram_untrusted(reply) {
-                self.reply_at_pool(server, &reply);
-            }
-        }
-    }
-
-    fn reply_at_pool(&mut self, server: usize, datagram: &Datagram) {
-        let cookie =
-            std::str::from_utf8(&datagram.cookie).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
-        let (Some(cookie), Ok(reply)) = (cookie, reply_untrusted(&datagram.body)) else { return };
-        if !matches!(reply, mediaha_ng::Reply::Pong { .. }) {
-            self.story.tell(self.now, || format!("  pool ← m{} {cookie:x} {}", server + 1, answered(&reply)));
-        }
-        self.pool_input(Input::Reply { server: self.id(server), cookie: Cookie(cookie), reply });
-    }
-
-    /// When copies of a packet arrive that is sent now: none when it is lost, two when it is duplicated.
-    fn ways(&mut self, server: usize) -> Vec<Time> {
-        let Server { effects, way_us, loss_permille, .. } = &self.servers[server];
-        let loss =
-            effects.worst(|effect| if let Effect::Loss { permille } = effect { Some(*permille) } else { None });
-        let slow =
-            effects.worst(|effect| if let Effect::Delay { ms_max } = effect { Some(*ms_max) } else { None });
-        let twice = effects
-            .worst(|effect| if let Effect::Duplication { permille } = effect { Some(*permille) } else { None });
-        let (loss, shortest, longest) = (loss.max(*loss_permille), way_us.0, way_us.1 + slow * 1000);
-        let copies = 1 + usize::from(self.chance.happens(twice));
-        let mut ways = Vec::with_capacity(copies);
-        for _ in 0..copies {
-            if !self.chance.happens(loss) {
-                ways.push(self.now + Duration::from_micros(self.chance.within(shortest..=longest)));
-            }
-        }
-        ways
-    }
-
-    fn arrange(&mut self, at: Time, what: Happens) {
-        self.happened += 1;
-        self.queue.push(Reverse(Happening { at, number: self.happened, what }));
+    pub(crate) fn arrange(&mut self, at: Time, what: Happens) {
+        self.calendar.arrange(at, what);
     }
 
     /// The pool's name for a server. One that it has forgotten has none that matters.
-    fn id(&self, server: usize) -> ServerId {
+    pub(crate) fn id(&self, server: usize) -> ServerId {
         self.ids[server].unwrap_or(ServerId(u16::MAX))
     }
 
-    fn index(&self, id: ServerId) -> Option<usize> {
+    pub(crate) fn index(&self, id: ServerId) -> Option<usize> {
         self.ids.iter().position(|known| *known == Some(id))
     }
 
@@ -528,31 +377,6 @@ impl World {
     pub(crate) fn violate(&mut self, text: String) {
         self.violations.push(Violation(text));
     }
-}
-
-impl PartialEq for Happening {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Happening {}
-
-impl PartialOrd for Happening {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Happening {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
-fn ours(side: usize) -> SocketAddr {
-    let last = if side == 0 { 1 } else { 2 };
-    SocketAddr::from(([10, 2, 0, last], 4_000))
 }
 
 fn text(cookie: Cookie) -> Vec<u8> {

@@ -3,7 +3,8 @@
 use mediaha_failover::{Command, ServerState};
 use mediaha_time::Duration;
 
-use super::world::{World, is_probe};
+use super::server::is_probe;
+use super::world::World;
 
 fn new_call(world: &mut World, call: &str, list: &[&str]) -> Option<String> {
     let token = world.offer_of(call, "caller", None, "a1", list);

@@ -5,6 +5,7 @@ mod families;
 mod fencing;
 mod gray;
 mod moving;
+mod server;
 mod setup;
 mod watching;
 mod world;
