@@ -159,6 +159,7 @@ impl Probe {
             Session::Sounding { ours, .. } if doubted && renewal_due => {
                 self.renewed_at = Some(now);
                 self.session = Session::Asking { ours: *ours, open: None, far: [None, None] };
+                self.count_anew();
                 Some(Todo::Ask(Step::Offer))
             }
             Session::Sounding { far, next_at, .. } if now >= *next_at => {
@@ -205,8 +206,6 @@ impl Probe {
         // The SDP in the answer to our offer is for B, who is to send there.
         far[usize::from(step == Step::Offer)] = Some(leads_to);
         if let [Some(a), Some(b)] = *far {
-            // Packets that were sent before would be missed for want of the session.
-            self.sent.clear();
             self.session = Session::Sounding { ours: *ours, far: [a, b], next_at: now };
         }
     }
@@ -274,6 +273,14 @@ impl Probe {
         }
         self.gray_since = Some(now);
         Some(Verdict::Gray)
+    }
+
+    /// The session is asked for once more. Packets on their way may be missed for want of it, and so may any number of those that were
+    /// missed before: a pool that was late finds many at once.
+    fn count_anew(&mut self) {
+        self.sent.clear();
+        self.missed = self.missed.min(DOUBT_AFTER);
+        self.missed_each_way = self.missed_each_way.map(|missed| missed.min(DOUBT_AFTER));
     }
 
     fn miss(&mut self, number: u64) {

@@ -116,6 +116,19 @@ fn a_server_that_forgot_the_session_without_a_word_is_asked_for_it_again() {
     assert!(world.server("a").calls.keys().any(|call| is_probe(call)));
 }
 
+/// Found by seed 100147: packets that were still on their way when the session was asked for again made it gray as soon as it had it.
+#[test]
+fn what_was_missed_for_want_of_the_session_is_not_held_against_a_server_that_has_it_again() {
+    let mut world = World::probed_every(20, &["a", "b"]);
+    world.server("a").is_foreign = true;
+    world.server("a").slow = Duration::from_millis(150);
+    world.server("a").calls.retain(|call, _| !is_probe(call));
+    let before = world.said_at("a", ServerState::Suspect);
+    world.run_ms(3_000);
+    assert!(world.server("a").calls.keys().any(|call| is_probe(call)));
+    assert_eq!(world.said_at("a", ServerState::Suspect), before, "{:#?}", world.events);
+}
+
 #[test]
 fn a_pool_that_was_stopped_itself_blames_nobody() {
     let mut world = World::probed(&["a", "b"]);
