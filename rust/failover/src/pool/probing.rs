@@ -25,7 +25,7 @@ impl Pool {
             return;
         }
         if !one.is_to_be_probed(&self.config) {
-            return self.end_probe(server, now);
+            return self.suspend_probe(server, now);
         }
         let answers = matches!(one.liveness.state(), liveness::State::Usable { .. });
         let (todo, verdict) = one.probe.tick(&self.config, answers, now);
@@ -73,10 +73,17 @@ impl Pool {
 
     /// There is no probe of this server any more; what it may have of the session is to be deleted.
     pub(super) fn end_probe(&mut self, server: ServerId, now: Time) {
+        self.suspend_probe(server, now);
+        if let Some(one) = self.servers.get_mut(server) {
+            one.probe.lost(now);
+        }
+    }
+
+    /// The same for a while, as of a server that drains. What is known of it stays: one that forwards nothing does so afterwards, too.
+    fn suspend_probe(&mut self, server: ServerId, now: Time) {
         let Some(one) = self.servers.get_mut(server) else { return };
-        let was_open = one.probe.is_open();
-        one.probe.lost(now);
-        if was_open {
+        if one.probe.is_open() {
+            one.probe.close(now);
             self.owe(server, &self.probe_call(server), true, None, now);
         }
     }

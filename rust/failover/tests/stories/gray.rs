@@ -167,6 +167,26 @@ fn a_server_that_hangs_is_for_the_heartbeat_to_judge() {
     assert!(world.server("a").calls.keys().any(|call| is_probe(call)), "it is probed again");
 }
 
+/// Found by seed 403658: what had been seen of the server was forgotten, so that nothing was expected of it afterwards.
+#[test]
+fn one_that_drains_for_a_while_is_found_out_all_the_same() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").gray = true;
+    world.run_ms(300);
+    world.server("a").draining = true;
+    world.run_ms(1_000);
+    assert!(!world.server("a").calls.keys().any(|call| is_probe(call)), "no session keeps it from ending");
+    world.server("a").draining = false;
+    world.run_ms(2_000);
+    assert_eq!((world.places("c"), world.state("a")), (vec!["b"], ServerState::Suspect));
+    world.server("a").draining = true;
+    world.run_ms(1_000);
+    world.server("a").draining = false;
+    world.run_ms(200);
+    assert_eq!(new_call(&mut world, "new", &["a", "b"]).as_deref(), Some("b"), "it is no better than before");
+}
+
 #[test]
 fn one_that_drains_keeps_no_session_of_ours_and_one_that_is_no_longer_configured_neither() {
     let mut world = World::probed(&["a", "b"]);
