@@ -79,8 +79,9 @@ impl Pool {
         }
     }
 
-    /// The same for a while, as of a server that drains. What is known of it stays: one that forwards nothing does so afterwards, too.
-    fn suspend_probe(&mut self, server: ServerId, now: Time) {
+    /// The same for a while, as of a server that drains or is not configured now. What is known of it stays: one that forwards nothing
+    /// does so afterwards, too.
+    pub(super) fn suspend_probe(&mut self, server: ServerId, now: Time) {
         let Some(one) = self.servers.get_mut(server) else { return };
         if one.probe.is_open() {
             one.probe.close(now);

@@ -20,7 +20,7 @@ impl Pool {
         self.servers.replace(specs, now);
         for server in self.servers.ids() {
             if self.servers.get(server).is_some_and(|one| !one.listed) {
-                self.end_probe(server, now);
+                self.suspend_probe(server, now);
             }
             self.forget_if_done(server);
             self.announce(server);

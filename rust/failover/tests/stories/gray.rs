@@ -187,6 +187,20 @@ fn one_that_drains_for_a_while_is_found_out_all_the_same() {
     assert_eq!(new_call(&mut world, "new", &["a", "b"]).as_deref(), Some("b"), "it is no better than before");
 }
 
+/// Found by seed 501385.
+#[test]
+fn one_that_is_not_configured_for_a_while_is_found_out_all_the_same() {
+    let mut world = World::probed(&["a", "b"]);
+    world.talk("c", &["a", "b"]);
+    world.server("a").gray = true;
+    world.run_ms(300);
+    world.configure(&["b"]);
+    world.run_ms(500);
+    world.configure(&["a", "b"]);
+    world.run_ms(2_000);
+    assert_eq!((world.places("c"), world.state("a")), (vec!["b"], ServerState::Suspect));
+}
+
 #[test]
 fn one_that_drains_keeps_no_session_of_ours_and_one_that_is_no_longer_configured_neither() {
     let mut world = World::probed(&["a", "b"]);
