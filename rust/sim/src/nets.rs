@@ -259,6 +259,9 @@ impl Nets {
         let call = &mut self.calls[self.by_id[call_id]];
         call.place(server);
         call.has_moved = true;
+        if call.phase == Phase::Gone {
+            return; // whoever has hung up meanwhile tells nobody
+        }
         let is_answered = !matches!(call.phase, Phase::Ringing | Phase::Answering);
         if sdps[1].is_none() || sdps[0].is_some() != is_answered {
             let text = format!("{} {:?} moved with the wrong SDP", String::from_utf8_lossy(call_id), call.phase);
