@@ -35,4 +35,4 @@ pub use no_lanes::NoLanes;
 pub(super) use datapath::FastPath;
 pub(super) use lanes::Lanes;
 pub(super) use pins::clear_the_way;
-pub(super) use usher::{Ticket, Usher};
+pub(super) use usher::{Risen, Ticket, Usher};

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mediaha_media::{Component, Side, Stream, StreamPlan, rtp};
+use mediaha_media::{Component, Side, Stream, StreamPlan, Verdict, rtp};
 use mediaha_time::{Duration, Time};
 
 use super::course::{Course, Pilot};
@@ -42,6 +42,38 @@ pub(in crate::relay) struct Ticket {
     turns: u64,
 }
 
+/// A packet that was not forwarded by the kernel.
+#[derive(Clone, Copy)]
+pub(in crate::relay) struct Risen<'a> {
+    pub(in crate::relay) side: Side,
+    pub(in crate::relay) component: Component,
+    pub(in crate::relay) bytes: &'a [u8],
+    pub(in crate::relay) source: SocketAddr,
+    pub(in crate::relay) arrived: Time,
+    pub(in crate::relay) now: Time,
+}
+
+impl Risen<'_> {
+    /// What the stream says of it. Where there is an usher, also a ticket, to be shown to [`Usher::sent`].
+    #[inline]
+    pub(in crate::relay) fn judge(
+        &self,
+        stream: &mut Stream,
+        usher: Option<&mut Usher>,
+    ) -> (Verdict, Option<Ticket>) {
+        let &Self { side, component, bytes, source, arrived, now } = self;
+        let Some(usher) = usher else {
+            return (stream.packet_since(side, component, bytes, source, arrived, now), None);
+        };
+        let ticket = usher.arrives(stream, self);
+        let verdict = stream.packet_since(side, component, bytes, source, arrived, now);
+        if let Some(ticket) = ticket {
+            usher.judged(stream, ticket);
+        }
+        (verdict, ticket)
+    }
+}
+
 impl Usher {
     /// # Errors
     /// The kernel's: it does not tell its routes.
@@ -49,16 +81,9 @@ impl Usher {
         Ok(Self { lanes, pilot: Pilot::new()?, traffic_class, resting: HashMap::new() })
     }
 
-    /// To be called before the stream is asked about a packet that rose.
-    pub(in crate::relay) fn arrives(
-        &mut self,
-        stream: &mut Stream,
-        side: Side,
-        component: Component,
-        bytes: &[u8],
-        source: SocketAddr,
-        now: Time,
-    ) -> Option<Ticket> {
+    /// Before the stream is asked about a packet.
+    fn arrives(&mut self, stream: &mut Stream, risen: &Risen<'_>) -> Option<Ticket> {
+        let &Risen { side, component, bytes, source, now, .. } = risen;
         let port = stream.plan().side(side).local(component);
         let lane = self.lanes.at(port)?;
         let gate = lane.gate();
@@ -82,8 +107,8 @@ impl Usher {
         Some(Ticket { side, component, tag, turns: stream.turns() })
     }
 
-    /// To be called when the stream has been asked.
-    pub(in crate::relay) fn judged(&mut self, stream: &mut Stream, ticket: Ticket) {
+    /// When the stream has been asked.
+    fn judged(&mut self, stream: &mut Stream, ticket: Ticket) {
         if stream.turns() != ticket.turns {
             self.recall(stream);
         }

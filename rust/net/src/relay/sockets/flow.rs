@@ -11,7 +11,7 @@ use super::datapath::Install;
 use super::doorstep::{self, Doorstep};
 use super::pair::SocketPair;
 use super::watch::{Place, Watch};
-use crate::relay::kernel::Usher;
+use crate::relay::kernel::{Risen, Usher};
 use crate::relay::stamps::Stamps;
 use crate::relay::tally::Tally;
 use crate::sys::udp::{Received, UdpSocket};
@@ -133,20 +133,8 @@ impl Flow {
         desk.tally.received.add(1);
         let bytes = &desk.buffer[..length.min(DATAGRAM_MAX)];
         let arrived = desk.stamps.arrival(stamp);
-        let Some(usher) = &mut desk.usher else {
-            let verdict = self.stream.packet_since(side, component, bytes, source, arrived, desk.now);
-            if let Verdict::Forward { component: outgoing, to, .. } = verdict
-                && !self.send(side.other(), outgoing, bytes, to, desk.tally)
-            {
-                self.stream.unsent(side, component, bytes);
-            }
-            return true;
-        };
-        let ticket = usher.arrives(&mut self.stream, side, component, bytes, source, desk.now);
-        let verdict = self.stream.packet_since(side, component, bytes, source, arrived, desk.now);
-        if let Some(ticket) = ticket {
-            usher.judged(&mut self.stream, ticket);
-        }
+        let risen = Risen { side, component, bytes, source, arrived, now: desk.now };
+        let (verdict, ticket) = risen.judge(&mut self.stream, desk.usher.as_deref_mut());
         if let Verdict::Forward { component: outgoing, to, .. } = verdict {
             if !self.send(side.other(), outgoing, bytes, to, desk.tally) {
                 self.stream.unsent(side, component, bytes);

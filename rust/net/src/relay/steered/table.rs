@@ -8,7 +8,7 @@ use mediaha_time::Time;
 
 use super::strangers::Strangers;
 use crate::relay::RelayConfig;
-use crate::relay::kernel::{Ticket, Usher};
+use crate::relay::kernel::{Risen, Ticket, Usher};
 use crate::relay::slab::Slab;
 
 /// A slab of streams, and for each port of each address whose it is.
@@ -60,15 +60,8 @@ impl Table {
     ) -> Option<Judged> {
         let (place, side, component) = self.listening(destination)?;
         let stream = self.streams.at(place)?;
-        let Some(usher) = &mut self.usher else {
-            let verdict = stream.packet_since(side, component, bytes, source, arrived, now);
-            return Some(Judged { verdict, ticket: None });
-        };
-        let ticket = usher.arrives(stream, side, component, bytes, source, now);
-        let verdict = stream.packet_since(side, component, bytes, source, arrived, now);
-        if let Some(ticket) = ticket {
-            usher.judged(stream, ticket);
-        }
+        let risen = Risen { side, component, bytes, source, arrived, now };
+        let (verdict, ticket) = risen.judge(stream, self.usher.as_mut());
         Some(Judged { verdict, ticket: ticket.map(|ticket| (place, ticket)) })
     }
 
