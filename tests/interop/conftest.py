@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.site import Site
+from tests.peers.sitefile import CALM, SiteFile, ours
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A standalone site with two media servers."""
-    with Site(tmp_path_factory.mktemp("site")) as running:
+    """A site with two media servers, whose calls stay where they are however busy the machine is."""
+    file = SiteFile(tmp_path_factory.mktemp("site"), ours("one"), ours("two"), timings=CALM)
+    with file.serve() as running:
         yield running.ready()
 
 

@@ -8,6 +8,7 @@ from mediaha.model.address import Address
 from mediaha.sip.endpoint import open_endpoint
 from mediaha.sip.target import TCP, TLS, UDP, Target
 from mediaha.sip.trace import Trace, Traced, pcap
+from mediaha.sip.transaction.timers import Timers
 from tests.peers.installed import needs
 
 from .parties import LOOPBACK, Ear, request, serve
@@ -71,7 +72,8 @@ def test_wireshark_reads_the_capture(tmp_path):
 
 
 async def test_a_tap_sees_what_comes_and_goes_and_one_that_fails_disturbs_nobody(nursery):
-    async with open_endpoint(LOOPBACK) as alice, open_endpoint(LOOPBACK) as bob:
+    once = Timers(t1=60.0)
+    async with open_endpoint(LOOPBACK, timers=once) as alice, open_endpoint(LOOPBACK) as bob:
         nursery.start_soon(serve, bob, [])
         message = request("OPTIONS", alice)
         trace = Trace([message.call_id])
