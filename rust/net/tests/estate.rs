@@ -264,11 +264,13 @@ fn packets_that_wait_for_the_next_process_have_no_jitter_of_that() {
         let mut client = house.client();
         let [a, b] = [(); 2].map(|()| Party::at(HERE.parse().unwrap()));
         let [for_a, _] = client.call("call", [&a, &b], "");
-        let mut sent: Vec<Instant> = Vec::new();
+        // Before and after each was sent: in between, the kernel saw it.
+        let mut sent: Vec<[Instant; 2]> = Vec::new();
         let mut talk = |sequences: std::ops::Range<u16>| {
             for sequence in sequences {
+                let before = Instant::now();
                 a.send(&rtp(sequence), for_a);
-                sent.push(Instant::now());
+                sent.push([before, Instant::now()]);
                 thread::sleep(PTIME);
             }
         };
@@ -282,10 +284,14 @@ fn packets_that_wait_for_the_next_process_have_no_jitter_of_that() {
         let reported_us = number(&reply, &["tags", "a", "medias", "streams", "jitter us"]);
         // RFC 3550 A.8, of how this thread has slept. Read all at once, fifteen packets would have 12 ms.
         let slept_us = sent.windows(2).fold(0, |jitter, pair| {
-            let late = (pair[1] - pair[0]).abs_diff(PTIME).as_micros().cast_signed();
+            let late = (pair[1][0] - pair[0][0]).abs_diff(PTIME).as_micros().cast_signed();
             jitter + (late - jitter) / 16
         });
-        assert!((i128::from(reported_us) - slept_us).abs() < 4_000, "{datapath:?}: {reported_us}, {slept_us} µs");
+        // A thread that was interrupted while it sent does not know better; each time counts for two packets, by a sixteenth.
+        let unsure_us: i128 =
+            sent.iter().map(|[before, after]| (*after - *before).as_micros().cast_signed() / 8).sum();
+        let wrong_us = (i128::from(reported_us) - slept_us).abs();
+        assert!(wrong_us < 4_000 + unsure_us, "{datapath:?}: {reported_us}, {slept_us} and {unsure_us} µs");
     });
 }
 
