@@ -55,6 +55,15 @@ class Flood:
                     sent += 1
                 time.sleep(0.001)
 
+    def nudges(self):
+        """One more packet to each port: a relay looks what the kernel has dropped there when it hears something."""
+        with Forger(self._family) as forger:
+            for host, port in [to for call in self._calls for _, to in call]:
+                for component in (port, port + 1):
+                    forger.send(b"", (self._near, 9), (host, component))
+                    self.counted += 1
+        return False
+
     def _packet(self, number):
         (_, port), (other, others_port) = self._dice.sample(self._calls[number % CALLS], 2)
         # From the parties' own host, as from behind the same NAT; parties have higher ports.
@@ -103,7 +112,7 @@ def test_a_flood_of_forged_packets_costs_no_call_a_packet_and_each_has_a_cause(t
             flood.run()
             for endpoint in range(2 * CALLS):
                 load.stop(endpoint)
-            until("each has a cause", lambda: account(client) == flood.counted + load.arrivals().sent)
+            until("each has a cause", lambda: account(client) == flood.counted + load.arrivals().sent or flood.nudges())
             # A relay counts a packet before it sends it.
             until("each is heard", lambda: load.arrivals().received == load.arrivals().sent)
             heard = load.arrivals()

@@ -49,6 +49,21 @@ pub struct Arrival {
     pub hertz: u32,
 }
 
+/// How far one SSRC had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    ssrc: u32,
+    highest: u16,
+}
+
+impl Trace {
+    /// Whether a packet comes soon after.
+    pub(crate) fn goes_on_with(self, header: &Header) -> bool {
+        let ahead = header.sequence.wrapping_sub(self.highest);
+        header.ssrc == self.ssrc && (1..DROPOUT_MAX).contains(&ahead)
+    }
+}
+
 impl Sequence {
     /// Counts one packet that arrived at `now`, whose payload type's clock runs at `hertz`.
     pub fn arrived(&mut self, header: &Header, hertz: u32, now: Time) {
@@ -84,6 +99,11 @@ impl Sequence {
     #[must_use]
     pub fn highest(&self) -> Option<u16> {
         self.run.map(|run| run.highest)
+    }
+
+    /// How far the run has come; `None` before the first packet.
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        self.run.map(|run| Trace { ssrc: run.ssrc, highest: run.highest })
     }
 
     /// An account that goes on where another one stood. What was lost meanwhile is counted, short of a whole wraparound.

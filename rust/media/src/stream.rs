@@ -7,10 +7,10 @@ use mediaha_time::Time;
 
 use crate::counters::{Cause, StreamCounters};
 use crate::demux::{Kind, kind_untrusted};
-use crate::latch::{Believed, Heard, Latch};
+use crate::latch::{Believed, Evidence, Heard, Latch};
 use crate::ours::Ours;
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
-use crate::sequence::{Run, Sequence};
+use crate::sequence::{Run, Sequence, Trace};
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Route {
 struct Party {
     latches: [Latch; 2],
     sequence: Sequence,
+    /// Its packets as they were before the learning window opened: whoever goes on with them is the party.
+    before: Option<Trace>,
 }
 
 impl Stream {
@@ -112,18 +114,18 @@ impl Stream {
             Err(cause) => return self.drop(side, cause),
         };
         let party = &mut self.parties[side.index()];
-        let latch = &mut party.latches[component.index()];
-        // Nor is a port that nothing can be sent to.
-        let is_ours = |source| self.ours.as_ref().is_some_and(|ours| ours.contains(source));
-        let suspect = |source: SocketAddr| source.port() == 0 || is_ours(source);
-        match latch.judges_unless(source, now, suspect) {
+        let (latch, before) = (&mut party.latches[component.index()], party.before);
+        let evidence = |source: SocketAddr| Evidence {
+            continues: matches!((&kind, before), (Kind::Rtp(header), Some(before)) if before.goes_on_with(header)),
+            // Nothing can be sent to a port without a number.
+            suspect: source.port() == 0 || self.ours.as_ref().is_some_and(|ours| ours.contains(source)),
+        };
+        match latch.judges(source, now, evidence) {
             Heard::Known => {}
-            Heard::Learnt => {
-                self.turns += 1;
-                latch.publish(self.counters.latch(side, component));
-            }
+            Heard::Learnt => self.learnt(side, component),
             Heard::Stranger => return self.drop(side, Cause::Stranger),
         }
+        let party = &mut self.parties[side.index()];
         let counters = self.counters.side(side);
         counters.heard(arrived);
         if let Kind::Rtp(header) = &kind {
@@ -231,6 +233,16 @@ impl Stream {
         &self.plan
     }
 
+    /// Packets to a party go elsewhere from here on.
+    fn learnt(&mut self, side: Side, component: Component) {
+        self.turns += 1;
+        let party = &mut self.parties[side.index()];
+        party.latches[component.index()].publish(self.counters.latch(side, component));
+        if component == Component::Rtp && party.reports_follow(self.plan.side(side)) {
+            party.latches[Component::Rtcp.index()].publish(self.counters.latch(side, Component::Rtcp));
+        }
+    }
+
     /// Whether a packet from `side` is the party's, and yet not for the other one. Reports go on, as the call does.
     fn withholds(&self, side: Side, kind: &Kind) -> bool {
         let blocks = self.plan.side(side).blocks;
@@ -285,18 +297,35 @@ impl Party {
         let heard = counted.snapshot().last_seen;
         let latches = Component::BOTH.map(|component| {
             let (signalled, strict) = (party.remote(component), party.strict_source);
-            Latch::resumed(counters.latch(side, component), signalled, strict, heard, now).unwrap_or_else(|| {
+            let resumed = Latch::resumed(counters.latch(side, component), signalled, strict, heard, now);
+            let latch = resumed.unwrap_or_else(|| {
                 let latch = Latch::new(signalled, strict, now);
                 if plan.wary { latch.wary(now) } else { latch }
-            })
+            });
+            if component == Component::Rtcp { latch.of_reports() } else { latch }
         });
-        Self { latches, sequence: counted.resumed_sequence() }
+        let mut known = Self { latches, sequence: counted.resumed_sequence(), before: None };
+        known.reports_follow(party);
+        known
     }
 
     fn replan(&mut self, plan: &SidePlan, now: Time) {
+        if plan.reopen && !self.latches[Component::Rtp.index()].is_open(now) {
+            self.before = self.sequence.trace();
+        }
         for (latch, component) in self.latches.iter_mut().zip(Component::BOTH) {
             latch.replan(plan.remote(component), plan.strict_source, plan.reopen, now);
         }
+        self.reports_follow(plan);
+    }
+
+    /// Expects reports from where the media comes from, if they were signalled to come from the same host. Whether whoever has
+    /// sent them before is no longer believed.
+    fn reports_follow(&mut self, plan: &SidePlan) -> bool {
+        let [media, reports] = &mut self.latches;
+        let together =
+            plan.remote.zip(plan.remote_rtcp).is_some_and(|(media, reports)| media.ip() == reports.ip());
+        media.held().filter(|_| together).is_some_and(|source| reports.follow(source.ip()))
     }
 }
 

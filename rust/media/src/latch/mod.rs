@@ -7,15 +7,20 @@
 //! ```text
 //!                   a first source in the window;
 //!                   later, the signalled host only
-//!        Listening ───────────────────────────────▶ Held, fresh ◀──┐ in the window, the signalled
-//!            ▲                                       │      ▲ └────┘ address takes the place
-//!            │                    offer or answer:   │      │
-//!            │                    the window opens   │      │ in the window, the signalled address takes
-//!            │                    again              ▼      │ the place, and anyone once it is silent
-//!            └───────────────────────────────────── Held, carried
+//!        Listening ───────────────────────────────▶ Held ◀──┐ in the window, a source
+//!            ▲                                       │      │ with a better claim
+//!            └───────────────────────────────────────┘ ─────┘
 //!              offer or answer with another signalled
-//!              address (from fresh, too): packets go there at once
+//!              address: packets go there at once
 //! ```
+//!
+//! Many offers say what was said before: they refresh a session, or hold the other party. The window opens all the same, since
+//! a phone that has changed its network may say nothing else; but a party may be silent at this moment, and whoever floods the
+//! port must not get its place. So a source that was proven before keeps it until another one has a better [`Claim`], or as good a
+//! one while it is silent. To be the first to speak is a claim against nobody but a source that has hardly spoken itself.
+//!
+//! Reports are believed from the host alone that the party's media comes from, or that was signalled for them: they are rare, so
+//! that their port stands open for longer, and who forges one must not have the other party's reports sent to whom he likes.
 //!
 //! `Strict` stands apart: only the signalled address is believed, ever.
 //!
@@ -38,8 +43,10 @@ pub(crate) use published::LATCH_WORDS;
 pub const WINDOW: Duration = Duration::from_secs(3);
 /// For how long a wary latch learns the signalled address only.
 const WARY: Duration = Duration::from_millis(500);
-/// A source heard this recently is alive: a window that opens again does not give its place away.
+/// A source heard this recently is alive.
 pub const ALIVE: Duration = Duration::from_millis(500);
+/// A source that was heard for so long is proven: it was no single packet that somebody has thrown at us.
+const PROVEN: Duration = Duration::from_millis(200);
 
 /// Who may still be heard at a port: whoever else sends there is a stranger, and will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +63,12 @@ pub enum Believed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latch {
     signalled: Option<SocketAddr>,
+    /// The host at which the party is known to be: that of its proven source, or for its reports that of its media.
+    home: Option<IpAddr>,
+    /// Who was held before the party signalled another address.
+    former: Option<Former>,
+    /// It is for reports.
+    reports: bool,
     window_until: Time,
     wary_until: Time,
     state: State,
@@ -66,14 +79,37 @@ enum State {
     /// Only the signalled address is believed.
     Strict,
     /// Nobody has been learnt.
-    Listening { former: Option<Former> },
+    Listening,
     /// This source is believed, and packets go to it.
     Held {
         source: SocketAddr,
+        claim: Claim,
+        /// When it was learnt.
+        since: Time,
         heard: Time,
-        /// It was learnt before the present window opened.
-        carried: bool,
     },
+}
+
+/// What speaks for a source; the better, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// It was heard first.
+    First,
+    /// It is on the host that was signalled, or on that of the party's proven source; it may be behind the same NAT.
+    Host,
+    /// Its packets go on with the SSRC and the numbers of the party's, which nobody knows who does not see them.
+    Run,
+    /// It is what the party has signalled.
+    Signalled,
+}
+
+/// What there is to say of a source besides its address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Evidence {
+    /// Its packets go on with the SSRC and the numbers of the party's.
+    pub(crate) continues: bool,
+    /// It is nobody's to send from, unless it was signalled.
+    pub(crate) suspect: bool,
 }
 
 /// Whose a packet is.
@@ -87,8 +123,8 @@ pub(crate) enum Heard {
     Stranger,
 }
 
-/// Who was held before the party signalled another address. Its packets on the way still count as the party's,
-/// but are no reason to send there again, unless it goes on: then the new address was only another name for it.
+/// Its packets on the way still count as the party's, but are no reason to send there again, unless it goes on: then the new
+/// address was only another name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Former {
     source: SocketAddr,
@@ -99,8 +135,9 @@ impl Latch {
     /// A latch whose window opens at `now`.
     #[must_use]
     pub fn new(signalled: Option<SocketAddr>, strict: bool, now: Time) -> Self {
-        let state = if strict { State::Strict } else { State::Listening { former: None } };
-        Self { signalled, window_until: now + WINDOW, wary_until: now, state }
+        let state = if strict { State::Strict } else { State::Listening };
+        let (window_until, wary_until) = (now + WINDOW, now);
+        Self { signalled, home: None, former: None, reports: false, window_until, wary_until, state }
     }
 
     /// The same, made at `now`, but wary of strangers.
@@ -109,40 +146,81 @@ impl Latch {
         Self { wary_until: now + WARY, ..self }
     }
 
+    /// The same, but for reports.
+    #[must_use]
+    pub fn of_reports(self) -> Self {
+        Self { reports: true, ..self }
+    }
+
     /// Takes what an offer or answer said. Without `reopen` the window stays as it was.
     pub fn replan(&mut self, signalled: Option<SocketAddr>, strict: bool, reopen: bool, now: Time) {
         let moved = matches!((self.signalled, signalled), (Some(before), Some(after)) if before != after);
         self.signalled = signalled.or(self.signalled);
         if reopen {
+            self.establish(now);
             self.window_until = now + WINDOW;
         }
         self.state = match self.state {
             _ if strict => State::Strict,
-            State::Strict => State::Listening { former: None },
+            State::Strict => State::Listening,
             State::Held { source, .. } if moved && self.signalled != Some(source) => {
-                State::Listening { former: Some(Former { source, leaves_at: now + ALIVE }) }
+                self.former = Some(Former { source, leaves_at: now + ALIVE });
+                State::Listening
             }
-            State::Held { source, heard, carried } => State::Held { source, heard, carried: carried || reopen },
-            State::Listening { former } => State::Listening { former },
+            state => state,
         };
+    }
+
+    /// A proven source is the party's home from the next window on. One that was learnt in a window that is still open is not: an
+    /// answer follows its offer too soon for whoever came in between to be anybody.
+    fn establish(&mut self, now: Time) {
+        if self.is_open(now) || self.reports {
+            return;
+        }
+        if let State::Held { source, claim, since, heard } = &mut self.state
+            && heard.since(*since) >= PROVEN
+        {
+            self.home = Some(source.ip());
+            *claim = Claim::Host.max(*claim);
+        }
+    }
+
+    /// The party's media comes from `host` from now on, and its reports should. Whether whoever has
+    /// sent them before is no longer believed.
+    pub(crate) fn follow(&mut self, host: IpAddr) -> bool {
+        self.home = Some(host);
+        let strayed = matches!(self.state, State::Held { source, .. } if !self.knows(source.ip()));
+        if strayed {
+            self.state = State::Listening;
+        }
+        strayed
+    }
+
+    /// Whether sources are learnt.
+    pub(crate) fn is_open(&self, now: Time) -> bool {
+        now < self.window_until
+    }
+
+    /// The source that is held.
+    pub(crate) fn held(&self) -> Option<SocketAddr> {
+        match self.state {
+            State::Held { source, .. } => Some(source),
+            State::Strict | State::Listening => None,
+        }
     }
 
     /// Whether a packet from `source` is believed to be the party's; learns from it.
     pub fn hears(&mut self, source: SocketAddr, now: Time) -> bool {
-        self.judges(source, now) != Heard::Stranger
+        self.judges(source, now, |_| Evidence::default()) != Heard::Stranger
     }
 
-    /// Whose a packet from `source` is; learns from it.
-    pub(crate) fn judges(&mut self, source: SocketAddr, now: Time) -> Heard {
-        self.judges_unless(source, now, |_| false)
-    }
-
-    /// The same, but whoever is `suspect` is not learnt unless signalled.
-    pub(crate) fn judges_unless(
+    /// Whose a packet from `source` is; learns from it. Only for a source that is not known is the evidence asked for.
+    #[inline]
+    pub(crate) fn judges(
         &mut self,
         source: SocketAddr,
         now: Time,
-        suspect: impl FnOnce(SocketAddr) -> bool,
+        evidence: impl FnOnce(SocketAddr) -> Evidence,
     ) -> Heard {
         match &mut self.state {
             State::Strict if self.signalled == Some(source) => return Heard::Known,
@@ -151,15 +229,17 @@ impl Latch {
                 *heard = now;
                 return Heard::Known;
             }
-            State::Listening { former: Some(former) } if former.source == source && now < former.leaves_at => {
+            State::Listening if self.former.is_some_and(|it| it.source == source && now < it.leaves_at) => {
                 return Heard::Known;
             }
-            State::Held { .. } | State::Listening { .. } => {}
+            State::Held { .. } | State::Listening => {}
         }
-        if !self.learns(source, now) || (self.signalled != Some(source) && suspect(source)) {
+        let evidence = evidence(source);
+        let claim = self.claim(source, evidence);
+        if !self.learns(source, claim, now) || (evidence.suspect && claim != Claim::Signalled) {
             return Heard::Stranger;
         }
-        self.state = State::Held { source, heard: now, carried: false };
+        self.state = State::Held { source, claim, since: now, heard: now };
         Heard::Learnt
     }
 
@@ -206,37 +286,61 @@ impl Latch {
     /// Where packets to the party go; `None` while it is not known.
     #[must_use]
     pub fn target(&self) -> Option<SocketAddr> {
-        match self.state {
-            State::Held { source, .. } => Some(source),
-            State::Strict | State::Listening { .. } => self.signalled,
-        }
+        self.held().or(self.signalled)
     }
 
     /// Who can be believed until the next [`Latch::replan`].
     #[must_use]
     pub fn believed(&self, now: Time) -> Believed {
         match (self.state, self.signalled) {
-            (State::Held { source, .. }, _) if now >= self.window_until => Believed::Only(source),
             (State::Strict, Some(signalled)) => Believed::Only(signalled),
-            (State::Listening { .. }, Some(signalled)) if now >= self.window_until => {
-                Believed::Host(signalled.ip())
+            (State::Held { source, .. }, _) if now >= self.window_until => Believed::Only(source),
+            (State::Listening, _) if now >= self.window_until => {
+                self.late_host().map_or(Believed::Anybody, Believed::Host)
             }
             _ => Believed::Anybody,
         }
     }
 
     /// Whether a source that is not the held one takes its place.
-    fn learns(&self, source: SocketAddr, now: Time) -> bool {
-        let open = now < self.window_until;
+    fn learns(&self, source: SocketAddr, claim: Claim, now: Time) -> bool {
+        let open = self.is_open(now);
         match self.state {
             State::Strict => false,
-            State::Listening { .. } if now < self.wary_until => self.signalled == Some(source),
+            State::Listening if now < self.wary_until => claim == Claim::Signalled,
+            State::Listening if open => claim > Claim::First || !self.reports,
             // A party that is first heard after the window can still be itself, from a port it did not announce.
-            State::Listening { .. } => open || self.signalled.is_some_and(|it| it.ip() == source.ip()),
-            State::Held { heard, carried, .. } => {
+            State::Listening => self.late_host() == Some(source.ip()),
+            State::Held { claim: held, since, heard, .. } => {
                 let silent = now.since(heard) >= ALIVE;
-                open && (self.signalled == Some(source) || (carried && silent))
+                let slight = held == Claim::First && heard.since(since) < PROVEN && !self.reports;
+                open && (claim > held || (silent && (claim > Claim::First || slight)))
             }
         }
+    }
+
+    fn claim(&self, source: SocketAddr, evidence: Evidence) -> Claim {
+        if self.signalled == Some(source) {
+            Claim::Signalled
+        } else if self.former.is_some_and(|former| former.source == source) {
+            // The party has said itself that it is no longer there.
+            Claim::First
+        } else if evidence.continues {
+            Claim::Run
+        } else if self.knows(source.ip()) {
+            Claim::Host
+        } else {
+            Claim::First
+        }
+    }
+
+    fn knows(&self, host: IpAddr) -> bool {
+        self.home == Some(host) || self.signalled.is_some_and(|it| it.ip() == host)
+    }
+
+    /// The host of which a source is learnt when the window has closed.
+    fn late_host(&self) -> Option<IpAddr> {
+        let signalled = self.signalled.map(|it| it.ip());
+        if self.reports { self.home.or(signalled) } else { signalled }
     }
 }

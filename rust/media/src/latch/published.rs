@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 
 use mediaha_time::Time;
 
-use super::{Latch, State};
+use super::{Claim, Latch, PROVEN, State};
 
 /// Words of one latch.
 pub(crate) const LATCH_WORDS: usize = CHECKED + 1;
@@ -19,19 +19,24 @@ const CHECKED: usize = 8;
 const STRICT: u8 = 1;
 const LISTENING: u8 = 2;
 const HELD: u8 = 3;
-const CARRIED: u8 = 4;
+/// Of a source: that it was proven.
+const IS_PROVEN: u8 = 0x80;
 
 type Words = [u64; CHECKED];
 
 pub(super) fn write(latch: &Latch, memory: &[AtomicU64]) {
-    let (tag, source, heard) = match latch.state {
-        State::Strict => (STRICT, None, Time::ZERO),
+    let (tag, source, heard, standing) = match latch.state {
+        State::Strict => (STRICT, None, Time::ZERO, 0),
         // Whoever was held before is forgotten within half a second anyway.
-        State::Listening { former: _ } => (LISTENING, None, Time::ZERO),
-        State::Held { source, heard, carried } => (if carried { CARRIED } else { HELD }, Some(source), heard),
+        State::Listening => (LISTENING, None, Time::ZERO, 0),
+        State::Held { source, claim, since, heard } => {
+            let proven = if heard.since(since) >= PROVEN { IS_PROVEN } else { 0 };
+            (HELD, Some(source), heard, claim.number() | proven)
+        }
     };
     let (signalled, source) = (Flat::of(latch.signalled), Flat::of(source));
-    let kinds = u64::from(tag) << 56 | u64::from(signalled.family) << 48 | u64::from(source.family) << 40;
+    let kinds = [tag, signalled.family, source.family, standing];
+    let kinds = kinds.into_iter().fold(0, |kinds, kind| kinds << 8 | u64::from(kind)) << 32;
     let ports = u64::from(signalled.port) << 16 | u64::from(source.port);
     let [s0, s1] = signalled.address;
     let [h0, h1] = source.address;
@@ -54,20 +59,34 @@ pub(super) fn read(memory: &[AtomicU64]) -> Option<Latch> {
         return None;
     }
     let [kinds, s0, s1, h0, h1, window_until, wary_until, heard] = words;
-    let [tag, signalled_family, source_family, _, p0, p1, p2, p3] = kinds.to_be_bytes();
+    let [tag, signalled_family, source_family, standing, p0, p1, p2, p3] = kinds.to_be_bytes();
     let (signalled_port, source_port) = (u16::from_be_bytes([p0, p1]), u16::from_be_bytes([p2, p3]));
     let signalled = Flat { family: signalled_family, port: signalled_port, address: [s0, s1] }.address()?;
     let source = Flat { family: source_family, port: source_port, address: [h0, h1] }.address()?;
+    let heard = Time::from_nanos(heard);
     let state = match (tag, source) {
         (STRICT, None) => State::Strict,
-        (LISTENING, None) => State::Listening { former: None },
-        (HELD | CARRIED, Some(source)) => {
-            State::Held { source, heard: Time::from_nanos(heard), carried: tag == CARRIED }
+        (LISTENING, None) => State::Listening,
+        (HELD, Some(source)) => {
+            let since = if standing & IS_PROVEN == 0 { heard } else { heard - PROVEN };
+            State::Held { source, claim: Claim::of_number(standing & !IS_PROVEN)?, since, heard }
         }
         _ => return None,
     };
     let [window_until, wary_until] = [window_until, wary_until].map(Time::from_nanos);
-    Some(Latch { signalled, window_until, wary_until, state })
+    Some(Latch { window_until, wary_until, state, ..Latch::new(signalled, false, Time::ZERO) })
+}
+
+impl Claim {
+    const ALL: [Self; 4] = [Self::First, Self::Host, Self::Run, Self::Signalled];
+
+    const fn number(self) -> u8 {
+        self as u8
+    }
+
+    fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 }
 
 /// An address in numbers; family zero is none.
@@ -126,18 +145,19 @@ mod tests {
     }
 
     fn latch() -> impl Strategy<Value = Latch> {
+        let heard = (Time::ZERO + PROVEN).as_nanos()..;
+        let held = (address(), heard, prop::sample::select(&Claim::ALL[..]), any::<bool>());
         let state = prop_oneof![
             Just(State::Strict),
-            Just(State::Listening { former: None }),
-            (address(), any::<u64>(), any::<bool>()).prop_map(|(source, heard, carried)| State::Held {
-                source,
-                heard: Time::from_nanos(heard),
-                carried
+            Just(State::Listening),
+            held.prop_map(|(source, heard, claim, proven)| {
+                let heard = Time::from_nanos(heard);
+                State::Held { source, claim, since: if proven { heard - PROVEN } else { heard }, heard }
             }),
         ];
         (proptest::option::of(address()), any::<[u64; 2]>(), state).prop_map(|(signalled, times, state)| {
             let [window_until, wary_until] = times.map(Time::from_nanos);
-            Latch { signalled, window_until, wary_until, state }
+            Latch { window_until, wary_until, state, ..Latch::new(signalled, false, Time::ZERO) }
         })
     }
 

@@ -59,24 +59,117 @@ fn after_the_window_only_the_signalled_host_is_learnt_whatever_its_port() {
     assert!(!latch.hears(phone(), ms(4_001)), "the place is taken, and the window is closed");
 }
 
+/// A phone behind a NAT that has spoken for a while, at `ms(20)` first and at `ms(9_980)` last.
+fn talked() -> Latch {
+    let mut latch = Latch::new(Some(at("192.168.0.5:4000")), false, Time::ZERO);
+    assert!(latch.hears(phone(), ms(20)) && latch.hears(phone(), ms(9_980)));
+    latch
+}
+
+/// The same address is signalled again.
+fn refreshed(latch: &mut Latch, now: Time) {
+    latch.replan(Some(at("192.168.0.5:4000")), false, true, now);
+}
+
+const CONTINUES: Evidence = Evidence { continues: true, suspect: false };
+
 #[test]
 fn a_new_window_leaves_a_living_source_its_place() {
-    let mut latch = Latch::new(Some(phone()), false, Time::ZERO);
-    assert!(latch.hears(phone(), ms(9_980)));
-    latch.replan(Some(phone()), false, true, ms(10_000));
+    let mut latch = talked();
+    refreshed(&mut latch, ms(10_000));
     assert!(!latch.hears(stranger(), ms(10_100)));
     assert!(latch.hears(phone(), ms(10_101)));
     assert_eq!(latch.target(), Some(phone()));
 }
 
 #[test]
-fn in_a_new_window_a_silent_source_can_be_replaced() {
-    let mut latch = Latch::new(Some(at("192.168.0.5:4000")), false, Time::ZERO);
-    assert!(latch.hears(phone(), ms(20)));
-    latch.replan(Some(at("192.168.0.5:4000")), false, true, ms(60_000));
+fn a_flood_in_a_new_window_does_not_get_the_place_of_a_silent_phone() {
+    let mut latch = talked();
+    for begun in [60_000, 60_150, 61_000] {
+        refreshed(&mut latch, ms(begun));
+        for millis in 0..150 {
+            assert!(!latch.hears(stranger(), ms(begun + millis)));
+        }
+    }
+    assert_eq!(latch.target(), Some(phone()));
+    assert!(latch.hears(phone(), ms(61_200)), "it unmutes");
+}
+
+#[test]
+fn a_silent_phone_that_its_nat_has_given_another_port_is_learnt_in_a_new_window() {
+    let mut latch = talked();
+    refreshed(&mut latch, ms(60_000));
     let moved = at("198.51.100.1:4002");
     assert!(latch.hears(moved, ms(60_010)));
     assert!(!latch.hears(phone(), ms(60_020)), "learnt in this window, the new source is not given up");
+}
+
+#[test]
+fn a_phone_that_goes_on_in_another_network_is_learnt_from_its_first_packet() {
+    let mut latch = talked();
+    let elsewhere = at("192.0.2.200:9000");
+    assert_eq!(latch.judges(elsewhere, ms(9_990), |_| CONTINUES), Heard::Stranger, "without a word of it");
+    refreshed(&mut latch, ms(10_000));
+    assert!(!latch.hears(stranger(), ms(10_001)));
+    assert_eq!(latch.judges(elsewhere, ms(10_002), |_| CONTINUES), Heard::Learnt);
+    assert!(!latch.hears(stranger(), ms(10_900)));
+    assert_eq!(latch.target(), Some(elsewhere));
+}
+
+#[test]
+fn a_phone_that_says_it_has_moved_gets_its_place_from_a_stranger_who_was_first() {
+    let mut latch = talked();
+    latch.replan(Some(at("10.9.8.7:4000")), false, true, ms(10_000));
+    assert!(latch.hears(stranger(), ms(10_001)));
+    let elsewhere = at("192.0.2.200:9000");
+    assert_eq!(latch.judges(elsewhere, ms(10_002), |_| CONTINUES), Heard::Learnt);
+    assert!(!latch.hears(stranger(), ms(10_003)));
+    assert!(!latch.hears(phone(), ms(10_600)), "where it says itself that it is no longer");
+}
+
+#[test]
+fn a_single_packet_keeps_nobody_from_speaking() {
+    let mut latch = Latch::new(Some(at("192.168.0.5:4000")), false, Time::ZERO);
+    assert!(latch.hears(stranger(), ms(10)));
+    assert!(!latch.hears(phone(), ms(20)));
+    assert!(latch.hears(phone(), ms(520)));
+    assert!(!latch.hears(stranger(), ms(530)));
+    let mut proven = Latch::new(Some(at("192.168.0.5:4000")), false, Time::ZERO);
+    assert!(proven.hears(phone(), ms(10)) && proven.hears(phone(), ms(210)));
+    assert!(!proven.hears(stranger(), ms(2_000)));
+}
+
+#[test]
+fn another_port_of_the_signalled_host_takes_the_place_from_whoever_was_only_first() {
+    let mut latch = Latch::new(Some(phone()), false, Time::ZERO);
+    assert!(latch.hears(stranger(), ms(10)));
+    assert!(latch.hears(at("198.51.100.1:61000"), ms(20)));
+    assert!(!latch.hears(stranger(), ms(30)));
+}
+
+#[test]
+fn whoever_came_between_offer_and_answer_is_not_proven_by_the_answer() {
+    let mut latch = Latch::new(Some(phone()), false, Time::ZERO);
+    assert!(latch.hears(stranger(), ms(10)) && latch.hears(stranger(), ms(900)));
+    latch.replan(Some(phone()), false, true, ms(1_000));
+    assert!(latch.hears(at("198.51.100.1:61000"), ms(1_010)));
+}
+
+#[test]
+fn reports_are_believed_from_where_the_media_comes_from() {
+    let mut latch = Latch::new(Some(at("192.168.0.5:4001")), false, Time::ZERO).of_reports();
+    assert!(!latch.hears(stranger(), ms(10)), "nobody is believed for being first");
+    assert!(!latch.follow(phone().ip()));
+    assert!(!latch.hears(stranger(), ms(20)));
+    assert_eq!(latch.believed(ms(5_000)), Believed::Host(phone().ip()));
+    assert!(latch.hears(at("198.51.100.1:4001"), ms(5_000)), "the first report comes late");
+    assert_eq!(latch.target(), Some(at("198.51.100.1:4001")));
+    assert_eq!(latch.believed(ms(5_000)), Believed::Only(at("198.51.100.1:4001")));
+    latch.replan(Some(at("192.168.0.5:4001")), false, true, ms(20_000));
+    assert!(!latch.hears(stranger(), ms(20_100)), "reports are rare: it was silent for long");
+    assert!(latch.follow("192.0.2.200".parse().unwrap()), "the media comes from elsewhere");
+    assert_eq!(latch.target(), Some(at("192.168.0.5:4001")));
+    assert!(latch.hears(at("192.0.2.200:9001"), ms(21_000)));
 }
 
 #[test]

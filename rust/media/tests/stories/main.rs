@@ -13,5 +13,6 @@ mod limits;
 mod media;
 mod offers;
 mod reports;
+mod strangers;
 mod successor;
 mod world;

@@ -1,10 +1,12 @@
 //! Packets of somebody who is no party: none of them is forwarded, each is counted.
 
 use std::net::UdpSocket;
+use std::thread;
 
 use mediaha_media::{Cause, Side};
 use mediaha_net::relay::DatapathChoice;
 use mediaha_net::sys::monotonic;
+use mediaha_time::Duration;
 
 use crate::common::{Party, eventually, rtcp, rtp};
 use crate::world::{Call, LONG_AGO, Relay, V4, V6, certain, certain_of_host};
@@ -15,6 +17,7 @@ stories! {
     a_stranger_is_dropped_and_counted,
     a_stranger_is_counted_too_when_a_party_is_certain,
     a_flood_of_strangers_is_counted_to_the_last_packet_and_costs_none_of_the_partys,
+    a_silent_party_behind_a_nat_keeps_its_place_in_a_flood_when_its_call_is_refreshed,
     a_port_of_the_relay_itself_is_a_party_only_where_it_was_named,
 }
 
@@ -86,6 +89,31 @@ fn a_stranger_from_the_partys_host_is_none_until_the_party_is_heard(choice: Data
     let unannounced = Party::at(V4);
     unannounced.send(&rtp(1), call.ports[0].rtp);
     assert_eq!(call.parties[1].hear().0, rtp(1));
+}
+
+fn a_silent_party_behind_a_nat_keeps_its_place_in_a_flood_when_its_call_is_refreshed(choice: DatapathChoice) {
+    let mut relay = Relay::new(choice);
+    let mut call = relay.call([V4, V4], monotonic());
+    call.plan.sides[0].remote = Some("127.7.7.7:4000".parse().unwrap());
+    let [signalled, proven] = [Duration::from_secs(2), Duration::from_millis(300)];
+    relay.datapath.install(call.stream, call.plan, monotonic() - signalled);
+    Relay::talks_both_ways(&call, 1);
+    thread::sleep(proven);
+    Relay::talks_both_ways(&call, 2);
+    // Until the window is over, and the party silent.
+    thread::sleep(Duration::from_millis(1_200));
+    relay.datapath.install(call.stream, call.plan, monotonic());
+    let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
+    let mut forged = rtp(3);
+    forged[8..12].copy_from_slice(b"evil");
+    for _ in 0..50 {
+        stranger.send_to(&forged, call.ports[0].rtp).unwrap();
+    }
+    eventually("counted", || relay.counters(&call, Side::A).dropped(Cause::Stranger) == 50);
+    assert!(call.parties[1].hears_nothing());
+    call.parties[1].send(&rtp(3), call.ports[1].rtp);
+    assert_eq!(call.parties[0].hear().0, rtp(3));
+    Relay::talks_both_ways(&call, 4);
 }
 
 fn a_stranger_is_dropped_and_counted(choice: DatapathChoice) {
