@@ -206,8 +206,8 @@ impl Exchange<'_> {
             party.strict_source = strict;
         }
         for rtpmap in self.description.rtpmaps(section) {
-            stream.clocks.note(rtpmap.payload_type, rtpmap.hertz);
-            stream.events.note(rtpmap.payload_type, rtpmap.event);
+            stream.clocks.note(rtpmap.payload_type, rtpmap.hertz().unwrap_or_default());
+            stream.events.note(rtpmap.payload_type, rtpmap.is_event());
         }
         let local = stream.ends[self.from.index()].ports.rtp;
         stream.parties[self.from.index()] = Party {

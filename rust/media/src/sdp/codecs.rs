@@ -2,9 +2,9 @@
 
 use mediaha_ng::Codecs;
 
-use super::attribute::{Attribute, PayloadAttribute};
-use super::description::Description;
+use super::description::{Description, MediaSection};
 use super::payload::static_encoding;
+use super::rtpmap::payload_type_untrusted;
 
 impl Description {
     /// Takes out the formats of RTP that `codecs` names. A stream of which nothing would be left keeps all: one that nobody could
@@ -18,7 +18,7 @@ impl Description {
             if !section.rtp {
                 continue;
             }
-            let encodings = section.formats.iter().map(|format| self.encoding(index, format));
+            let encodings = section.formats.iter().map(|format| self.encoding(section, format));
             let encoded: Vec<_> = section.formats.iter().cloned().zip(encodings).collect();
             let (kept, stripped) = kept(&encoded, codecs);
             if !kept.is_empty() {
@@ -28,15 +28,10 @@ impl Description {
     }
 
     /// What a payload type means, such as `opus/48000/2`; nothing when nobody has said it.
-    fn encoding(&self, index: usize, format: &[u8]) -> Vec<u8> {
-        let mut lines = self.section_lines(&self.media()[index]);
-        let said = lines.find_map(|line| match Attribute::of(line) {
-            Some(Attribute::Payload(PayloadAttribute::Rtpmap, payload)) if payload == format => {
-                line.splitn(2, |byte| *byte == b' ').nth(1)
-            }
-            _ => None,
-        });
-        said.or(static_encoding(format).map(str::as_bytes)).unwrap_or_default().trim_ascii().to_vec()
+    fn encoding(&self, section: &MediaSection, format: &[u8]) -> Vec<u8> {
+        let number = payload_type_untrusted(format);
+        let said = self.rtpmaps(section).find(|it| Some(it.payload_type) == number).map(|it| it.encoding);
+        said.or(static_encoding(format).map(str::as_bytes)).unwrap_or_default().to_vec()
     }
 }
 
