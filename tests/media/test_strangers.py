@@ -112,7 +112,8 @@ def test_a_flood_of_forged_packets_costs_no_call_a_packet_and_each_has_a_cause(t
             flood.run()
             for endpoint in range(2 * CALLS):
                 load.stop(endpoint)
-            until("each has a cause", lambda: account(client) == flood.counted + load.arrivals().sent or flood.nudges())
+            sent = load.arrivals().sent
+            until("each has a cause", lambda: account(client) == flood.counted + sent or flood.nudges())
             # A relay counts a packet before it sends it.
             until("each is heard", lambda: load.arrivals().received == load.arrivals().sent)
             heard = load.arrivals()
