@@ -71,8 +71,8 @@ class Kamailio:
 
     def pids(self) -> list[int]:
         """All of its processes."""
-        listed = subprocess.run(["pgrep", "-g", str(self._process.pid)], capture_output=True, text=True, check=False)
-        return [int(pid) for pid in listed.stdout.split()]
+        everybody = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+        return [pid for pid in everybody if _group(pid) == self._process.pid]
 
     def log(self) -> str:
         """What it has written."""
@@ -113,3 +113,10 @@ class Kamailio:
             except OSError:
                 time.sleep(0.1)
                 return False
+
+
+def _group(pid: int) -> int | None:
+    """The process group of a process; None: it has ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None
