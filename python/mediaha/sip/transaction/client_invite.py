@@ -27,7 +27,7 @@ from mediaha.sip.message import MAX_FORWARDS, Headers, Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, TimedOut, Unreachable
 from mediaha.sip.transaction.outbox import Counters, Outbox
-from mediaha.sip.transaction.state import State
+from mediaha.sip.transaction.state import Lasting, State
 from mediaha.sip.transaction.timers import Timers
 
 FORKS_MAX = 16
@@ -57,26 +57,16 @@ class Proceeding(State):
         return self.give_up_at
 
 
-class Completed(State):
+class Completed(Lasting):
     """Refused, and acknowledged with ``ack``."""
 
-    until: float
     ack: bytes
 
-    @property
-    def wake_at(self) -> float:
-        return self.until
 
-
-class Accepted(State):
+class Accepted(Lasting):
     """Accepted; ``acks`` has each 2xx's To tag, and its ACK once the user has given it."""
 
-    until: float
     acks: dict[str, tuple[bytes, Target] | None] = field(default_factory=dict)
-
-    @property
-    def wake_at(self) -> float:
-        return self.until
 
 
 class Terminated(State):

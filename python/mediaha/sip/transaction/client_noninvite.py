@@ -20,7 +20,7 @@ from mediaha.sip.message import Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ClientKey, OnClientEvent, TimedOut, Unreachable
 from mediaha.sip.transaction.outbox import Counters, Outbox
-from mediaha.sip.transaction.state import State
+from mediaha.sip.transaction.state import Lasting, State
 from mediaha.sip.transaction.timers import Timers
 
 
@@ -47,14 +47,8 @@ class Proceeding(State):
         return min(self.resend_at, self.give_up_at)
 
 
-class Completed(State):
+class Completed(Lasting):
     """Answered."""
-
-    until: float
-
-    @property
-    def wake_at(self) -> float:
-        return self.until
 
 
 class Terminated(State):

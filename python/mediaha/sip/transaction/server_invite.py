@@ -23,7 +23,7 @@ from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import Acknowledged, ServerKey, Unacknowledged
 from mediaha.sip.transaction.outbox import Counters, Outbox
-from mediaha.sip.transaction.state import State
+from mediaha.sip.transaction.state import Lasting, State
 from mediaha.sip.transaction.timers import Timers
 
 
@@ -52,14 +52,8 @@ class Completed(State):
         return min(self.resend_at, self.give_up_at)
 
 
-class Confirmed(State):
+class Confirmed(Lasting):
     """The refusal has been acknowledged."""
-
-    until: float
-
-    @property
-    def wake_at(self) -> float:
-        return self.until
 
 
 class Accepted(State):

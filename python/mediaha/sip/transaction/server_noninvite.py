@@ -19,40 +19,24 @@ from mediaha.sip.message import Request, Response
 from mediaha.sip.target import Target
 from mediaha.sip.transaction.events import ServerKey
 from mediaha.sip.transaction.outbox import Counters, Outbox
-from mediaha.sip.transaction.state import State
+from mediaha.sip.transaction.state import Lasting, State
 from mediaha.sip.transaction.timers import Timers
 
 
-class Trying(State):
+class Trying(Lasting):
     """Not answered."""
 
-    until: float
 
-    @property
-    def wake_at(self) -> float:
-        return self.until
-
-
-class Proceeding(State):
+class Proceeding(Lasting):
     """Answered provisionally with ``last``."""
 
-    until: float
     last: bytes
 
-    @property
-    def wake_at(self) -> float:
-        return self.until
 
-
-class Completed(State):
+class Completed(Lasting):
     """Answered with ``final``."""
 
-    until: float
     final: bytes
-
-    @property
-    def wake_at(self) -> float:
-        return self.until
 
 
 class Terminated(State):

@@ -18,3 +18,13 @@ class State(Struct, gc=False):
     def wake_at(self) -> float:
         """The next timer of this state; infinity: none."""
         return inf
+
+
+class Lasting(State, gc=False):
+    """A state that ends by itself."""
+
+    until: float
+
+    @property
+    def wake_at(self) -> float:
+        return self.until
