@@ -156,3 +156,18 @@ def test_one_media_server_says_where_it_is_and_ends_when_asked():
         assert process.wait(60) == 0
         events = [json.loads(line)["event"] for line in process.stderr]
         assert events[-1] == "stopped"
+
+
+@pytest.mark.parametrize("words", [("serve", "--workers", "1.5"), ("drill", "--calls", "9e1")])
+def test_what_is_no_whole_number_is_not_made_one(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert f"{words[2]!r} is not a whole number" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_no_socket_is_not_called_one(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["status", "--control", str(tmp_path)])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == f"mediaha: no mediaha answers on {tmp_path}: that is no socket\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from mediaha.cli.options import Whole
 from mediaha.drill.faults import Fault
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 def drill(
     *,
-    calls: Annotated[int, Parameter(validator=Number(gte=1, lte=20000))] = 50,
+    calls: Annotated[Whole, Parameter(validator=Number(gte=1, lte=20000))] = 50,
     fault: Fault = Fault.KILL,
     target: str | None = None,
     rate: Annotated[float, Parameter(validator=Number(gt=0, lte=5000))] = 50.0,
-    media: Annotated[int, Parameter(validator=Number(gte=1, lte=16))] = 2,
+    media: Annotated[Whole, Parameter(validator=Number(gte=1, lte=16))] = 2,
     nets: str | None = None,
     callee: str | None = None,
     domain: str | None = None,

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter, Token
 
 from mediaha.model.errors import MediahaError
 from mediaha.ops.levels import LogFormat, LogLevel
+
+
+def whole_number(_type: object, tokens: Sequence[Token]) -> int:
+    """What was written, if it is one; 1.5 is not rounded to something that nobody has asked for."""
+    written = tokens[0].value
+    try:
+        return int(written)
+    except ValueError:
+        raise ValueError(f"{written!r} is not a whole number") from None
+
+
+Whole = Annotated[int, Parameter(converter=whole_number)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from mediaha.cli.options import Logs
+from mediaha.cli.options import Logs, Whole
 from mediaha.model.errors import MediahaError
 from mediaha.model.site import Datapath
 from mediaha.ops.levels import LogFormat, LogLevel
@@ -32,20 +32,20 @@ def serve(
     listen: Annotated[str | None, Parameter(group=ALONE)] = None,
     target: Annotated[list[str] | None, Parameter(group=ALONE, negative=())] = None,
     caller: Annotated[list[str] | None, Parameter(group=ALONE, negative=())] = None,
-    ng_port: Annotated[int | None, Parameter(group=ALONE)] = None,
-    media: Annotated[int | None, Parameter(group=ALONE)] = None,
+    ng_port: Annotated[Whole | None, Parameter(group=ALONE)] = None,
+    media: Annotated[Whole | None, Parameter(group=ALONE)] = None,
     ports: Annotated[str | None, Parameter(group=EITHER)] = None,
     role: Annotated[Literal["all", "media"], Parameter(group=MEDIA)] = "all",
     listen_ng: Annotated[str | None, Parameter(group=MEDIA)] = None,
     interface: Annotated[list[str] | None, Parameter(group=MEDIA, negative=())] = None,
     name: Annotated[str | None, Parameter(group=MEDIA)] = None,
-    workers: Annotated[int | None, Parameter(group=MEDIA)] = None,
-    sessions_max: Annotated[int | None, Parameter(group=MEDIA)] = None,
+    workers: Annotated[Whole | None, Parameter(group=MEDIA)] = None,
+    sessions_max: Annotated[Whole | None, Parameter(group=MEDIA)] = None,
     silence_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     held_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
     orphan_seconds: Annotated[float | None, Parameter(group=MEDIA)] = None,
-    busy_percent_max: Annotated[int | None, Parameter(group=MEDIA)] = None,
-    dscp: Annotated[int | None, Parameter(group=MEDIA)] = None,
+    busy_percent_max: Annotated[Whole | None, Parameter(group=MEDIA)] = None,
+    dscp: Annotated[Whole | None, Parameter(group=MEDIA)] = None,
     datapath: Annotated[Datapath | None, Parameter(group=EITHER)] = None,
     supervised: Annotated[bool, Parameter(show=False, negative=())] = False,
     spare: Annotated[bool, Parameter(show=False, negative=())] = False,
@@ -101,7 +101,8 @@ def serve(
     name
         The media server's name in logs. Default: media.
     workers
-        Threads that relay. Default: 1.
+        Threads that relay, no more than there are cores to spare. Each stream keeps to one, so that its packets stay
+        in order. Default: 1.
     sessions_max
         Calls at the same time; more are refused. Default: 20000.
     silence_seconds

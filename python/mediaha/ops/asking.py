@@ -51,7 +51,7 @@ def ask(
                 connection.sendall(request)
             line = _line(connection)
     except OSError as error:
-        raise NotServing(f"no mediaha answers on {where}: {_why(error, within_s)}") from error
+        raise NotServing(f"no mediaha answers on {where}: {_why(error, where, within_s)}") from error
     try:
         answer = msgspec.json.decode(line, type=_Answer)
     except msgspec.DecodeError as error:
@@ -76,9 +76,9 @@ def _line(connection: socket.socket) -> bytes:
     return bytes(buffered)
 
 
-def _why(error: OSError, within_s: float) -> str:
+def _why(error: OSError, where: Path, within_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"nothing came within {within_s:.0f} s"
     if isinstance(error, ConnectionRefusedError):
-        return "the socket is left over from one that is gone"
+        return "the socket is left over from one that is gone" if where.is_socket() else "that is no socket"
     return (error.strerror or str(error)).lower()
