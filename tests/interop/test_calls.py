@@ -16,6 +16,7 @@ from tests.peers.sipp import (
     callee_request,
     cancel,
     expect,
+    ignore,
     invite,
     pause,
     provisional,
@@ -161,12 +162,16 @@ def test_an_offer_that_comes_with_the_answer(site, tmp_path):
 
 
 def test_lost_messages_are_sent_again(site, tmp_path):
-    """Each SIPp loses a tenth of what it sends and receives. Of the ACK it may lose all that come before the BYE."""
+    """Each SIPp loses a tenth of what it sends and receives.
+
+    Of 180 and 200 it may lose all that come before the INVITE is sent again, of the ACK all that come before the BYE.
+    """
+    answers = [*RINGS_AND_ANSWERS[:-1], ignore("INVITE"), take("ACK", optional=True), *IS_HUNG_UP]
     place(
         site,
         tmp_path,
         [*CALLS, pause(3000), *HANGS_UP],
-        [*RINGS_AND_ANSWERS[:-1], take("ACK", optional=True), *IS_HUNG_UP],
+        answers,
         calls=10,
         extra=("-lost", "10"),
     )
