@@ -45,10 +45,14 @@ CALLER = Target(UDP, Address("203.0.113.5", 5062))
 
 
 def phones_at(*places):
-    """Destinations of a user's phones: a name, whose address comes of it, and a q each. Behind a NAT, all of them."""
+    """Destinations of a user's phones: a name, whose address comes of it, and a q each. Behind a NAT, all of them.
+
+    A name in capitals is of a phone that is reached by IPv6.
+    """
+    hosts = [f"2001:db8::{ord(name):x}" if name.isupper() else f"198.51.100.{ord(name)}" for name, _ in places]
     contacts = [
-        Contact(f"sip:{name}@10.1.1.1:5060", Target(UDP, Address(f"198.51.100.{ord(name)}", 40000), "", "udp"), q=q)
-        for name, q in places
+        Contact(f"sip:{name}@10.1.1.1:5060", Target(UDP, Address(host, 40000), "", "udp"), q=q)
+        for host, (name, q) in zip(hosts, places, strict=True)
     ]
     return phones_of(contacts, lambda contact: contact.flow)
 

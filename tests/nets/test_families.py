@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mediaha.model.address import Address
-from mediaha.model.media import Anchored, Family
+from mediaha.model.media import Anchored, Family, Moved
 from mediaha.nets.call import Answered
 from mediaha.nets.destination import plain
 from mediaha.nets.events import MediaReady
@@ -14,13 +14,17 @@ from tests.nets.story import (
     ANSWER,
     OFFER,
     AnswerMedia,
+    EndStray,
     Fault,
     OfferMedia,
     Party,
     Reply,
     Send,
+    SendAck,
+    SendCancel,
     Story,
     invite,
+    phones_at,
     sdp,
     talking,
 )
@@ -172,3 +176,80 @@ def test_a_caller_without_an_offer_is_offered_media_of_the_family_that_he_came_b
     story.anchored("a", 30000)
     story.acks(Party.CALLER, OFFER, tx=1)
     assert story.the(AnswerMedia).family is Family.IPV6
+
+
+def ringing_by_both():
+    """A user's phones, one by each family, have our INVITE: the story, and both INVITEs."""
+    story = Story(targets=phones_at(("a", 1), ("B", 1)))
+    story.anchored("a", 30000)
+    ours, theirs = story.those(Send)
+    return story, ours, theirs
+
+
+def test_of_phones_that_ring_together_those_of_the_other_family_are_invited_without_an_offer():
+    """baresip, for one, refuses an offer that it could send nothing to: it would never ring."""
+    story, ours, theirs = ringing_by_both()
+    assert b"c=IN IP4 " in ours.request.body
+    assert not theirs.request.body
+    assert "100rel" not in theirs.request.headers.get("Supported")
+    story.responds(theirs, 183, sdp6(), tag="six")
+    assert story.the(Reply).body == b"", "what comes before the answer is no answer to anything"
+    story.responds(theirs, 200, sdp6(), tag="six")
+    assert story.the(SendCancel).ref == ours.ref
+    question = story.the(OfferMedia)
+    assert (question.family, question.sdp, question.to_tag) == (Family.IPV6, OFFER, None)
+    assert story.none(SendAck), "it has to be told where to send first"
+    anchored6(story, 30004)
+    assert b"c=IN IP6 2001:db8::a" in story.the(SendAck).request.body
+    question = story.the(AnswerMedia)
+    assert (question.family, question.sdp) == (Family.IPV4, sdp6())
+    story.anchored("a", 30002)
+    assert (story.the(Reply).status, b"c=IN IP4" in story.the(Reply).body) == (200, True)
+    story.acks(Party.CALLER, tx=1)
+    assert story.none(Send)
+    assert reached_by(story.call.callee) is Family.IPV6
+    story.moved()
+    assert story.sent("INVITE", Party.CALLEE)
+
+
+def test_the_phone_of_the_first_family_answers_as_ever():
+    story, ours, theirs = ringing_by_both()
+    story.responds(theirs, 180, tag="six")
+    story.responds(ours, 200, ANSWER)
+    assert story.the(SendCancel).ref == theirs.ref
+    assert story.the(AnswerMedia).sdp == ANSWER
+    story.responds(theirs, 200, sdp6(), tag="six")
+    assert story.the(EndStray)
+
+
+@pytest.mark.parametrize("made", [sdp6().replace(b"RTP/AVP 0", b"RTP/AVP 18"), b""], ids=["no codec", "no offer"])
+def test_a_phone_of_the_other_family_that_does_not_fit_leaves_the_others_ringing(made):
+    story, ours, theirs = ringing_by_both()
+    story.responds(theirs, 200, made, tag="six")
+    assert story.the(EndStray)
+    assert story.none(SendCancel)
+    story.responds(ours, 200, ANSWER)
+    assert story.the(AnswerMedia).sdp == ANSWER
+
+
+def test_the_media_moves_while_a_phone_of_the_other_family_waits_for_the_answer_to_its_offer():
+    story, _, theirs = ringing_by_both()
+    story.responds(theirs, 200, sdp6(), tag="six")
+    moved = sdp6("2001:db8::b", 31002)
+    story.happens(Moved("call-1", "a", "b", None, moved, ()))
+    assert story.last == []
+    anchored6(story, 30004)
+    assert b"m=audio 31002" in story.the(SendAck).request.body
+    story.anchored("b", 31000)
+    assert story.the(Reply).status == 200
+    story.acks(Party.CALLER, tx=1)
+    assert story.none(Send)
+
+
+def test_nobody_has_an_address_of_the_family_of_the_phone_that_has_answered():
+    story, _, theirs = ringing_by_both()
+    story.responds(theirs, 200, sdp6(), tag="six")
+    story.refused(Fault.FAMILY, "every media server of the list lacks an IPv6 address")
+    assert story.the(SendAck).request.body == b""
+    assert story.the(Reply).status == 488
+    assert story.sent("BYE", Party.CALLEE)

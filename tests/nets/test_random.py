@@ -70,7 +70,7 @@ BECAME = [180, 180, 200, 200, 486, 503]
 FOLLOWED = structs.replace(TARGETS[0], follows=True)
 
 
-PHONES = phones_at(("a", 1), ("b", 1), ("c", 1), ("d", 0.5), ("e", 0.5))
+PHONES = phones_at(("a", 1), ("B", 1), ("c", 1), ("D", 0.5), ("e", 0.5))
 
 
 class Chaos(Story):

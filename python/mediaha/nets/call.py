@@ -157,6 +157,8 @@ class Branch(Value, frozen=True):
     target: int
     """Its number in the call's list."""
     sent_at: float
+    bare: bool = False
+    """It bears no offer, for that is of another address family: see ``counteroffer.py``."""
 
 
 class Trying(Value, frozen=True, tag="trying"):

@@ -1,8 +1,8 @@
 """IPv4 or IPv6: what a party is reached by, so that its media server gives it an address that it can send to.
 
 The signalling of a leg says it first: who is called at an IPv6 address gets one. What the party itself has written
-into its SDP counts more. When a callee answers in another family than the one in which it was offered media (several
-phones ring with one offer), it is told again by re-INVITE: see ``relay.py``.
+into its SDP counts more. When a callee answers in another family than the one in which it was offered media, it is
+told again by re-INVITE: see ``relay.py``. Several phones that ring together have one offer: see ``counteroffer.py``.
 """
 
 from __future__ import annotations

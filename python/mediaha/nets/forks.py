@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets.call import Fork, Ringing, Trying
+from mediaha.nets.call import Branch, Fork, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.reliable import rseq_untrusted
 from mediaha.nets.turn import Turn
@@ -21,8 +21,8 @@ FORKS_MAX = 8
 """Early dialogs that are kept; what others say is passed on, but never acknowledged."""
 
 
-def heard(turn: Turn, ref: int, request: Request, response: Response) -> tuple[tuple[Fork, ...], bytes] | None:
-    """The early dialogs after a provisional response to our INVITE ``ref``, and the SDP that is news.
+def heard(turn: Turn, branch: Branch, request: Request, response: Response) -> tuple[tuple[Fork, ...], bytes] | None:
+    """The early dialogs after a provisional response to the INVITE of ``branch``, and the SDP that is news.
 
     The dialog that it came by is the last of them. None: the response is a repetition, or one before it is missing and
     will be sent again (section 4).
@@ -30,11 +30,11 @@ def heard(turn: Turn, ref: int, request: Request, response: Response) -> tuple[t
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
     forks = phase.forks if isinstance(phase, Ringing) else ()
-    sdp = sdp_of(response) if turn.leg(Party.CALLEE).told else b""
+    sdp = sdp_of(response) if turn.leg(Party.CALLEE).told and not branch.bare else b""
     fork = of(forks, response.to_tag)
     others = tuple(one for one in forks if one is not fork)
     if fork is None:
-        fork = _begun(ref, request, response) if len(forks) < FORKS_MAX else None
+        fork = _begun(branch.ref, request, response) if len(forks) < FORKS_MAX else None
     if fork is None:
         return forks, sdp
     rseq = rseq_untrusted(response)

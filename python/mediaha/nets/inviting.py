@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from mediaha.nets import questions
+from mediaha.nets import counteroffer, questions
 from mediaha.nets.call import Branch, Leg, Placing, Ringing, Trying, name
 from mediaha.nets.compose import first_invite
 from mediaha.nets.destination import Destination
@@ -74,6 +74,8 @@ def _invite(turn: Turn, index: int, call_id: str, ref: int, body: bytes) -> Bran
     """Our INVITE to one target."""
     phase, target = turn.call.phase, turn.call.targets[index]
     assert isinstance(phase, Placing | Trying | Ringing)
+    bare = counteroffer.is_wanted(target.target, body)
+    body = b"" if bare else body
     turn.set_leg(Party.CALLEE, met=target.target)
     # Without an offer, what had to be acknowledged would bring one, before the caller could be asked for the answer.
     session = turn.session_fields(Party.CALLEE, reliably=bool(body))
@@ -82,7 +84,7 @@ def _invite(turn: Turn, index: int, call_id: str, ref: int, body: bytes) -> Bran
     turn.opened(Open(ref=ref, party=Party.CALLEE, purpose=Purpose.SETUP, met=target.target))
     turn.note("invited", target=str(target), sip_call_id=request.call_id)
     turn.effects.append(Send(ref, request, target.target))
-    return Branch(ref, index, turn.now)
+    return Branch(ref, index, turn.now, bare)
 
 
 def patience(limits: Limits, target: Destination) -> float:

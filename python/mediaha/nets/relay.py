@@ -14,7 +14,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
-from mediaha.nets import loan, questions
+from mediaha.nets import counteroffer, loan, questions
 from mediaha.nets.call import IDLE, AwaitingAck, Ringing
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end
@@ -55,6 +55,8 @@ def media_ready(turn: Turn, about: About, anchored: Anchored) -> None:
             turn.relay(replace(relay, step=Step.AWAITING))
             turn.reply_sdp(relay.by, relay.tx, 200, sdp=questions.newest(turn, relay.by, anchored))
             turn.await_ack(relay.by, relay.tx)
+        elif relay.ack_cseq:
+            counteroffer.media_ready(turn, relay, anchored)
         elif relay.first:
             # The callee was in another call; it is told as soon as it may be.
             turn.set_leg(relay.by.other, pending=questions.newest(turn, relay.by.other, anchored))

@@ -9,15 +9,15 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from mediaha.model.media import Anchored, Fault, MediaRefused
-from mediaha.nets import forks, questions, reliable
-from mediaha.nets.call import Answered, Branch, Call, Placing, Ringing, Trying
+from mediaha.nets import counteroffer, forks, questions, reliable
+from mediaha.nets.call import Answered, Branch, Call, Placing, Refused, Ringing, Trying
 from mediaha.nets.compose import sdp_of
 from mediaha.nets.ending import end, give_up
 from mediaha.nets.events import Tried
 from mediaha.nets.family import family_at
 from mediaha.nets.headers import Pairs, reason_of, warning_of
 from mediaha.nets.inviting import branch_of, patience, try_target
-from mediaha.nets.refusals import NO_WAY, declined, next_target, no_word, passed, took_ms
+from mediaha.nets.refusals import NO_WAY, declined, next_target, no_word, one_less, passed, took_ms
 from mediaha.nets.relay import answer_arrived, connect, fail
 from mediaha.nets.turn import Turn
 from mediaha.nets.underway import About, Open, Party, Relay, Step
@@ -82,6 +82,10 @@ def responded(turn: Turn, item: Open, request: Request, response: Response) -> N
         _provisional(turn, branch, request, response)
     elif response.status < 300:
         turn.close(item.ref)
+        if branch.bare and not counteroffer.fits(turn, response):
+            turn.effects.append(turn.stray(item, item.ref, request, response))
+            one_less(turn, branch, Refused(488, counteroffer.MISFIT))
+            return
         _leave_others(turn, branch)
         _answered(turn, item, branch, request, response)
     else:
@@ -151,7 +155,7 @@ def _provisional(turn: Turn, branch: Branch, request: Request, response: Respons
     """The callee rings, or says something in between (180, 181, 182, 183)."""
     phase = turn.call.phase
     assert isinstance(phase, Trying | Ringing)
-    heard = forks.heard(turn, branch.ref, request, response)
+    heard = forks.heard(turn, branch, request, response)
     if heard is None:
         return
     turn.learn(Party.CALLEE, response)
@@ -205,19 +209,22 @@ def _answered(turn: Turn, item: Open, branch: Branch, request: Request, response
     turn.become(Answered(turn.now))
     delayed = not call.caller.sdp
     # Some callees put their answer into a provisional response only.
-    sdp = sdp_of(response) or _early_answer(early, response)
+    sdp = sdp_of(response) or (b"" if branch.bare else _early_answer(early, response))
     relay = Relay(
         by=Party.CALLER, tx=phase.tx, method="INVITE", first=True,
         step=Step.PLACING if delayed else Step.ANSWERING, delayed=delayed, offer=call.caller.sdp,
     )  # fmt: skip
     turn.relay(relay)
-    if early is not None and early.renewed and forks.of(early.forks, response.to_tag) is not None:
+    fork = forks.of(early.forks, response.to_tag) if early is not None and early.renewed else None
+    if fork is not None and fork.agreed:
         turn.ack(Party.CALLEE, item.ref, request.cseq.number)
         turn.relay(replace(relay, answer=turn.leg(Party.CALLEE).sdp))
         connect(turn, turn.leg(Party.CALLER).pending or turn.leg(Party.CALLER).told)
     elif not sdp:
         turn.ack(Party.CALLEE, item.ref, request.cseq.number)
         end(turn, 502, "the callee's 200 has no SDP")
+    elif branch.bare:
+        counteroffer.answered(turn, relay, item.ref, request.cseq.number, sdp)
     elif delayed:
         answer_arrived(turn, item.ref, request.cseq.number, sdp)
     else:
