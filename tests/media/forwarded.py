@@ -17,16 +17,16 @@ SOON_S = 0.3
 PORTS = (18000, 18099)
 
 
-def kernel_server(folder: Path, far: netns.Namespace, name: str = "far") -> MediaServer:
-    """A media server at the far end of the cable, whose calls the kernel forwards, if it can."""
+def far_server(folder: Path, far: netns.Namespace, name: str = "far", datapath: str = "kernel") -> MediaServer:
+    """A media server at the far end of the cable, whose calls the kernel forwards unless it is told otherwise."""
     families = (netns.FAR, netns.FAR_V6) if netns.HAS_IPV6 else (netns.FAR,)
     interfaces = [word for address in families[1:] for word in ("--interface", address)]
-    where = {"inside": far.inside_network, "datapath": "kernel", "ports": PORTS}
+    where = {"inside": far.inside_network, "datapath": datapath, "ports": PORTS}
     return MediaServer(folder, name, host=netns.FAR, options=interfaces, **where)
 
 
 def answers(server: MediaServer, client: Client) -> None:
-    """Wait until it does; the test is skipped if the kernel cannot forward here."""
+    """Wait until it does; the test is skipped if it cannot have its datapath here."""
     until("it answers, or says why not", lambda: client.ask(command="ping") or "cannot be had" in server.log())
     if "cannot be had" in server.log():
         pytest.skip(server.log())

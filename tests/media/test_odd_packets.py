@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.media.calls import Client, until
-from tests.media.forwarded import Forwarded, answers, kernel_server
+from tests.media.forwarded import Forwarded, answers, far_server
 from tests.peers import netns
 from tests.peers.frames import IPV4, IPV6, UDP, Frames, ipv4, ipv6, udp
 from tests.peers.installed import needs, unless
@@ -37,7 +37,7 @@ def far():
 
 @pytest.fixture(scope="module")
 def server(far, tmp_path_factory):
-    with kernel_server(tmp_path_factory.mktemp("far"), far) as server:
+    with far_server(tmp_path_factory.mktemp("far"), far) as server:
         yield server
 
 

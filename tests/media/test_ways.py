@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.media.calls import Client, until
-from tests.media.forwarded import Forwarded, answers, kernel_server
+from tests.media.forwarded import Forwarded, answers, far_server
 from tests.peers import netns
 from tests.peers.installed import unless
 
@@ -28,7 +28,7 @@ def far():
 
 @pytest.fixture(scope="module")
 def call(far, tmp_path_factory):
-    with kernel_server(tmp_path_factory.mktemp("far"), far) as server:
+    with far_server(tmp_path_factory.mktemp("far"), far) as server:
         client = Client(server.ng)
         answers(server, client)
         call = Forwarded(server, client)
@@ -88,3 +88,24 @@ def test_an_interface_that_is_made_again_has_the_program_again(call, far):
         until("the kernel forwards again", call.needs_nobody)
     pins = [pin for base in PINS for pin in Path(base).glob(f"*_far_{far.number()}_*/if_*")]
     assert len(pins) == 2, "nothing is kept of interfaces that are gone"
+
+
+@pytest.fixture(params=["IP4", "IP6"])
+def family(request):
+    if request.param == "IP6" and not netns.HAS_IPV6:
+        pytest.skip("there is no IPv6 here")
+    return request.param
+
+
+def test_what_a_policy_says_of_ports_holds_for_steered_packets(call, far, family):
+    """While there is one the kernel leaves packets to the process, whose headers it is not to pass by with, either."""
+    talking = Forwarded(call.server, call.client, family, family)
+    until("the kernel forwards", talking.needs_nobody)
+    port = str(talking.parties[1].getsockname()[1])
+    policy = ["dst", talking.caller[0], "proto", "udp", "dport", port, "dir", "out"]
+    ip("xfrm", "policy", "add", *policy, "action", "block", inside=far.inside)
+    until("nothing leaves that may not", lambda: not talking.is_heard())
+    until("it says so", lambda: "packets_take_a_detour" in talking.server.log())
+    ip("xfrm", "policy", "delete", *policy, inside=far.inside)
+    until("the kernel forwards again", talking.needs_nobody)
+    talking.end()

@@ -14,7 +14,7 @@ use super::{KernelDatapath, NoLanes, RelayConfig, SocketsDatapath, SteeredDatapa
 use crate::estate::Share;
 use crate::failure::Failure;
 use crate::record::{Level, Record, Records};
-use crate::sys::netlink::{ipsec_in_use, packet_filter_in_use};
+use crate::sys::netlink::{PORTS_DECIDE_WAYS, ipsec_in_use, packet_filter_in_use, ports_decide_ways};
 
 /// How long a process that is known to have died may take to let go of its flows.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -129,6 +129,9 @@ fn in_user_space(
         DatapathChoice::Auto | DatapathChoice::Kernel => {
             if let Some(why) = exposed(config) {
                 return sockets(why);
+            }
+            if ports_decide_ways() {
+                return sockets(PORTS_DECIDE_WAYS.to_owned());
             }
             match steered() {
                 Ok(datapath) => match datapath.unguarded() {

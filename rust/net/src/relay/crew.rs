@@ -150,6 +150,11 @@ impl<C: Send + 'static> Crew<C> {
         }
     }
 
+    /// Tells each of them.
+    pub(super) fn tell_all(&mut self, command: impl Fn() -> C) {
+        (0..self.workers.len()).for_each(|worker| self.tell(worker, command()));
+    }
+
     /// How much of its workers a relay needs that has opened ports.
     pub(super) fn load(&self, [ports_open, ports_max]: [u32; 2]) -> Load {
         let expected_permille = self.headroom.expected_permille(self.streams.len());

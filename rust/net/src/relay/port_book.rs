@@ -34,6 +34,11 @@ impl PortBook {
         Self { ports, open: 0, records, silent_until: Time::ZERO }
     }
 
+    /// Where it complains.
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// Takes the first pair that `bind` can bind; `bind` is given the RTP port.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::{checked, checked_count, socklen};
 const ROUTE_REQUEST: u16 = 26;
 const LINK_REQUEST: u16 = 18;
 const ERROR: u16 = 2;
+const DONE: u16 = 3;
 const REQUEST: u16 = 1;
 const DUMP: u16 = 0x300;
 /// `NFT_MSG_GETTABLE` and its answer.
@@ -20,6 +21,17 @@ const TABLES_ANSWER: u16 = 10 << 8;
 const POLICIES_REQUEST: u16 = 0x15;
 const POLICIES_ANSWER: u16 = 0x13;
 const POLICY_BYTES: usize = 64;
+/// Where in a policy is what: the protocol that it is for, zero for all, and which way packets go.
+const POLICY_PROTOCOL: usize = 44;
+const POLICY_DIRECTION: usize = 160;
+const OUTWARDS: u8 = 1;
+/// `RTM_GETRULE` and its answer, how long the answer's head is, and attributes behind it.
+const RULES_REQUEST: u16 = 34;
+const RULES_ANSWER: u16 = 32;
+const RULE_BYTES: usize = 12;
+const RULE_PROTOCOL: u16 = 22;
+const RULE_PORTS: [u16; 2] = [23, 24];
+const UDP: u8 = 17;
 /// Attributes of routes and of interfaces.
 const DESTINATION: u16 = 1;
 const SOURCE: u16 = 2;
@@ -187,6 +199,26 @@ impl Netlink {
         }
     }
 
+    /// Whether any of the answers to a question that has many is like that.
+    fn any(&self, question: u16, body: &[u8], is_it: impl Fn(u16, &[u8]) -> bool) -> io::Result<bool> {
+        self.put(question, REQUEST | DUMP, body)?;
+        let mut buffer = [0; ANSWER_BYTES];
+        // All are read, as what is left would be taken for the answer to the next question.
+        let mut found = false;
+        loop {
+            let length = self.receive(&mut buffer)?;
+            let mut rest = &buffer[..length];
+            while let Some((kind, body, behind)) = message(rest) {
+                match kind {
+                    DONE => return Ok(found),
+                    ERROR => return Err(refusal(body)),
+                    _ => found |= is_it(kind, body),
+                }
+                rest = behind;
+            }
+        }
+    }
+
     /// The body of the answer. The kernel has it ready when it has taken the question.
     fn ask(&self, kind: u16, body: &[u8]) -> io::Result<Vec<u8>> {
         self.ask_with(kind, REQUEST, body).map(|(_, answer)| answer)
@@ -194,6 +226,19 @@ impl Netlink {
 
     /// The same, with flags; gives the answer's type, too.
     fn ask_with(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        self.put(kind, flags, body)?;
+        let mut buffer = [0; ANSWER_BYTES];
+        let length = self.receive(&mut buffer)?;
+        let answer = &buffer[..length];
+        let kind = answer.get(4..6).map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
+        let body = answer.get(HEADER_BYTES..).unwrap_or_default();
+        if kind == ERROR {
+            return Err(refusal(body));
+        }
+        Ok((kind, body.to_vec()))
+    }
+
+    fn put(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         let length = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(0);
         let mut question = Vec::with_capacity(HEADER_BYTES + body.len());
         question.extend(length.to_ne_bytes());
@@ -203,17 +248,7 @@ impl Netlink {
         question.extend(body);
         // SAFETY: pointer and length describe `question`, which outlives the call.
         let sent = unsafe { libc::send(self.0.as_raw_fd(), question.as_ptr().cast(), question.len(), 0) };
-        checked_count(sent)?;
-        let mut buffer = [0; ANSWER_BYTES];
-        let length = self.receive(&mut buffer)?;
-        let answer = &buffer[..length];
-        let kind = answer.get(4..6).map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
-        let body = answer.get(HEADER_BYTES..).unwrap_or_default();
-        if kind == ERROR {
-            let code = body.first_chunk().map_or(-libc::EIO, |code| i32::from_ne_bytes(*code));
-            return Err(io::Error::from_raw_os_error(-code));
-        }
-        Ok((kind, body.to_vec()))
+        checked_count(sent).map(drop)
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -247,6 +282,30 @@ pub fn ipsec_in_use() -> bool {
     let policies = Netlink::bound(libc::NETLINK_XFRM, 0)
         .and_then(|netlink| netlink.ask_with(POLICIES_REQUEST, REQUEST | DUMP, &[0; POLICY_BYTES]));
     policies.is_ok_and(|(kind, _)| kind == POLICIES_ANSWER)
+}
+
+/// What [`ports_decide_ways`] means, for people.
+pub const PORTS_DECIDE_WAYS: &str = "there are rules of routing or policies of IPsec for UDP or its ports, \
+     which the kernel does not find for packets with headers of our own";
+
+/// Whether this network namespace has rules of routing, or policies of `IPsec` for what leaves, that are for UDP or for its ports
+/// (RFC 4301 §4.4.1.1).
+#[must_use]
+pub fn ports_decide_ways() -> bool {
+    let policy = |kind, policy: &[u8]| {
+        let says = |field, what| policy.get(field) == Some(&what);
+        kind == POLICIES_ANSWER && says(POLICY_DIRECTION, OUTWARDS) && says(POLICY_PROTOCOL, UDP)
+    };
+    let rule = |kind, rule: &[u8]| {
+        let attributes = rule.get(RULE_BYTES..).unwrap_or_default();
+        let ports = || RULE_PORTS.into_iter().any(|field| value(attributes, field).is_some());
+        kind == RULES_ANSWER && value(attributes, RULE_PROTOCOL).map_or_else(ports, |protocol| protocol == [UDP])
+    };
+    let policies = Netlink::bound(libc::NETLINK_XFRM, 0)
+        .and_then(|netlink| netlink.any(POLICIES_REQUEST, &[0; POLICY_BYTES], policy));
+    let rules = Netlink::new().and_then(|netlink| netlink.any(RULES_REQUEST, &[0; RULE_BYTES], rule));
+    // A kernel that does not know of them has none.
+    policies.unwrap_or(false) || rules.unwrap_or(false)
 }
 
 /// The numbers of the interfaces that have one of these addresses.
@@ -294,6 +353,21 @@ unsafe fn address_of(address: *const libc::sockaddr) -> Option<IpAddr> {
         }
         _ => None,
     }
+}
+
+/// The type and the body of the first message, and what is behind it.
+fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (&[l0, l1, l2, l3, k0, k1], _) = bytes.split_first_chunk()?;
+    let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
+    let body = bytes.get(HEADER_BYTES..length)?;
+    let behind = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((u16::from_ne_bytes([k0, k1]), body, behind))
+}
+
+/// What the kernel has against a question.
+fn refusal(body: &[u8]) -> io::Error {
+    let code = body.first_chunk().map_or(-libc::EIO, |code| i32::from_ne_bytes(*code));
+    io::Error::from_raw_os_error(-code)
 }
 
 fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
@@ -352,5 +426,13 @@ mod tests {
         let loopback = netlink.interface(1).unwrap();
         assert!(loopback.ethernet && loopback.mtu >= 1_280, "{loopback:?}");
         assert!(netlink.interface(1 << 30).is_err());
+    }
+
+    #[test]
+    fn all_answers_to_a_question_are_looked_at_and_the_next_one_has_its_own() {
+        let netlink = Netlink::new().unwrap();
+        let rules = |is_it: fn(u16, &[u8]) -> bool| netlink.any(RULES_REQUEST, &[0; RULE_BYTES], is_it).unwrap();
+        assert!(rules(|kind, _| kind == RULES_ANSWER), "the kernel has three from the beginning");
+        assert!(!rules(|kind, _| kind != RULES_ANSWER));
     }
 }

@@ -10,6 +10,7 @@ use mediaha_media::{
     StreamPlan,
 };
 use mediaha_time::Time;
+use serde_json::json;
 
 use super::inlets::Inlets;
 use super::overflow::Overflow;
@@ -19,7 +20,7 @@ use super::unsteerable::Unsteerable;
 use super::worker::Worker;
 use crate::estate::{Key, Share};
 use crate::failure::Failure;
-use crate::record::Records;
+use crate::record::{Level, Record, Records};
 use crate::relay::RelayConfig;
 use crate::relay::crew::Crew;
 use crate::relay::kernel::{Lanes, Usher};
@@ -29,6 +30,7 @@ use crate::relay::port_book::PortBook;
 use crate::relay::sockets::{SocketPair, pair_at};
 use crate::relay::tally::Tally;
 use crate::sys::monotonic;
+use crate::sys::netlink::{PORTS_DECIDE_WAYS, ports_decide_ways};
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) enum Command {
     Install(Box<Install>),
     /// Forward it no longer.
     Remove(StreamId),
+    /// Send each packet by a socket of its port, or no longer.
+    Detours(bool),
 }
 
 /// A stream.
@@ -62,6 +66,8 @@ pub struct SteeredDatapath {
     unseen: Vec<PortPair>,
     /// Ports stay ours when they are closed.
     keeps: bool,
+    /// What the workers were told last.
+    detours: bool,
 }
 
 /// How many pairs one look ahead takes: a tenth of a millisecond of work.
@@ -139,13 +145,34 @@ impl SteeredDatapath {
             crew.employ(mailbox, tally, move || worker.run()).map_err(Unsteerable::Resources)?;
         }
         let unseen = if switch.unguarded().is_none() { book.free_pairs() } else { Vec::new() };
-        Ok(Self { book, pairs: HashMap::new(), switch, inlets, crew, unseen, keeps: true })
+        let pairs = HashMap::new();
+        let mut steered = Self { book, pairs, switch, inlets, crew, unseen, keeps: true, detours: false };
+        steered.look_at_ways();
+        Ok(steered)
     }
 
     /// Why other programs could bind a port that is steered, if they could.
     #[must_use]
     pub fn unguarded(&self) -> Option<String> {
         self.switch.unguarded().map(ToString::to_string)
+    }
+
+    /// Has packets take a detour while their ways depend on what the kernel does not see of them.
+    fn look_at_ways(&mut self) {
+        let detours = ports_decide_ways();
+        if std::mem::replace(&mut self.detours, detours) == detours {
+            return;
+        }
+        self.crew.tell_all(|| Command::Detours(detours));
+        let (level, event) = if detours {
+            (Level::Warning, "packets_take_a_detour")
+        } else {
+            (Level::Info, "packets_go_straight_again")
+        };
+        let why = format!(
+            "{PORTS_DECIDE_WAYS}: while there are, each packet leaves by a socket of its own, which is dear"
+        );
+        self.book.records().push(Record::now(level, event, json!({ "why": why })));
     }
 
     fn steer(&mut self, ports: [SocketAddr; 2], worker: usize) {
@@ -245,6 +272,12 @@ impl LocalDatapath for SteeredDatapath {
 
     fn workers_mut(&mut self) -> &mut dyn Workers {
         &mut self.crew
+    }
+
+    /// Looks besides whether the ways of this host are others.
+    fn sample(&mut self, now: Time) {
+        self.look_at_ways();
+        self.crew.sample(now);
     }
 
     /// Finds out for some more ports whether another program has them, and keeps those that are free: opening one then takes no

@@ -20,6 +20,8 @@ pub(super) struct Outlet {
     /// Arrivals that could not be sent, by their index, since the last flush.
     unsent: Vec<usize>,
     traffic_class: u8,
+    /// Each packet leaves by itself, see [`Self::detour`].
+    detours: bool,
 }
 
 struct Way {
@@ -45,7 +47,14 @@ impl Outlet {
             Ok(Way { address, socket, departures: Departures::new(count) })
         };
         let ways = addresses.iter().map(way).collect::<io::Result<_>>()?;
-        Ok(Self { ways, routes: vec![None; count].into_boxed_slice(), unsent: Vec::new(), traffic_class })
+        let routes = vec![None; count].into_boxed_slice();
+        Ok(Self { ways, routes, unsent: Vec::new(), traffic_class, detours: false })
+    }
+
+    /// Whether from now on all packets take a detour: the kernel then knows their protocol and ports when it looks for their way, and
+    /// for what must be encrypted.
+    pub(super) fn detours(&mut self, detours: bool) {
+        self.detours = detours;
     }
 
     /// Lets the arrival at `index` leave with the next [`Self::flush`], from one of our addresses.
@@ -61,7 +70,7 @@ impl Outlet {
         let (headroom, payload) = arrivals.headroom(index);
         let headers = header::write(headroom, payload, from, to, self.traffic_class);
         match (headers, self.ways.iter_mut().find(|way| way.address == from.ip())) {
-            (Some(bytes), Some(way)) => {
+            (Some(bytes), Some(way)) if !self.detours => {
                 self.routes[index] = Some(Route { from, to });
                 way.departures.push(index, bytes, to);
             }
@@ -76,7 +85,7 @@ impl Outlet {
     /// Sends what was pushed, and gives the arrivals that could not be sent. A packet that the kernel does not take is dropped and
     /// counted: media that waits is worth nothing, and the others must not wait for it.
     pub(super) fn flush(&mut self, arrivals: &mut Arrivals, tally: &Tally) -> vec::Drain<'_, usize> {
-        let Self { ways, routes, unsent, traffic_class } = self;
+        let Self { ways, routes, unsent, traffic_class, .. } = self;
         for way in ways {
             while let Some(first) = way.departures.first() {
                 match way.departures.send(arrivals, &way.socket) {

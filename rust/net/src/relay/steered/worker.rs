@@ -231,6 +231,7 @@ impl Worker {
             match self.mailbox.take() {
                 Some(Command::Install(install)) => self.install(*install, now),
                 Some(Command::Remove(stream)) => self.table.remove(stream),
+                Some(Command::Detours(detours)) => self.outlet.detours(detours),
                 None => return,
             }
         }
