@@ -15,13 +15,18 @@ from tests.peers.mediaserver import MediaServer
 SOON_S = 0.3
 """No packet over a cable takes so long."""
 PORTS = (18000, 18099)
+SO_RCVBUFFORCE = 33
+ROOM_BYTES = 8 << 20
+"""For what is heard before it is asked for: some ten thousand packets."""
 
 
-def far_server(folder: Path, far: netns.Namespace, name: str = "far", datapath: str = "kernel") -> MediaServer:
+def far_server(
+    folder: Path, far: netns.Namespace, name: str = "far", datapath: str = "kernel", ports: tuple[int, int] = PORTS
+) -> MediaServer:
     """A media server at the far end of the cable, whose calls the kernel forwards unless it is told otherwise."""
     families = (netns.FAR, netns.FAR_V6) if netns.HAS_IPV6 else (netns.FAR,)
     interfaces = [word for address in families[1:] for word in ("--interface", address)]
-    where = {"inside": far.inside_network, "datapath": datapath, "ports": PORTS}
+    where = {"inside": far.inside_network, "datapath": datapath, "ports": ports}
     return MediaServer(folder, name, host=netns.FAR, options=interfaces, **where)
 
 
@@ -46,6 +51,7 @@ class Forwarded:
         for party in self.parties:
             party.bind((host, 0))
             party.settimeout(SOON_S)
+            party.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES)
         # Only the signalled addresses are believed, so that lanes open at once.
         asked = {"call-id": call_id, "from-tag": "1", "flags": ["strict source"]}
         at = ["{}:{}".format(*party.getsockname()) for party in self.parties]

@@ -1,13 +1,15 @@
 """The kernel forwards calls over a cable between two hosts, while the media-server process stands still or is dead."""
 
 import socket
+import threading
 import time
 
 import pytest
 
 from mediaha.load import Load
 from tests.media.calls import Client, two_that_talk, until
-from tests.peers import netns
+from tests.media.forwarded import Forwarded, answers, far_server
+from tests.peers import netns, pins
 from tests.peers.installed import unless
 from tests.peers.mediaserver import MediaServer
 
@@ -16,6 +18,9 @@ pytestmark = [
     unless(netns.missing()),
 ]
 DEAD_S = 3.0
+ELSEWHERE = (18200, 18299)
+TURNS = 20
+SAID_MAX = 10_000
 ENDS = {"IP4": (netns.NEAR, netns.FAR), "IP6": (netns.NEAR_V6, netns.FAR_V6)}
 
 
@@ -85,3 +90,65 @@ def test_calls_go_on_without_the_process_and_without_a_lost_packet(tmp_path, far
         assert "flows_taken_over" in server.log()
         server.end()
         assert not goes_on(load, parties), "with a server that has ended in order the kernel forwards nothing"
+
+
+def test_flows_end_with_the_lease_of_a_process_that_never_comes_back_and_any_other_sweeps_up(tmp_path, far):
+    """While it runs, servers that begin and die beside it change nothing."""
+    with far_server(tmp_path, far) as server:
+        client = Client(server.ng)
+        answers(server, client)
+        call = Forwarded(server, client)
+        until("the kernel forwards", call.needs_nobody)
+        server.crash()
+        [left] = pins.folders("far", far.number())
+        with far_server(tmp_path, far, "another", ports=ELSEWHERE) as another:
+            answers(another, Client(another.ng))
+            assert call.is_heard()
+            another.crash()
+            assert call.is_heard()
+            pins.lapse(left)
+            assert not call.is_heard(), "its time is over"
+            another.start()
+            answers(another, Client(another.ng))
+            assert not left.exists()
+            assert len(pins.folders("another", far.number())) == 1
+            another.end()
+        assert pins.folders("another", far.number()) == []
+        call.end()
+
+
+def test_a_flow_goes_to_the_process_and_back_and_keeps_its_order_and_its_account(tmp_path, far):
+    """Digits are withheld and let through again and again, while packets are on their way."""
+    with far_server(tmp_path, far) as server:
+        client = Client(server.ng)
+        answers(server, client)
+        call = Forwarded(server, client)
+        until("the kernel forwards", call.needs_nobody)
+        words = {"call-id": call.call_id, "from-tag": "1"}
+        before, said, over = call.number, [], threading.Event()
+        speaking = threading.Thread(target=speak, args=(call, said, over))
+        speaking.start()
+        for _ in range(TURNS):
+            for command in ("block DTMF", "unblock DTMF"):
+                assert client.ask(command=command, **words)["result"] == "ok"
+                time.sleep(0.03)
+        over.set()
+        speaking.join()
+        assert call.heard() == said
+        until("the kernel forwards again", call.needs_nobody)
+        [stream] = client.ask(command="query", **words)["tags"]["1"]["medias"][0]["streams"][:1]
+        assert stream["stats"]["packets"] == call.number, (before, len(said))
+        assert not any(stream["dropped"].values())
+
+        call.client.ask(command="delete", **words, **{"delete-delay": 0})
+        until("the ports are closed", lambda: not call.is_heard())
+        assert not call.needs_nobody(), "nor does the kernel forward anything after that"
+        server.end()
+
+
+def speak(call, said, over):
+    """Without a pause that anybody could change places in unseen."""
+    while not over.is_set() and len(said) < SAID_MAX:
+        said.append(call.words())
+        call.parties[0].sendto(said[-1], call.port)
+        time.sleep(0.0005)

@@ -1,6 +1,8 @@
 """Flows that the kernel forwards leave by the way that a socket's packets would take, also when that way changes."""
 
 import os
+import socket
+import struct
 import subprocess
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 
 from tests.media.calls import Client, until
 from tests.media.forwarded import Forwarded, answers, far_server
-from tests.peers import netns
+from tests.peers import netns, pins
+from tests.peers.frames import Frames
 from tests.peers.installed import unless
 
 pytestmark = [
@@ -17,7 +20,10 @@ pytestmark = [
 ]
 AROUND, BEYOND = "198.18.78.1", "198.18.78.2"
 """Both ends of a second cable."""
-PINS = ("/sys/fs/bpf/mediaha", "/run/mediaha/bpf")
+NETWORK = "198.18.77.0/30"
+ANOTHER_MAC = "02:00:5e:00:53:77"
+ARP = 0x0806
+EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +88,76 @@ def test_what_ipsec_may_have_to_encrypt_is_not_for_the_kernel(call, far):
     until("the kernel forwards again", call.needs_nobody)
 
 
+def takes_the_interface_down(far):
+    far.cut()
+    yield
+    far.mend()
+
+
+def takes_the_address_away(far):
+    ip("address", "del", f"{netns.FAR}/30", "dev", "far", inside=far.inside)
+    yield
+    ip("address", "add", f"{netns.FAR}/30", "dev", "far", inside=far.inside)
+
+
+def renames_the_interface(far):
+    far.cut()
+    ip("link", "set", "far", "name", "away", inside=far.inside)
+    yield
+    ip("link", "set", "away", "name", "far", inside=far.inside)
+    far.mend()
+
+
+def takes_the_route_away(far):
+    ip("route", "del", NETWORK, "dev", "far", inside=far.inside)
+    yield
+    ip("route", "add", NETWORK, "dev", "far", "src", netns.FAR, inside=far.inside)
+
+
+@pytest.mark.parametrize(
+    "breaks", [takes_the_interface_down, takes_the_address_away, renames_the_interface, takes_the_route_away]
+)
+def test_when_the_network_is_whole_again_the_kernel_forwards_again(call, far, breaks):
+    fault = breaks(far)
+    next(fault)
+    until("nothing comes through", lambda: not call.is_heard())
+    for _ in fault:
+        raise AssertionError
+    until("the kernel forwards again", call.needs_nobody)
+
+
+def test_a_cable_that_is_pulled_out_and_plugged_in_while_nobody_looks_after_it(call, far):
+    call.server.hang()
+    far.cut()
+    assert not call.is_heard()
+    far.mend()
+    until("it is heard again", call.is_heard)
+    call.server.resume()
+
+
+def test_a_party_whose_router_is_replaced_is_found_at_the_other_one(call, far):
+    """Its address has another MAC address from then on, as it says itself."""
+    until("the kernel forwards", call.needs_nobody)
+    ip("link", "set", far.near, "address", ANOTHER_MAC)
+    mac, address = bytes.fromhex(ANOTHER_MAC.replace(":", "")), socket.inet_aton(netns.NEAR)
+    announcement = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + address + b"\xff" * 6 + address
+    call.server.hang()
+
+    def is_found():
+        with Frames(far.near, far.mac()) as frames:
+            frames.send(ARP, announcement, to=EVERYBODY)
+        return call.is_heard()
+
+    until("it is heard", is_found)
+    call.server.resume()
+
+
 def test_an_interface_that_is_made_again_has_the_program_again(call, far):
     for _ in range(2):
         far.rebuild()
         until("the kernel forwards again", call.needs_nobody)
-    pins = [pin for base in PINS for pin in Path(base).glob(f"*_far_{far.number()}_*/if_*")]
-    assert len(pins) == 2, "nothing is kept of interfaces that are gone"
+    kept = [pin for folder in pins.folders("far", far.number()) for pin in folder.glob("if_*")]
+    assert len(kept) == 2, "nothing is kept of interfaces that are gone"
 
 
 @pytest.fixture(params=["IP4", "IP6"])
