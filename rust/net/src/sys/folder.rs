@@ -44,7 +44,7 @@ pub fn mount_bpf(folder: &Path) -> io::Result<()> {
 pub struct FolderLock(#[allow(dead_code)] File); // It is there to be dropped.
 
 impl FolderLock {
-    /// Locks a folder; `None` if somebody else has.
+    /// Locks a folder; `None` if somebody else has, or has just removed it.
     ///
     /// # Errors
     /// The kernel's: there is no such folder.
@@ -52,10 +52,13 @@ impl FolderLock {
         let file = File::open(folder)?;
         // SAFETY: the descriptor is open, and there are no pointers.
         match checked(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
-            Ok(_) => Ok(Some(Self(file))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
         }
+        let locked = file.metadata()?.ino();
+        let is_there = fs::metadata(folder).is_ok_and(|there| there.ino() == locked);
+        Ok(is_there.then_some(Self(file)))
     }
 }
 

@@ -12,7 +12,7 @@ use mediaha_time::{Duration, Time};
 use serde_json::json;
 
 use super::lanes::{Lane, Lanes};
-use super::no_lanes::NoLanes;
+use super::no_lanes::{self, NoLanes};
 use super::pins::Pins;
 use super::program::program;
 use super::rehearsal::rehearse;
@@ -55,20 +55,20 @@ impl FastPath {
         records: Records,
     ) -> Result<Self, NoLanes> {
         let addresses = config.distinct_addresses();
-        let notices = Netlink::listening().map_err(NoLanes::refused("hearing of routes"))?;
+        let notices = Netlink::listening().map_err(NoLanes::refused("hearing of routes", no_lanes::RIGHTS))?;
         let mut pins = Pins::take(&config.name, &addresses, &config.ports, patience)
-            .map_err(NoLanes::refused("a folder to keep programs in"))?;
+            .map_err(NoLanes::refused("a folder to keep programs in", no_lanes::PLACE))?;
         let (map, left) = pins
             .lanes(&addresses, &config.ports)
-            .map_err(NoLanes::refused("a table that is shared with the kernel"))?;
+            .map_err(NoLanes::refused("a table that is shared with the kernel", no_lanes::RIGHTS))?;
         let lanes = Lanes::of(&map, &addresses, &config.ports)
-            .map_err(NoLanes::refused("a table that is shared with the kernel"))?;
+            .map_err(NoLanes::refused("a table that is shared with the kernel", no_lanes::RIGHTS))?;
         let now = monotonic();
         lanes.renew(now);
         let unclaimed: HashSet<SocketAddr> = if left { lanes.open().collect() } else { HashSet::new() };
         let instructions = program(&addresses, &config.ports, config.traffic_class(), map.as_raw_fd());
         let program = Program::load(Occasion::Ingress, "mediaha_lanes", &instructions)
-            .map_err(NoLanes::refused("loading a program that forwards"))?;
+            .map_err(NoLanes::refused("loading a program that forwards", no_lanes::RIGHTS))?;
         if !unclaimed.is_empty() {
             let facts = json!({ "flows": unclaimed.len(), "claim_s": UNCLAIMED_MAX.as_secs() });
             records.push(Record::now(Level::Info, "flows_taken_over", facts));
@@ -77,7 +77,7 @@ impl FastPath {
         let lanes = Arc::new(lanes);
         let ipsec = ipsec_in_use();
         let mut fast = Self { addresses, pins, lanes, program, notices, ipsec, records, unclaimed, claim_until };
-        fast.attach().map_err(|(_, error)| NoLanes::refused("a program at an interface")(error))?;
+        fast.attach().map_err(|(_, error)| NoLanes::refused("a program at an interface", no_lanes::AGE)(error))?;
         Ok(fast)
     }
 

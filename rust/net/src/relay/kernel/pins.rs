@@ -82,8 +82,11 @@ impl Pins {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
-            if let Some(lock) = FolderLock::take(&folder)? {
-                return Ok(Self { folder, _lock: lock, attached: Vec::new(), ours: true });
+            match FolderLock::take(&folder) {
+                Ok(Some(lock)) => return Ok(Self { folder, _lock: lock, attached: Vec::new(), ours: true }),
+                // Another server that starts at this moment has swept it.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(None) | Err(_) => {}
             }
             if monotonic() < give_up_at {
                 thread::sleep(NAP);
