@@ -6,6 +6,8 @@ import ipaddress
 import socket
 import struct
 
+from tests.peers.checksum import internet_checksum
+
 Address = tuple[str, int]
 
 HOPS = 64
@@ -26,7 +28,7 @@ class Forger:
         addresses = b"".join(ipaddress.ip_address(host).packed for host, _ in (source, to))
         length = 8 + len(payload)
         pseudo = addresses + struct.pack("!II", length, UDP)
-        summed = _sum(pseudo + struct.pack("!HHHH", source[1], to[1], length, 0) + payload)
+        summed = internet_checksum(pseudo + struct.pack("!HHHH", source[1], to[1], length, 0) + payload)
         datagram = struct.pack("!HHHH", source[1], to[1], length, summed or 0xFFFF) + payload
         if self._is_v6:
             header = struct.pack("!IHBB", 6 << 28, length, UDP, HOPS)
@@ -40,12 +42,3 @@ class Forger:
 
     def __exit__(self, *_: object) -> None:
         self._sock.close()
-
-
-def _sum(octets: bytes) -> int:
-    """The checksum of RFC 1071."""
-    octets += b"\0" * (len(octets) % 2)
-    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -6,6 +6,8 @@ import ipaddress
 import socket
 import struct
 
+from tests.peers.checksum import internet_checksum
+
 Address = tuple[str, int]
 
 UDP = socket.IPPROTO_UDP
@@ -18,7 +20,7 @@ def udp(payload: bytes, source: Address, to: Address, *, checksum: int | None = 
     header = struct.pack("!HHH", source[1], to[1], 8 + len(payload))
     if checksum is None:
         pseudo = _packed(source[0]) + _packed(to[0]) + struct.pack("!II", 8 + len(payload), UDP)
-        checksum = _sum(pseudo + header + b"\0\0" + payload) or 0xFFFF
+        checksum = internet_checksum(pseudo + header + b"\0\0" + payload) or 0xFFFF
     return header + struct.pack("!H", checksum) + payload
 
 
@@ -29,7 +31,7 @@ def ipv4(
     words = 5 + len(options) // 4
     lengths = struct.pack("!BBHHHBB", 0x40 | words, 0, 4 * words + len(body), number, fragment, hops, UDP)
     addresses = _packed(source) + _packed(to) + options
-    return lengths + struct.pack("!H", _sum(lengths + b"\0\0" + addresses)) + addresses + body
+    return lengths + struct.pack("!H", internet_checksum(lengths + b"\0\0" + addresses)) + addresses + body
 
 
 def ipv6(body: bytes, source: str, to: str, *, hops: int = HOPS, first: int = UDP, label: int = 0) -> bytes:
@@ -65,12 +67,3 @@ def _mac(text: str) -> bytes:
 
 def _packed(host: str) -> bytes:
     return ipaddress.ip_address(host).packed
-
-
-def _sum(octets: bytes) -> int:
-    """The checksum of RFC 1071."""
-    octets += b"\0" * (len(octets) % 2)
-    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
