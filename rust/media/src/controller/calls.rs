@@ -1,6 +1,7 @@
 //! The table of calls, with the moments at which the clock must look at them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use mediaha_time::Time;
@@ -36,6 +37,12 @@ impl Calls {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Call)> {
         self.by_id.iter().map(|(call_id, call)| (&**call_id, call))
+    }
+
+    /// The calls behind `call_id` in the table's order; all of them without one.
+    pub(super) fn behind(&self, call_id: Option<&[u8]>) -> impl Iterator<Item = (&Arc<[u8]>, &Call)> {
+        let start = call_id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_id.range::<[u8], _>((start, Bound::Unbounded))
     }
 
     /// Adds a call. One of the same id must not be there.

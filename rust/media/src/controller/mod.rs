@@ -21,6 +21,7 @@ mod report;
 mod requests;
 mod statistics;
 mod summary;
+mod sweep;
 mod switchboard;
 mod trends;
 mod written;
@@ -40,6 +41,7 @@ pub use self::config::ControllerConfig;
 pub use self::expiry::{Expired, ExpiryReason};
 use self::passed_over::PassedOver;
 pub use self::statistics::{Refused, Statistics};
+use self::sweep::Sweep;
 use self::switchboard::Ledger;
 pub use self::trends::{Trend, Trends};
 pub use self::written::{Unadoptable, Written};
@@ -56,6 +58,8 @@ pub struct Controller {
     duplicates: Duplicates,
     ledger: Ledger,
     trends: Trends,
+    /// A look at the sums that is under way.
+    sweep: Option<Sweep>,
     passed_over: PassedOver,
     /// What is counted as it happens; the rest of it is filled in when somebody asks.
     counted: Statistics,
@@ -72,6 +76,7 @@ impl Controller {
             duplicates: Duplicates::new(DuplicatesConfig::default()),
             ledger: Ledger::default(),
             trends: Trends::default(),
+            sweep: None,
             passed_over: PassedOver::default(),
             counted: Statistics::default(),
             draining: false,
@@ -174,10 +179,17 @@ impl Controller {
         self.passed_over.take()
     }
 
-    /// Takes note of how what is counted grows, if it is time to. To be called now and then.
+    /// Takes note of how what is counted grows, if it is time to. To be called twice a second: with many calls it takes several times
+    /// until all are looked at, so that no request waits for that.
     pub fn look(&mut self, datapath: &dyn Datapath, now: Time) {
-        if self.trends.is_due(now) {
-            let sums = self.statistics(datapath);
+        if self.sweep.is_none() && !self.trends.is_due(now) {
+            return;
+        }
+        let ended = self.ledger.ended;
+        let sweep = self.sweep.get_or_insert_with(|| Sweep::from(ended));
+        if let Some(traffic) = sweep.go_on(&self.calls, datapath) {
+            self.sweep = None;
+            let sums = Statistics { load: datapath.load(), ..self.counted }.carrying(&traffic);
             self.trends.look(&sums, now);
         }
     }

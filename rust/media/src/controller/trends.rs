@@ -8,7 +8,7 @@ use mediaha_time::{Duration, Time};
 use super::statistics::{Refused, Statistics};
 use crate::counters::Cause;
 
-/// How long the sums are left alone. Each look adds up all streams.
+/// How long the sums are left alone.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What has not grown for so long has stopped growing.
 const CALM: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const CALM: Duration = Duration::from_secs(10);
 /// How a count has grown lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trend {
-    /// What it was at the last look.
+    /// The most that it was at any look.
     count: u64,
     /// How much it grew a second, between the last two looks.
     pub per_second: u64,
@@ -67,7 +67,9 @@ impl Trends {
 
 impl Trend {
     fn continued(&mut self, count: u64, before: Time, now: Time) {
-        let more = count.saturating_sub(std::mem::replace(&mut self.count, count));
+        // A call that ended while the sums were made may be missing in them.
+        let more = count.saturating_sub(self.count);
+        self.count = self.count.max(count);
         let elapsed_ms = now.since(before).as_millis().max(1);
         self.per_second = u64::try_from(u128::from(more) * 1_000 / elapsed_ms).unwrap_or(u64::MAX);
         if more > 0 {
