@@ -61,10 +61,18 @@ pub struct Load {
     pub ports_max: u32,
     /// How busy the busiest worker is, in thousandths; 0 when it is not measured.
     pub busy_permille: u32,
-    /// How busy it is expected to be with all calls that there are now, or all of its time if it has dropped packets lately.
+    /// How busy it is expected to be with all calls that there are now.
     pub expected_permille: u32,
     /// It has dropped packets lately because it could not read them fast enough.
     pub is_behind: bool,
     /// Packets that came to ports of no stream, since the process started.
     pub unclaimed: u64,
+}
+
+impl Load {
+    /// How busy it is for who wants to place a new call: all of its time, if it has dropped packets lately.
+    #[must_use]
+    pub fn for_new_calls_permille(&self) -> u32 {
+        if self.is_behind { 1_000 } else { self.expected_permille }
+    }
 }

@@ -22,6 +22,7 @@ use crate::stream::{Stream, Verdict};
 pub struct TableDatapath {
     ports: RangeInclusive<u16>,
     busy_permille: u32,
+    is_behind: bool,
     /// Open pairs by their RTP address.
     open: BTreeMap<SocketAddr, PortPair>,
     streams: BTreeMap<StreamId, (Stream, StreamCounters)>,
@@ -38,6 +39,7 @@ impl TableDatapath {
         Self {
             ports,
             busy_permille: 0,
+            is_behind: false,
             open: BTreeMap::new(),
             streams: BTreeMap::new(),
             arrivals: BTreeMap::new(),
@@ -69,6 +71,11 @@ impl TableDatapath {
     /// Pretends that the busiest worker is this busy.
     pub fn pretend_busy(&mut self, permille: u32) {
         self.busy_permille = permille;
+    }
+
+    /// Pretends that packets were dropped lately because a worker was behind.
+    pub fn pretend_behind(&mut self) {
+        self.is_behind = true;
     }
 
     /// Whether every port is closed and every stream removed.
@@ -150,7 +157,7 @@ impl Datapath for TableDatapath {
     fn load(&self) -> Load {
         let ports_open = u32::try_from(self.open.len() * 2).unwrap_or(u32::MAX);
         let ports_max = u32::try_from(self.ports.len()).unwrap_or(u32::MAX);
-        let busy_permille = self.busy_permille;
-        Load { ports_open, ports_max, busy_permille, expected_permille: busy_permille, ..Load::default() }
+        let (busy_permille, is_behind) = (self.busy_permille, self.is_behind);
+        Load { ports_open, ports_max, busy_permille, expected_permille: busy_permille, is_behind, unclaimed: 0 }
     }
 }

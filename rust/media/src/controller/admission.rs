@@ -1,4 +1,4 @@
-//! Decides: whether there is room for a new call.
+//! Decides: whether there is room for a call that comes.
 
 use super::refusal::Refusal;
 use super::{Controller, ControllerConfig};
@@ -38,10 +38,25 @@ impl NoRoom {
     }
 }
 
+/// Who comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comer {
+    /// Nobody talks yet, and there are other servers.
+    New,
+    /// A call whose server is dead. Refused, it is silent, or over; so it is taken until nothing is left to take it with: by a
+    /// server that drains, and by one that was late lately, perhaps because the others' calls have come to it as well.
+    Bereft,
+}
+
 impl Controller {
-    /// Whether a new call may come. Ports are another matter: a call may be wanted on an interface that has some.
-    pub(super) fn admit(&self, load: &Load) -> Result<(), Refusal> {
-        match no_room(&self.config, self.draining, self.calls.counted(), load) {
+    /// Whether a call may come. Ports are another matter: a call may be wanted on an interface that has some.
+    pub(super) fn admit(&self, comer: Comer, load: &Load) -> Result<(), Refusal> {
+        let calls = self.calls.counted();
+        let no_room = match comer {
+            Comer::New => no_room(&self.config, self.draining, calls, load),
+            Comer::Bereft => no_room_at_all(&self.config, calls, load),
+        };
+        match no_room {
             // A server that drains says so in its pong. Clients that do not look there know this text, and go on to
             // the next server.
             Some(NoRoom::Draining | NoRoom::Sessions) => Err(Refusal::Sessions),
@@ -53,7 +68,7 @@ impl Controller {
 
 /// Why a new call would not be taken now; `None` if it would.
 pub(super) fn no_room(config: &ControllerConfig, draining: bool, calls: usize, load: &Load) -> Option<NoRoom> {
-    let limited = config.busy_permille_max < ALL && load.expected_permille >= config.busy_permille_max;
+    let limited = config.busy_permille_max < ALL && load.for_new_calls_permille() >= config.busy_permille_max;
     if draining {
         Some(NoRoom::Draining)
     } else if calls >= config.sessions_max {
@@ -65,4 +80,10 @@ pub(super) fn no_room(config: &ControllerConfig, draining: bool, calls: usize, l
     } else {
         None
     }
+}
+
+/// The same for a call whose server is dead.
+fn no_room_at_all(config: &ControllerConfig, calls: usize, load: &Load) -> Option<NoRoom> {
+    let limited = config.busy_permille_max < ALL && load.expected_permille >= ALL;
+    if calls >= config.sessions_max { Some(NoRoom::Sessions) } else { limited.then_some(NoRoom::Busy) }
 }

@@ -4,6 +4,7 @@ use mediaha_ng::{Adoption, Delete, Media, Query, Reply};
 use mediaha_time::{Duration, Time};
 
 use super::Controller;
+use super::admission::Comer;
 use super::blocking::Blocked;
 use super::call::{Call, Dialogue};
 use super::config::ControllerConfig;
@@ -14,7 +15,7 @@ use super::refusal::Refusal;
 use super::report;
 use super::switchboard::Switchboard;
 use crate::blocks::Blocks;
-use crate::datapath::{Datapath, Load};
+use crate::datapath::Datapath;
 use crate::plan::Side;
 use crate::sdp::{self, Description, Profile};
 
@@ -25,7 +26,7 @@ impl Controller {
     /// Begins a call or a branch of it, or changes one.
     pub(super) fn offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Reply {
         self.passed_over.note(&media.options);
-        let outcome = self.try_offer(media, datapath, now).map(Reply::Sdp);
+        let outcome = self.try_offer(media, Comer::New, datapath, now).map(Reply::Sdp);
         self.counted.offers += u64::from(outcome.is_ok());
         self.replied(outcome, media.options.supports_load_limit)
     }
@@ -42,7 +43,7 @@ impl Controller {
     pub(super) fn take_over(&mut self, adoption: &Adoption, datapath: &mut dyn Datapath, now: Time) -> Reply {
         let Adoption { offer, answer_sdp } = adoption;
         let was_known = self.calls.find(&offer.call_id).is_some();
-        let outcome = self.try_offer(offer, datapath, now).and_then(|sdp| {
+        let outcome = self.try_offer(offer, Comer::Bereft, datapath, now).and_then(|sdp| {
             let Some(answer_sdp) = answer_sdp else { return Ok(Reply::Sdp(sdp)) };
             let answered = self.try_answer(offer, answer_sdp, datapath, now);
             if answered.is_err() && !was_known {
@@ -113,17 +114,23 @@ impl Controller {
     /// That this server lives, who it is, and how much it could still take.
     pub(super) fn pong(&self, datapath: &dyn Datapath) -> Reply {
         let sessions = percent(self.calls.counted() as u64, self.config.sessions_max as u64);
-        let Load { ports_open, ports_max, expected_permille, .. } = datapath.load();
-        let ports = percent(u64::from(ports_open), u64::from(ports_max));
+        let load = datapath.load();
+        let ports = percent(u64::from(load.ports_open), u64::from(load.ports_max));
         Reply::Pong {
             instance: Some(self.config.instance.clone()),
-            load: Some(sessions.max(ports).max(expected_permille / 10)),
+            load: Some(sessions.max(ports).max(load.for_new_calls_permille() / 10)),
             draining: self.draining,
             adopts: true,
         }
     }
 
-    fn try_offer(&mut self, media: &Media, datapath: &mut dyn Datapath, now: Time) -> Result<Vec<u8>, Refusal> {
+    fn try_offer(
+        &mut self,
+        media: &Media,
+        comer: Comer,
+        datapath: &mut dyn Datapath,
+        now: Time,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut description = self.description(media, &media.sdp)?;
         description.strip(&media.options.codecs);
         if let Some(wanted) = media.options.transport_protocol.as_deref().and_then(Profile::of_untrusted)
@@ -132,7 +139,7 @@ impl Controller {
             return Err(Refusal::Keys);
         }
         let Some(call) = self.calls.find_mut(&media.call_id) else {
-            self.admit(&datapath.load())?;
+            self.admit(comer, &datapath.load())?;
             return self.begin(media, &description, datapath, now);
         };
         let names = names(media);

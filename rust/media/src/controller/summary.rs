@@ -37,7 +37,7 @@ fn current(statistics: &Statistics, config: &ControllerConfig) -> Dictionary {
         .with("portsopen", load.ports_open)
         .with("portsmax", load.ports_max)
         .with("busypermille", load.busy_permille)
-        .with("expectedpermille", load.expected_permille)
+        .with("expectedpermille", load.for_new_calls_permille())
         .with("busypermillemax", config.busy_permille_max)
         .with("draining", u32::from(statistics.draining));
     if let Some(no_room) = statistics.no_room {

@@ -48,6 +48,29 @@ fn both_parties_are_told_at_once() {
     );
 }
 
+/// Seen on a busy machine: calls of a dead server were silent for four seconds, as the other one had been behind for a moment.
+#[test]
+fn a_call_that_has_lost_its_server_is_taken_where_no_new_one_is() {
+    let mut world = World::with(30_000..=30_999, |config| {
+        config.busy_permille_max = 900;
+        config.sessions_max = 3;
+    });
+    let new = |call: &str| Request::Offer(Media { call_id: call.into(), ..media("a", None, &sdp(CALLER)) });
+    world.controller.drain(true);
+    assert_eq!(world.ask(&new("n1")), Reply::error("Parallel session limit reached"));
+    assert!(matches!(world.ask(&adoption("call", Some(&sdp(CALLEE)))), Reply::Adopted { .. }), "it drains");
+    world.controller.drain(false);
+    world.datapath.pretend_behind();
+    assert_eq!(world.ask(&new("n2")), Reply::error("Load limit exceeded"));
+    assert!(matches!(world.ask(&adoption("c2", Some(&sdp(CALLEE)))), Reply::Adopted { .. }), "it was behind");
+    world.datapath.pretend_busy(999);
+    assert!(matches!(world.ask(&adoption("c3", Some(&sdp(CALLEE)))), Reply::Adopted { .. }), "it is nearly full");
+    assert_eq!(world.ask(&adoption("c4", None)), Reply::error("Parallel session limit reached"));
+    world.delete();
+    world.datapath.pretend_busy(1_000);
+    assert_eq!(world.ask(&adoption("c5", None)), Reply::error("Load limit exceeded"), "it is full");
+}
+
 #[test]
 fn a_call_that_rings_is_adopted_without_an_answer() {
     let mut world = World::new();

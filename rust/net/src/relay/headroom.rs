@@ -55,9 +55,6 @@ impl Headroom {
 
     /// How busy it is going to be with so many streams, in thousandths. More than it can be is told as all.
     pub(super) fn expected_permille(&self, streams: usize) -> u32 {
-        if self.is_behind() {
-            return ALL;
-        }
         let most = u64::from(self.busy_permille) * SCALE_MAX;
         let expected = u64::from(self.busy_permille) * milli(streams) / self.streams_milli.max(1);
         u32::try_from(expected.min(most)).unwrap_or(ALL).min(ALL)
@@ -111,12 +108,12 @@ mod tests {
         let mut headroom = settled(200, 100);
         for _ in 0..3 {
             headroom.sampled(250, [1_000, 10_000], 100);
-            assert!(headroom.expected_permille(100) < 300);
+            assert!(!headroom.is_behind());
             headroom.sampled(200, [0, 10_000], 100);
         }
         headroom.sampled(250, [1_000, 10_000], 100);
         headroom.sampled(250, [1_000, 10_000], 100);
-        assert_eq!(headroom.expected_permille(100), ALL);
+        assert!(headroom.is_behind());
     }
 
     #[test]
@@ -124,10 +121,10 @@ mod tests {
         let mut headroom = settled(500, 100);
         headroom.sampled(500, [100, 10_000], 100);
         for _ in 0..SORE_SAMPLES {
-            assert_eq!(headroom.expected_permille(100), ALL);
+            assert!(headroom.is_behind());
             headroom.sampled(500, [0, 10_000], 100);
         }
-        assert!(headroom.expected_permille(100) < 500);
+        assert!(!headroom.is_behind());
     }
 
     #[test]
@@ -135,6 +132,6 @@ mod tests {
         let mut headroom = settled(500, 100);
         headroom.sampled(500, [99, 100], 100);
         headroom.sampled(500, [1_000, 100_001], 100);
-        assert!(headroom.expected_permille(100) <= 501);
+        assert!(!headroom.is_behind());
     }
 }

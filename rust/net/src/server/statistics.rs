@@ -51,7 +51,7 @@ pub(crate) fn to_json(
         "ports_open": statistics.load.ports_open,
         "ports_max": statistics.load.ports_max,
         "busy_permille": statistics.load.busy_permille,
-        "expected_permille": statistics.load.expected_permille,
+        "expected_permille": statistics.load.for_new_calls_permille(),
         "records_dropped": records_dropped,
         "workers": tallies.iter().map(worker).collect::<Vec<_>>(),
     })
