@@ -380,10 +380,12 @@ def in_parts(sdp):
 
 def test_offer_and_answer_among_other_parts_of_a_body():
     """What is for others stays on its leg."""
-    story = Story(invite(in_parts(OFFER), headers=(IN_PARTS,)))
+    places = (("Geolocation", "<cid:here@pbx.test>"), ("Geolocation", "<https://places.test/ann>"))
+    story = Story(invite(in_parts(OFFER), headers=(IN_PARTS, *places)))
     assert story.the(OfferMedia).sdp == OFFER
     story.anchored()
     setup = story.sent("INVITE")
+    assert list(setup.request.headers.all("Geolocation")) == ["<https://places.test/ann>"]
     assert setup.request.content_type == "application/sdp"
     assert setup.request.body.startswith(b"v=0")
     story.responds(setup, 200, in_parts(ANSWER), headers=(IN_PARTS,))

@@ -56,9 +56,13 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def passed_on(message: Message, *more: Iterable[str]) -> Pairs:
-    """The fields of a message that the other party may see."""
+    """The fields of a message that the other party may see.
+
+    What points to a part of the body (RFC 2392) stays on its leg, as that part does: who is told of a place that is
+    not there may refuse the call for it (RFC 6442 section 4.3).
+    """
     names = END_TO_END.union(*more) if more else END_TO_END
-    return tuple((name, value) for name, value in message.headers if name.lower() in names)
+    return tuple((name, value) for name, value in message.headers if name.lower() in names and "<cid:" not in value)
 
 
 def session_of(message: Message) -> str:
