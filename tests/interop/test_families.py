@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mediaha.load import Load
 from tests.peers import rtpengine
+from tests.peers.baresip import Baresip
 from tests.peers.installed import needs, unless
 from tests.peers.ports import free_udp_port
 from tests.peers.rtp import audio_addresses
@@ -154,3 +157,43 @@ def test_a_call_to_ipv6_where_no_media_server_has_it_is_refused_with_the_reason(
         with Sipp(steps, tmp_path, "caller", remote=site.address) as calling:
             calling.wait()
         site.settled()
+
+
+@needs("baresip", "baresip-core")
+def test_phones_of_both_families_ring_together_and_the_one_that_the_offer_was_not_for_answers(tmp_path):
+    """baresip refuses what it could send nothing to: an offer of the other family would not ring there."""
+    port = free_udp_port()
+    media = [ours(name, interfaces=EACH) for name in ("first", "second")]
+    listen = [f"udp:127.0.0.1:{port}", f"udp:[::1]:{port}"]
+    file = SiteFile(
+        tmp_path, *media, timings=CALM, lists={"example.test": ["first", "second"]}, nets={"listen": listen}
+    )
+    anna = '[[users]]\nname = "anna"\ndomain = "example.test"\nmd5 = "8de578d883d781f8a37631884afb539a"\n'
+    file.path.write_text(f'state = "{tmp_path}/state"\n{file.path.read_text()}{anna}')
+
+    def phone(name, host):
+        at = f"[{host}]" if ":" in host else host
+        account = f'<sip:anna@example.test>;auth_pass=sesame;outbound="sip:{at}:{port}";regint=60'
+        return Baresip(name, tmp_path, account=account, host=host)
+
+    with (
+        file.serve() as site,
+        phone("four", "127.0.0.1") as four,
+        phone("six", "::1") as six,
+        Baresip("caller", tmp_path, proxy=f"127.0.0.1:{port}") as caller,
+    ):
+        site.ready()
+        site.wait_until(lambda status: len(status["nets"][0]["contacts"]) == 2, "both phones are registered")
+        caller.command("dial", "sip:anna@example.test")
+        four.wait_for("CALL_INCOMING")
+        six.wait_for("CALL_INCOMING")
+        six.command("accept")
+        caller.wait_for("CALL_ESTABLISHED")
+        four.wait_for("CALL_CLOSED")
+        time.sleep(1)
+        caller.command("hangup")
+        six.wait_for("CALL_CLOSED")
+        site.settled()
+        time.sleep(0.2)  # the recordings are closed after the event is told, and nothing says when
+        for heard in (caller.heard(), six.heard()):
+            assert heard.frames > 25, f"half of a second: {heard}"

@@ -16,8 +16,8 @@ MODULES = Path("/usr/lib/baresip/modules")
 
 CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{sip}
-net_interface 127.0.0.1
+sip_listen {at}:{sip}
+net_interface {host}
 call_max_calls 4
 audio_source aufile,{folder}/melody.wav
 audio_alert aufile,/dev/null
@@ -49,10 +49,12 @@ class Baresip:
         authorities: Path | None = None,
         port: int = 0,
         proxy: str = "",
+        host: str = "127.0.0.1",
     ) -> None:
         """``account`` is its line in the accounts file but for what every phone here has: then it registers, too.
 
-        ``proxy``: where all its calls go, whatever they are called; else to the host that they are for.
+        ``proxy``: where all its calls go, whatever they are called; else to the host that they are for. ``host`` is
+        where it is, with its signalling and its media.
         """
         self.name = name
         self.folder = folder / name
@@ -63,14 +65,22 @@ class Baresip:
             control = free_udp_port()
         rtp = rtp or (free_udp_port() & ~1)
         melody.write(self.folder / "melody.wav", 60)
+        at = f"[{host}]" if ":" in host else host
         config = CONFIG.format(
-            sip=self.port, folder=self.folder, rtp=rtp, rtp_last=rtp + 20, modules=MODULES, control=control
+            at=at,
+            host=host,
+            sip=self.port,
+            folder=self.folder,
+            rtp=rtp,
+            rtp_last=rtp + 20,
+            modules=MODULES,
+            control=control,
         )
         if authorities is not None:
             config += f"sip_cafile {authorities}\n"
         (self.folder / "config").write_text(config)
         mode = "auto" if answers else "manual"
-        account = account or f"<sip:{name}@127.0.0.1:{self.port}>;regint=0"
+        account = account or f"<sip:{name}@{at}:{self.port}>;regint=0"
         outbound = f';outbound="sip:{proxy}"' if proxy else ""
         (self.folder / "accounts").write_text(f"{account};answermode={mode};audio_codecs=PCMA{outbound}\n")
         (self.folder / "contacts").write_text("")
