@@ -36,7 +36,10 @@ class Client:
         self._sock.settimeout(1.0)
         try:
             self._sock.send(f"{self._cookie} {json.dumps(request)}".encode())
-            return json.loads(self._sock.recv(65535).partition(b" ")[2])
+            cookie = b""
+            while cookie != b"%d" % self._cookie:  # it may be a late reply to an earlier request
+                cookie, _, reply = self._sock.recv(65535).partition(b" ")
+            return json.loads(reply)
         except OSError:
             return None
 

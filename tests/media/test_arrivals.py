@@ -59,8 +59,10 @@ class Talker:
 
     def reported(self):
         """How many packets the server has forwarded, and their jitter in milliseconds."""
-        tags = self._client.ask(command="query", **{"call-id": self._call["call-id"]})["tags"]
-        stream = tags["1"]["medias"][0]["streams"][0]
+        call = None
+        while call is None:
+            call = self._client.ask(command="query", **{"call-id": self._call["call-id"]})
+        stream = call["tags"]["1"]["medias"][0]["streams"][0]
         return stream["stats"]["packets"], stream["jitter us"] / 1000
 
     def is_forwarded(self):
