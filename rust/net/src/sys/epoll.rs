@@ -51,7 +51,7 @@ impl Epoll {
     }
 
     /// Waits until something is ready, at most `timeout` (forever when `None`), and replaces what `events` holds.
-    /// An interrupting signal is an empty wait.
+    /// A signal ends the wait: what is there by then is reported.
     ///
     /// # Errors
     /// The kernel's; none is expected in a program without bugs.
@@ -59,7 +59,10 @@ impl Epoll {
         events.ready = 0;
         match self.pwait2(events, timeout) {
             Ok(ready) => events.ready = ready,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Who does not wait is not interrupted.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.ready = self.pwait2(events, Some(Duration::ZERO))?;
+            }
             // Before Linux 5.11, and under old container filters, there are only milliseconds.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                 events.ready = self.wait_millis(events, timeout)?;
@@ -102,7 +105,9 @@ impl Epoll {
         let returned = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.slots.as_mut_ptr(), slots, millis) };
         match checked(returned) {
             Ok(ready) => Ok(usize::try_from(ready).unwrap_or(0)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.wait_millis(events, Some(Duration::ZERO))
+            }
             Err(error) => Err(error),
         }
     }

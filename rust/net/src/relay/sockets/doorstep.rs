@@ -22,7 +22,7 @@ impl Doorstep {
     /// # Errors
     /// The kernel's, when the process has no file descriptor left.
     pub(super) fn beside(inside: &UdpSocket) -> io::Result<Self> {
-        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), timestamps: true, ..Options::default() };
+        let options = Options { receive_buffer: Some(RECEIVE_BUFFER), last_stamp: true, ..Options::default() };
         Ok(Self { socket: inside.beside(&options)?, drops: 0 })
     }
 

@@ -14,7 +14,7 @@ use super::watch::{Place, Watch};
 use crate::relay::kernel::{Risen, Usher};
 use crate::relay::stamps::Stamps;
 use crate::relay::tally::Tally;
-use crate::sys::udp::{Received, UdpSocket};
+use crate::sys::udp::UdpSocket;
 
 /// Longer than any UDP datagram, so that none is ever cut.
 pub(super) const DATAGRAM_MAX: usize = 65_536;
@@ -27,6 +27,8 @@ pub(super) struct Desk<'a> {
     pub(super) buffer: &'a mut [u8],
     pub(super) tally: &'a Tally,
     pub(super) now: Time,
+    /// When the packet arrived that is to be taken; `None`: the kernel knows.
+    pub(super) arrived: Option<Time>,
     pub(super) stamps: &'a Stamps,
     /// The ports that packets of ours may come from.
     pub(super) ours: &'a Arc<Ours>,
@@ -110,16 +112,16 @@ impl Flow {
         if desk.now >= self.drops.look_at {
             self.look_for_drops(desk);
         }
-        let received = if doorstep {
+        let socket = if doorstep {
             let Some(doorstep) = self.connected[side.index()].as_mut().and_then(|it| it.doorstep.as_mut()) else {
                 return false;
             };
             self.stream.strangers(side, doorstep.turned_away().into());
-            doorstep.socket.receive_stamped(desk.buffer)
+            &doorstep.socket
         } else {
-            self.pairs[side.index()].socket(component).receive_stamped(desk.buffer)
+            self.pairs[side.index()].socket(component)
         };
-        let Received { length, source, stamp } = match received {
+        let (length, source) = match socket.receive_from(desk.buffer) {
             Ok(received) => received,
             Err(error) => {
                 // Reading the error has taken it away. Nothing else is to be done about a party whose port is closed: it may
@@ -132,7 +134,7 @@ impl Flow {
         };
         desk.tally.received.add(1);
         let bytes = &desk.buffer[..length.min(DATAGRAM_MAX)];
-        let arrived = desk.stamps.arrival(stamp);
+        let arrived = desk.arrived.unwrap_or_else(|| desk.stamps.arrival(socket.last_stamp()));
         let risen = Risen { side, component, bytes, source, arrived, now: desk.now };
         let (verdict, ticket) = risen.judge(&mut self.stream, desk.usher.as_deref_mut());
         if let Verdict::Forward { component: outgoing, to, .. } = verdict {

@@ -10,6 +10,7 @@ mod datapath;
 mod doorstep;
 mod flow;
 mod pair;
+mod punctual;
 mod table;
 mod watch;
 mod worker;

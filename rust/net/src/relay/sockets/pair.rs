@@ -33,7 +33,7 @@ impl SocketPair {
     /// The kernel's, see [`UdpSocket::bind`].
     pub(in crate::relay) fn bind(address: IpAddr, rtp: u16, traffic_class: u8) -> io::Result<Self> {
         let receive_buffer = Some(RECEIVE_BUFFER);
-        let options = Options { receive_buffer, traffic_class, timestamps: true, ..Options::default() };
+        let options = Options { receive_buffer, traffic_class, last_stamp: true, ..Options::default() };
         let ports = pair_at(address, rtp);
         Ok(Self {
             rtp: UdpSocket::bind(ports.rtp, &options)?,

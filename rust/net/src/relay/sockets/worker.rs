@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::datapath::Command;
 use super::flow::{DATAGRAM_MAX, Desk};
+use super::punctual::Punctual;
 use super::table::Table;
 use crate::record::{Level, Record, Records};
 use crate::relay::RelayConfig;
@@ -39,6 +40,7 @@ pub(super) struct Worker {
     table: Table,
     pace: Pace,
     stamps: Stamps,
+    punctual: Punctual,
     mailbox: Arc<Mailbox<Command>>,
     tally: Arc<Tally>,
     records: Records,
@@ -68,6 +70,7 @@ impl Worker {
             table: Table::default(),
             pace: Pace::new(config.coalesce, monotonic()),
             stamps: Stamps::new(monotonic(), realtime()),
+            punctual: Punctual::new(),
             mailbox,
             tally,
             records,
@@ -93,6 +96,7 @@ impl Worker {
             self.epoll.wait(&mut self.events, timeout).expect("epoll waits");
             let woken_at = monotonic();
             let found = self.look(woken_at);
+            self.punctual.found(found, done_at);
             self.settle(woken_at);
             self.pace.found(found, woken_at);
             let busy_since = if pausing { done_at } else { woken_at };
@@ -127,19 +131,21 @@ impl Worker {
             buffer: &mut self.buffer,
             tally: &self.tally,
             now,
+            arrived: None,
             stamps: &self.stamps,
             ours: &self.ours,
             usher,
         };
-        for ready in self.events.iter() {
+        for (place, ready) in self.events.iter().enumerate() {
             if ready.token == BELL {
                 self.mailbox.bell.drain();
                 // What came after `obey` has rung in vain if the bell was drained since.
                 if !self.mailbox.is_empty() {
                     self.mailbox.bell.ring();
                 }
-            } else if self.table.forward_one(ready.token, &mut desk) {
-                found += 1;
+            } else {
+                desk.arrived = self.punctual.arrival(place, self.events.len(), now);
+                found += usize::from(self.table.forward_one(ready.token, &mut desk));
             }
         }
         found
@@ -156,6 +162,7 @@ impl Worker {
     }
 
     fn install(&mut self, install: super::datapath::Install, now: Time) {
+        self.punctual.added(now);
         if self.table.is_settled() {
             self.settle_at = now + SETTLE_EVERY;
         }
@@ -165,6 +172,7 @@ impl Worker {
             buffer: &mut self.buffer,
             tally: &self.tally,
             now,
+            arrived: None,
             stamps: &self.stamps,
             ours: &self.ours,
             usher,
@@ -182,6 +190,7 @@ impl Worker {
                 buffer: &mut self.buffer,
                 tally: &self.tally,
                 now,
+                arrived: None,
                 stamps: &self.stamps,
                 ours: &self.ours,
                 usher,

@@ -14,12 +14,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::address::RawAddress;
-use super::control::{self, Control};
+use super::clock;
 use super::option::{self, set_size};
 use super::{checked, checked_count, socklen};
 
 /// The same on every architecture that Rust's Linux runs on but PA-RISC and SPARC.
 const SO_NETNS_COOKIE: libc::c_int = 71;
+/// The same on every architecture.
+const SIOCGSTAMPNS: libc::Ioctl = 0x8907;
 
 /// What a socket is made with; the kernel's defaults otherwise.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,25 +31,16 @@ pub struct Options {
     pub receive_buffer: Option<usize>,
     /// Bytes of send queue to ask for, likewise.
     pub send_buffer: Option<usize>,
-    /// Stamp received datagrams with the kernel's time of arrival.
+    /// Stamp received datagrams with the kernel's time of arrival, for batches and [`Arrivals`](super::transit::Arrivals) to show it.
     pub timestamps: bool,
+    /// Remember the stamp of the datagram that was received last, see [`UdpSocket::last_stamp`].
+    pub last_stamp: bool,
     /// Tell the address and port that received datagrams were sent to (only [`Arrivals`](super::transit::Arrivals) show it).
     pub destinations: bool,
     /// The traffic class of what is sent: the upper six bits are the DSCP (RFC 2474).
     pub traffic_class: u8,
     /// A priority (`SO_PRIORITY`) that the socket has only while it is being bound: a program that is run then can tell it by it.
     pub binding_priority: Option<libc::c_int>,
-}
-
-/// A datagram that was received into a buffer.
-#[derive(Clone, Copy, Debug)]
-pub struct Received {
-    /// Of the whole datagram, as in [`UdpSocket::receive_from`].
-    pub length: usize,
-    /// Who sent it.
-    pub source: SocketAddr,
-    /// When it arrived, on the real-time clock, if the socket was bound with `timestamps`.
-    pub stamp: Option<Duration>,
 }
 
 /// A bound, non-blocking UDP socket.
@@ -109,6 +102,10 @@ impl UdpSocket {
         }
         if options.timestamps {
             socket.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        }
+        if options.last_stamp {
+            // From the first time that it is asked, it remembers.
+            let _ = socket.last_stamp();
         }
         match (options.traffic_class, local) {
             (0, _) => {}
@@ -197,27 +194,6 @@ impl UdpSocket {
         Ok((received, raw.address().ok_or_else(unknown_family)?))
     }
 
-    /// The same, and when it arrived.
-    ///
-    /// # Errors
-    /// As [`Self::receive_from`].
-    #[inline]
-    pub fn receive_stamped(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let (mut raw, mut control) = (RawAddress::empty(), Control::empty());
-        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        let mut header = control::empty_header();
-        header.msg_name = (&raw mut raw).cast();
-        header.msg_namelen = RawAddress::capacity();
-        header.msg_iov = &raw mut part;
-        header.msg_iovlen = 1;
-        control.lend(&mut header);
-        // SAFETY: the header points to `part`, and so to the buffer, to `raw` and to `control`, with their lengths; all are exclusively
-        // borrowed.
-        let length = checked_count(unsafe { libc::recvmsg(self.as_raw_fd(), &raw mut header, libc::MSG_TRUNC) })?;
-        let source = raw.address().ok_or_else(unknown_family)?;
-        Ok(Received { length, source, stamp: control.said(&header).stamp })
-    }
-
     /// Receives one datagram of whichever source; as [`Self::receive_from`] otherwise.
     ///
     /// # Errors
@@ -269,6 +245,16 @@ impl UdpSocket {
     /// As [`Self::send_to`], when not even the first could be sent.
     pub fn send_batch(&self, batch: &mut SendBatch) -> io::Result<usize> {
         batch.send(self.as_raw_fd())
+    }
+
+    /// When the datagram arrived that was received last, on the real-time clock; `None` the first time that a socket is asked that was
+    /// not bound to remember it.
+    #[must_use]
+    pub fn last_stamp(&self) -> Option<Duration> {
+        let mut stamp = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a timespec, exclusively borrowed, which is what this request writes.
+        checked(unsafe { libc::ioctl(self.as_raw_fd(), SIOCGSTAMPNS, &raw mut stamp) }).ok()?;
+        Some(clock::span(stamp))
     }
 
     /// Takes the pending error, such as a refusal by the peer, away.

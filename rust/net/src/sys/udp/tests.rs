@@ -54,6 +54,23 @@ fn a_batch_is_sent_and_received_in_order_and_stamped() {
 }
 
 #[test]
+fn a_socket_remembers_when_the_last_datagram_arrived() {
+    let options = Options { last_stamp: true, ..Options::default() };
+    let (from, to) = (bound("[::1]:0"), UdpSocket::bind("[::1]:0".parse().unwrap(), &options).unwrap());
+    let stamped_in_time = || {
+        let before = crate::sys::realtime();
+        from.send_to(b"early", to.local_address().unwrap()).unwrap();
+        wait_readable(&to);
+        let arrived = crate::sys::realtime();
+        std::thread::sleep(Duration::from_millis(2));
+        to.receive(&mut [0; 16]).unwrap();
+        to.last_stamp().is_some_and(|stamp| stamp >= before && stamp <= arrived)
+    };
+    // The kernel begins to stamp a moment after the first socket of a machine wants it.
+    assert!((0..2_000).any(|_| stamped_in_time()));
+}
+
+#[test]
 fn a_refusal_is_reported_once_to_a_connected_socket() {
     let from = bound("127.0.0.1:0");
     let gone = bound("127.0.0.1:0").local_address().unwrap();
