@@ -11,8 +11,10 @@ pub(super) enum Attribute<'a> {
     Rtcp(&'a [u8]),
     /// `rtcp-mux`.
     RtcpMux,
-    /// Interactive connectivity establishment (RFC 8839): would lead the parties past the relay.
-    Ice,
+    /// Further addresses of its author, which would lead the parties past the relay, or make them refuse what comes from it:
+    /// interactive connectivity establishment (RFC 8839), an older kind of it (`alt`), the other address family (`altc`, RFC 6947),
+    /// addresses to choose from (`ccap`, RFC 7006), senders to listen to (`source-filter`, RFC 4570).
+    Elsewhere,
     /// `group:BUNDLE` (RFC 9143): several streams on one port, which the relay has given a port each.
     Bundle,
     /// `rtpmap`, `fmtp` or `rtcp-fb` of one payload type.
@@ -49,8 +51,9 @@ impl<'a> Attribute<'a> {
             b"inactive" => Self::Direction(Direction::Inactive),
             b"rtcp" => Self::Rtcp(value),
             b"rtcp-mux" => Self::RtcpMux,
-            b"candidate" | b"remote-candidates" | b"end-of-candidates" => Self::Ice,
-            _ if name.starts_with(b"ice-") => Self::Ice,
+            b"candidate" | b"remote-candidates" | b"end-of-candidates" => Self::Elsewhere,
+            b"alt" | b"altc" | b"ccap" | b"source-filter" => Self::Elsewhere,
+            _ if name.starts_with(b"ice-") => Self::Elsewhere,
             b"group" if value.starts_with(b"BUNDLE") => Self::Bundle,
             b"rtpmap" => Self::Payload(PayloadAttribute::Rtpmap, payload_type(value)),
             b"fmtp" => Self::Payload(PayloadAttribute::Fmtp, payload_type(value)),
@@ -70,7 +73,7 @@ impl<'a> Attribute<'a> {
     /// equal keep their order.
     pub(super) fn rank(self, formats: &[Vec<u8>]) -> (u8, usize, u8) {
         match self {
-            Self::Other | Self::Ice | Self::Bundle => (0, 0, 0),
+            Self::Other | Self::Elsewhere | Self::Bundle => (0, 0, 0),
             Self::Mid => (1, 0, 0),
             Self::Payload(what, payload) => {
                 let place = formats.iter().position(|format| format == payload).unwrap_or(formats.len());

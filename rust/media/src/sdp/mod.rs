@@ -2,7 +2,7 @@
 //!
 //! [`description_untrusted`] keeps every line and understands those that concern the relay; [`rewrite`] puts the
 //! relay's addresses and ports in, takes out what would let the parties find each other behind its back (ICE,
-//! RFC 8839; bundling, RFC 9143), and writes the attributes in rtpengine's order, because its clients compare.
+//! RFC 8839, and other addresses; bundling, RFC 9143), and writes the attributes in rtpengine's order, because its clients compare.
 //! What neither understands passes through as it came.
 
 mod attribute;

@@ -189,7 +189,7 @@ fn in_order<'a>(mut lines: Vec<Line<'a>>, section: &MediaSection) -> Vec<Line<'a
 }
 
 fn is_dropped_from_session(text: &[u8]) -> bool {
-    matches!(Attribute::of(text), Some(Attribute::Direction(_) | Attribute::Ice | Attribute::Bundle))
+    matches!(Attribute::of(text), Some(Attribute::Direction(_) | Attribute::Elsewhere | Attribute::Bundle))
 }
 
 fn is_dropped_from_section(text: &[u8], section: &MediaSection) -> bool {
@@ -197,7 +197,7 @@ fn is_dropped_from_section(text: &[u8], section: &MediaSection) -> bool {
     let written_anew =
         matches!(attribute, Some(Attribute::Direction(_) | Attribute::Rtcp(_) | Attribute::RtcpMux));
     let stripped = matches!(attribute, Some(Attribute::Payload(_, payload)) if section.stripped.iter().any(|it| it == payload));
-    written_anew || stripped || matches!(attribute, Some(Attribute::Ice))
+    written_anew || stripped || matches!(attribute, Some(Attribute::Elsewhere))
 }
 
 fn media_line(section: &MediaSection, port: u16, profile: Option<Profile>) -> Vec<u8> {

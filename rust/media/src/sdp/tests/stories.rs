@@ -114,6 +114,58 @@ fn every_trace_of_ice_is_taken_out() {
 }
 
 #[test]
+fn no_other_address_of_its_author_is_passed_on() {
+    let elsewhere = [
+        "a=altc:1 IP6 2001:db8::7 4000",
+        "a=alt:1 1 : abc def 198.51.100.7 4000",
+        "a=ccap:1 IN IP4 198.51.100.7",
+        "a=source-filter: incl IN IP4 * 198.51.100.7",
+    ];
+    let lines = elsewhere.join("\r\n");
+    let written = rewritten(&format!("{lines}\r\nm=audio 4000 RTP/AVP 0\r\n{lines}\r\n"), &[Some(placed(30_000))]);
+    assert!(!written.contains("198.51.100.7") && !written.contains("2001:db8::7"), "{written}");
+}
+
+/// As a browser offers audio and video: on one port, with a handshake for the keys.
+#[test]
+fn an_offer_of_a_browser_comes_out_without_a_trace_of_where_it_is() {
+    let common = "c=IN IP4 198.51.100.1\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:x\r\na=ice-pwd:y\r\na=ice-options:trickle\r\n\
+        a=candidate:1 1 udp 2113937151 198.51.100.1 54400 typ host\r\na=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=rtcp-mux\r\na=rtcp-rsize\r\n";
+    let offer = format!(
+        "a=group:BUNDLE 0 1\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS s\r\n\
+         m=audio 54400 UDP/TLS/RTP/SAVPF 111 9 0 110\r\n{common}a=mid:0\r\na=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n\
+         a=rtcp-fb:111 transport-cc\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 telephone-event/48000\r\na=ssrc:1 cname:c\u{e4}\r\n\
+         m=video 0 UDP/TLS/RTP/SAVPF 96 97\r\n{common}a=bundle-only\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\n\
+         a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+    );
+    let mux = Placement { rtcp_mux: true, ..placed(30_000) };
+    let written = rewritten(&offer, &[Some(mux), None]);
+    assert!(
+        !written.contains("54400") && !written.contains("ice-") && !written.contains("candidate"),
+        "{written}"
+    );
+    let sections: Vec<_> = description_untrusted(written.as_bytes()).expect("usable SDP").media().to_vec();
+    assert_eq!((sections[0].port, sections[0].rtcp_mux, sections[0].rtcp), (30_000, true, Some((None, 30_001))));
+    assert_eq!((sections[0].formats.len(), sections[1].disabled), (4, true));
+    for kept in
+        ["a=setup:actpass", "a=fingerprint:", "a=rtcp-fb:111 transport-cc", "a=fmtp:111 minptime=10", "a=ssrc:1"]
+    {
+        assert!(written.contains(kept), "{kept} in {written}");
+    }
+    assert!(!written.contains("BUNDLE"));
+}
+
+#[test]
+fn what_is_written_in_an_older_alphabet_stays_as_it_is() {
+    let sdp = [SESSION.as_bytes(), b"i=b\xfcro\r\nm=audio 4000 RTP/AVP 0\r\na=X-na\xefve:\xff\r\n"].concat();
+    let description = description_untrusted(&sdp).expect("usable SDP");
+    let written = rewrite(&description, &[Some(placed(30_000))], &RewriteOptions::default());
+    for kept in [&b"i=b\xfcro\r\n"[..], b"a=X-na\xefve:\xff\r\n"] {
+        assert!(written.windows(kept.len()).any(|it| it == kept));
+    }
+}
+
+#[test]
 fn a_stream_placed_on_another_address_than_the_session_says_so_itself() {
     let elsewhere = Placement { address: address("2001:db8::9"), rtp: 30_002, rtcp: 30_003, ..placed(30_002) };
     let sections = "m=audio 4000 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 0\r\ni=second\r\n";
