@@ -14,6 +14,8 @@ PRIVATE = "127.7.7.7"
 """What a caller's SDP says, where nobody is."""
 NAT, OTHER_NAT, STRANGER, CALLEE = "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"
 """Where packets come from."""
+CALLER = 0xCA11E4
+"""Its SSRC."""
 PACE_S = 0.02
 WINDOW_S = 3.0
 """For so long after an offer or answer sources are learnt."""
@@ -32,6 +34,8 @@ class Speaker:
         self._sock.bind((host, 0))
         self._sock.setblocking(False)
         self._ssrc, self.number = ssrc, number
+        self.heard: list[int] = []
+        """The SSRCs of all packets that have come."""
 
     @property
     def port(self):
@@ -41,13 +45,20 @@ class Speaker:
         self._sock.sendto(rtp(self._ssrc, self.number), to)
         self.number += 1
 
-    def heard(self):
-        """The SSRCs of all packets that have come since."""
-        ssrcs = []
+    def forgets(self):
+        """What has come so far."""
+        self._look()
+        self.heard.clear()
+
+    def hears(self, packets):
+        """Whether so many have come since."""
+        self._look()
+        return len(self.heard) >= packets
+
+    def _look(self):
         with contextlib.suppress(BlockingIOError):
             while True:
-                ssrcs.append(struct.unpack("!8xI", self._sock.recv(2048)[:12])[0])
-        return ssrcs
+                self.heard.append(struct.unpack("!8xI", self._sock.recv(2048)[:12])[0])
 
     def moved(self, host):
         """The same phone, in another network."""
@@ -63,7 +74,7 @@ class Call:
     def __init__(self, client, number):
         self._client, self._tags = client, {"call-id": f"call-{number}", "from-tag": "1"}
         self.private = f"{PRIVATE}:{4000 + 2 * number}"
-        self.caller, self.callee = Speaker(NAT, 0xCA11E4), Speaker(CALLEE, 0xCA11EE)
+        self.caller, self.callee = Speaker(NAT, CALLER), Speaker(CALLEE, 0xCA11EE)
         self.stranger = Speaker(STRANGER, 0xE11)
         self.callees_port = self.offer(self.private)
         self.callers_port = self.answer()
@@ -109,7 +120,7 @@ def test_a_party_behind_a_nat_keeps_its_place_or_moves_whatever_floods_its_port_
         for call in calls:
             call.caller.speaks(call.callers_port)
             call.callee.speaks(call.callees_port)
-    assert all(call.caller.heard() and call.callee.heard() for call in calls)
+    assert all(call.caller.hears(1) and call.callee.hears(1) for call in calls)
     time.sleep(WINDOW_S)
     refreshed.offer(refreshed.private)
     held.offer(held.private, "a=sendonly\r\n")
@@ -117,8 +128,8 @@ def test_a_party_behind_a_nat_keeps_its_place_or_moves_whatever_floods_its_port_
     renamed.offer("127.7.7.8:4000")
     for call in calls:
         call.is_flooded()
-        call.caller.heard()
-        call.callee.heard()
+        call.caller.forgets()
+        call.callee.forgets()
     for call in (moved, renamed):
         call.caller.close()
         call.caller = call.caller.moved(OTHER_NAT)
@@ -134,11 +145,15 @@ def test_a_party_behind_a_nat_keeps_its_place_or_moves_whatever_floods_its_port_
             for call in calls:
                 call.answer()
     for call in (refreshed, held):
-        assert len(call.caller.heard()) == spoken, "the silent caller hears all"
-        assert call.callee.heard() == [] == call.stranger.heard()
+        until("the silent caller hears all", lambda call=call: call.caller.hears(spoken))
+        assert not call.callee.hears(1)
     for call in (moved, renamed):
         # What the callee said before the first packet from the new network went to the old one, or to the stranger.
-        assert len(call.caller.heard()) >= spoken - 10
-        assert len([ssrc for ssrc in call.callee.heard() if ssrc == 0xCA11E4]) == spoken
+        until("it is heard where it is now", lambda call=call: call.caller.hears(spoken - 10))
+        until(
+            "and from there", lambda call=call: call.callee.hears(spoken) and call.callee.heard.count(CALLER) == spoken
+        )
+    assert not refreshed.stranger.hears(1)
+    assert not held.stranger.hears(1)
     for call in calls:
         call.close()

@@ -200,6 +200,7 @@ CAUSES = {
     "unaddressed": "came before the other party had said where it listens",
     "stun": "are ICE checks, in which the relay takes no part",
     "blocked": "were withheld, as a client has asked",
+    "repeated": "came again and again, in a circle through another relay",
     "unclaimed": "came to a port of no call",
 }
 NUMERIC = ("calls", "streams", "load", "rtt")

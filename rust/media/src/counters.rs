@@ -32,11 +32,13 @@ pub enum Cause {
     Blocked,
     /// The kernel did not take it: there is no way to where the other party is said to listen, or a queue was full.
     Unsent,
+    /// It has come again and again: it goes round through somebody else's relay.
+    Repeated,
 }
 
 impl Cause {
     /// All of them, in the order in which arrays are indexed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Malformed,
         Self::Stranger,
         Self::Unaddressed,
@@ -44,6 +46,7 @@ impl Cause {
         Self::Overflow,
         Self::Blocked,
         Self::Unsent,
+        Self::Repeated,
     ];
 
     /// The word for it in statistics and logs.
@@ -57,6 +60,7 @@ impl Cause {
             Self::Overflow => "overflow",
             Self::Blocked => "blocked",
             Self::Unsent => "unsent",
+            Self::Repeated => "repeated",
         }
     }
 
@@ -69,6 +73,7 @@ impl Cause {
             Self::Overflow => 4,
             Self::Blocked => 5,
             Self::Unsent => 6,
+            Self::Repeated => 7,
         }
     }
 }

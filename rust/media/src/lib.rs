@@ -37,6 +37,7 @@ mod interface;
 mod latch;
 mod ours;
 mod plan;
+mod repeats;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;

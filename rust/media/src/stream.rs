@@ -10,6 +10,7 @@ use crate::demux::{Kind, kind_untrusted};
 use crate::latch::{Believed, Evidence, Heard, Latch};
 use crate::ours::Ours;
 use crate::plan::{Component, Side, SidePlan, StreamPlan};
+use crate::repeats::Repeats;
 use crate::sequence::{Run, Sequence, Trace};
 
 /// What becomes of a packet.
@@ -57,6 +58,7 @@ struct Party {
     sequence: Sequence,
     /// Its packets as they were before the learning window opened: whoever goes on with them is the party.
     before: Option<Trace>,
+    repeats: Repeats,
 }
 
 impl Stream {
@@ -126,6 +128,9 @@ impl Stream {
             Heard::Stranger => return self.drop(side, Cause::Stranger),
         }
         let party = &mut self.parties[side.index()];
+        if party.repeats.is_one(bytes, now) {
+            return self.drop(side, Cause::Repeated);
+        }
         let counters = self.counters.side(side);
         counters.heard(arrived);
         if let Kind::Rtp(header) = &kind {
@@ -162,8 +167,9 @@ impl Stream {
     /// itself, or leads nowhere.
     #[must_use]
     pub fn route(&self, side: Side, component: Component, now: Time) -> Option<Route> {
-        // Whoever forwards without asking knows RTP and nothing else, and forwards all of it.
-        if !self.plan.content.is_rtp() || !self.plan.side(side).blocks.is_empty() {
+        // Whoever forwards without asking knows RTP and nothing else, and forwards all of it, however often it comes.
+        let repeats = self.parties[side.index()].repeats.any();
+        if !self.plan.content.is_rtp() || !self.plan.side(side).blocks.is_empty() || repeats {
             return None;
         }
         let Believed::Only(source) = self.believed(side, component, now) else { return None };
@@ -304,7 +310,8 @@ impl Party {
             });
             if component == Component::Rtcp { latch.of_reports() } else { latch }
         });
-        let mut known = Self { latches, sequence: counted.resumed_sequence(), before: None };
+        let mut known =
+            Self { latches, sequence: counted.resumed_sequence(), before: None, repeats: Repeats::default() };
         known.reports_follow(party);
         known
     }

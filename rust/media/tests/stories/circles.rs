@@ -90,6 +90,29 @@ fn two_calls_whose_four_parties_name_each_others_ports_do_not_go_round() {
     }
 }
 
+/// What goes to one of its ports comes back from the other one, and both are named by our SDP: a circle that nobody can see.
+#[test]
+fn what_goes_round_through_somebody_elses_relay_comes_to_an_end() {
+    const INWARD: &str = "192.0.2.50:7000";
+    const OUTWARD: &str = "192.0.2.50:7002";
+    let mut world = world();
+    offer(&mut world, "call", OUTWARD);
+    let told = answer(&mut world, "call", INWARD).rtp(0);
+    let mut steps = 0;
+    while world.forwarded(&RTP, at(OUTWARD), told).is_some() {
+        world.wait(1);
+        steps += 1;
+        assert!(steps < 1_000, "it goes round");
+    }
+    world.wait(5_000);
+    let mut spoken = RTP;
+    for number in 0..1_000_u16 {
+        spoken[2..4].copy_from_slice(&number.to_be_bytes());
+        assert!(world.forwarded(&spoken, at(OUTWARD), told).is_some(), "all else goes on");
+        world.wait(1);
+    }
+}
+
 #[test]
 fn no_port_of_ours_is_learnt_that_no_party_has_named() {
     let mut world = world();

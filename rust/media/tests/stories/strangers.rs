@@ -27,6 +27,7 @@ struct Call {
     world: World,
     answered: Sdp,
     offered: Sdp,
+    callees: u16,
 }
 
 impl Call {
@@ -39,7 +40,7 @@ impl Call {
             world.wait(20);
         }
         world.wait(60_000);
-        Self { world, answered, offered }
+        Self { world, answered, offered, callees: 0 }
     }
 
     /// Whoever sends to the caller's port is not heard, nor does he hear the callee.
@@ -52,7 +53,8 @@ impl Call {
     }
 
     fn callee_is_heard_at(&mut self) -> Option<SocketAddr> {
-        self.world.speak(CALLEE, &self.offered)
+        self.callees += 1;
+        self.world.send(&spoken(self.callees), CALLEE, self.offered.rtp(0))
     }
 }
 
