@@ -3,13 +3,14 @@
 The site is on a host of its own behind a cable, its callers and callees are at the other end.
 """
 
+import os
 import signal
 
 import pytest
 import trio
 
 from tests.chaos.test_killed import PATIENT, datapaths, followed, re_invites, spare_is_ready
-from tests.chaos.town import PATIENCE_S, open_town
+from tests.chaos.town import PATIENCE_S, calls_on, open_town
 from tests.peers import netns
 from tests.peers.sitefile import SiteFile, ours
 
@@ -42,18 +43,20 @@ def runs(status):
 
 async def the_kernel_forwards(town, name):
     """Wait until all calls go on while this server's process stands still; leaves it so, and gives its pid."""
+    pid = (await town.ask(town.site.server, name))["pid"]
     with trio.fail_after(PATIENCE_S):
         while True:
-            pid = await town.ask(town.site.signal, name, signal.SIGSTOP)
+            # Who asks for the status of one that stands still waits for it.
+            os.kill(pid, signal.SIGSTOP)
             before = town.heard()
             await trio.sleep(SURELY_HEARD_S)
             if all(now > then + 5 for now, then in zip(town.heard(), before, strict=True)):
                 return pid
-            await town.ask(town.site.signal, name, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
             await trio.sleep(SURELY_HEARD_S)
 
 
-async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_move_when_it_is_lost(
+async def test_calls_stay_when_their_process_hangs_is_killed_upgraded_or_drained_and_move_when_it_is_lost(
     kernel_town,
 ):
     """When it comes back with the same ports and without a memory, the flows of its former life are still there."""
@@ -63,7 +66,7 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     ways = await datapaths(town)
     pid = await the_kernel_forwards(town, "first")
     told, lost = re_invites(town), town.load.arrivals().lost
-    await town.ask(site.signal, "first", signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     await followed(town, "first", pid)
     await town.all_hear()
     await spare_is_ready(town)
@@ -74,7 +77,7 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     assert await datapaths(town) == ways
 
     pid = await the_kernel_forwards(town, "first")
-    await town.ask(site.signal, "first", signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     await town.ask(site.lose, "first")
     await town.all_on("second")
     await town.all_hear()
@@ -82,5 +85,9 @@ async def test_calls_stay_when_their_process_hangs_is_killed_or_upgraded_and_mov
     await town.ask(site.ready)
     # Ports of the former calls are not given away yet, so that there is not room for as many.
     await town.place_on("first", 3)
-    await town.all_hear()
+    await town.ask(site.drain, "first")
+    before = calls_on(site.status())
+    await town.place(2)
+    now = calls_on(site.status())
+    assert (now["first"], now["second"]) == (before["first"], before["second"] + 2)
     town.nothing_lost()

@@ -58,11 +58,14 @@ def audio(sdp: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def two_that_talk(load: Load, client: Client, family: str, host: str, call_id: str = "call"):
-    """A call; gives where each party sends to, and both parties as ``load`` knows them: endpoint and address."""
+def two_that_talk(load: Load, client: Client, family: str, host: str, call_id: str = "call", *flags: str):
+    """A call; gives where each party sends to, and both parties as ``load`` knows them: endpoint and address.
+
+    ``flags`` are those of its offer and answer.
+    """
     parties = [load.open(host), load.open(host)]
     load.pair(parties[0][0], parties[1][0])
-    call = {"call-id": call_id, "from-tag": "1"}
+    call = {"call-id": call_id, "from-tag": "1", "flags": flags}
     for_callee = client.ask(command="offer", sdp=sdp(family, parties[0][1]), **call)["sdp"]
     for_caller = client.ask(command="answer", sdp=sdp(family, parties[1][1]), **{**call, "to-tag": "2"})["sdp"]
     aims = [audio(for_caller), audio(for_callee)]

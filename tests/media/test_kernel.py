@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.namespace,
     unless(netns.missing()),
 ]
-DEAD_S = 3.0
+DEAD_S = 1.5
 ELSEWHERE = (18200, 18299)
 TURNS = 20
 SAID_MAX = 10_000
@@ -61,7 +61,7 @@ def test_calls_go_on_without_the_process_and_without_a_lost_packet(tmp_path, far
         until("it answers, or says why not", lambda: client.ask(command="ping") or "cannot be had" in server.log())
         if "cannot be had" in server.log():
             pytest.skip(server.log())
-        (port, _), talking = two_that_talk(load, client, family, near)
+        (port, _), talking = two_that_talk(load, client, family, near, "call", "strict source")
         parties = [endpoint for endpoint, _ in talking]
         until("both hear each other", lambda: goes_on(load, parties))
 

@@ -150,6 +150,10 @@ class Site:
         ask("lose", self.control, server=name)
         return pid
 
+    def drain(self, name: str) -> None:
+        """Let a media server take no new calls."""
+        ask("drain", self.control, server=name, draining=True)
+
     def stop(self, patience_s: float = 10) -> int:
         """Ask it to stop, and after ``patience_s`` to do so at once; gives the exit status."""
         for seconds in (patience_s, 60):
