@@ -28,7 +28,7 @@ def told(site, what="it answers", true=lambda server: True):
         server = status["servers"][0]
         return server["busy_percent"] is not None and true(server)
 
-    return site.wait_until(said, what)["servers"][0]
+    return site.wait_until(said, what, 60)["servers"][0]
 
 
 @pytest.fixture

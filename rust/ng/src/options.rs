@@ -30,6 +30,8 @@ pub struct Options {
     pub no_rtcp_attribute: bool,
     /// `full rtcp attribute`: write the address in `a=rtcp` too.
     pub full_rtcp_attribute: bool,
+    /// `original sendrecv`: who may send stays written as it was, or not written.
+    pub original_sendrecv: bool,
     /// `supports: load limit`: a refusal for load may come as `result: load limit`.
     pub supports_load_limit: bool,
     /// `rtcp-mux`: what is wished for the side the SDP goes to.
@@ -94,6 +96,7 @@ impl Default for Options {
             trust_address: true,
             no_rtcp_attribute: false,
             full_rtcp_attribute: false,
+            original_sendrecv: false,
             supports_load_limit: false,
             rtcp_mux: RtcpMux::default(),
             address_family: None,
@@ -149,6 +152,7 @@ impl Options {
             b"sip source address" => self.trust_address = false,
             b"no rtcp attribute" => self.no_rtcp_attribute = true,
             b"full rtcp attribute" => self.full_rtcp_attribute = true,
+            b"original sendrecv" => self.original_sendrecv = true,
             normal => match (normal.strip_prefix(b"replace "), normal.strip_prefix(b"rtcp mux ")) {
                 (Some(what), _) if self.replace(what) => {}
                 (_, Some(wish)) => self.rtcp_mux.wish(wish),
@@ -218,6 +222,7 @@ impl Options {
             ("SIP source address", !self.trust_address),
             ("no rtcp attribute", self.no_rtcp_attribute),
             ("full rtcp attribute", self.full_rtcp_attribute),
+            ("original sendrecv", self.original_sendrecv),
         ])
     }
 }

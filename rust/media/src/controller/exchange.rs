@@ -80,6 +80,7 @@ impl Exchange<'_> {
             replace_session_connection: self.options.replace_session_connection,
             replace_zero_address: self.options.replace_zero_address,
             rtcp_attribute,
+            original_direction: self.options.original_sendrecv,
             address: self.options.media_address.or(others.first().map(|interface| interface.advertised)),
         }
     }

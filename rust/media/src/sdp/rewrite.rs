@@ -26,6 +26,7 @@ pub struct Placement {
 
 /// What is rewritten besides ports and the addresses of streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "clients wish for each by itself")]
 pub struct RewriteOptions {
     /// The address in `o=`.
     pub replace_origin: bool,
@@ -35,6 +36,8 @@ pub struct RewriteOptions {
     pub replace_zero_address: bool,
     /// What is written for `a=rtcp`.
     pub rtcp_attribute: RtcpAttribute,
+    /// `a=sendrecv` and its like stay where they were, and only there.
+    pub original_direction: bool,
     /// The address for lines that belong to no stream, when no stream is placed from which to take it.
     pub address: Option<IpAddr>,
 }
@@ -110,7 +113,8 @@ impl<'a> Rewriter<'a> {
 
     fn session(&self) -> Vec<Line<'_>> {
         let lines = self.description.session_lines();
-        lines.filter(|line| !is_dropped_from_session(line)).map(|line| self.session_line(line)).collect()
+        let kept = |line: &&[u8]| !is_dropped_from_session(line) || self.is_kept_direction(line);
+        lines.filter(kept).map(|line| self.session_line(line)).collect()
     }
 
     fn session_line(&self, text: &'a [u8]) -> Line<'_> {
@@ -133,7 +137,9 @@ impl<'a> Rewriter<'a> {
                 lines.push(needed);
             }
         }
-        lines.push([b"a=", section.direction.text().as_bytes()].concat().into());
+        if !self.options.original_direction {
+            lines.push([b"a=", section.direction.text().as_bytes()].concat().into());
+        }
         if section.rtp {
             lines.extend(missing_rtpmaps(&lines, section).into_iter().map(Line::from));
             lines.extend(rtcp_attribute(placement, self.options.rtcp_attribute).map(Line::from));
@@ -160,6 +166,10 @@ impl<'a> Rewriter<'a> {
         lines
     }
 
+    fn is_kept_direction(&self, line: &[u8]) -> bool {
+        self.options.original_direction && matches!(Attribute::of(line), Some(Attribute::Direction(_)))
+    }
+
     /// The section's lines with port and address replaced, without those that are written anew or not at all.
     fn kept_lines(
         &self,
@@ -168,7 +178,8 @@ impl<'a> Rewriter<'a> {
         address: Option<IpAddr>,
         profile: Option<Profile>,
     ) -> Vec<Line<'a>> {
-        let lines = self.description.section_lines(section).filter(|line| !is_dropped_from_section(line, section));
+        let kept = |line: &&[u8]| !is_dropped_from_section(line, section) || self.is_kept_direction(line);
+        let lines = self.description.section_lines(section).filter(kept);
         lines
             .map(|line| match &line[..2] {
                 b"m=" => media_line(section, port, profile).into(),

@@ -90,6 +90,27 @@ fn what_is_asked_for_in_vain_is_told_once() {
 }
 
 #[test]
+fn who_may_send_stays_as_it_was_written_for_who_wants_it_so() {
+    let mut world = World::new();
+    let lines = |world: &mut World, sdp: &str, original: bool| {
+        let mut offer = media("a", None, sdp);
+        offer.options.original_sendrecv = original;
+        let offered = Sdp::from(world.ask(&Request::Offer(offer))).0;
+        String::from_utf8(offered)
+            .unwrap()
+            .lines()
+            .filter(|line| line.ends_with("recv") || line.ends_with("only"))
+            .count()
+    };
+    let session = sdp(CALLER).replace("t=0 0\r\n", "t=0 0\r\na=sendonly\r\n");
+    for (text, usual, original) in [(sdp(CALLER), 1, 0), (sdp_with(CALLER, &["recvonly"]), 1, 1), (session, 1, 1)]
+    {
+        assert_eq!(lines(&mut world, &text, false), usual, "{text}");
+        assert_eq!(lines(&mut world, &text, true), original, "{text}");
+    }
+}
+
+#[test]
 fn a_reoffer_keeps_the_ports() {
     let mut world = World::new();
     let (offered, answered) = world.call();

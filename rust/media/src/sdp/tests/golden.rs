@@ -67,6 +67,7 @@ fn rewrite_options(words: &str) -> RewriteOptions {
         replace_session_connection: has("replace-session-connection"),
         rtcp_attribute,
         address: words.lines().find_map(|line| line.strip_prefix("address ")?.parse().ok()),
+        original_direction: false,
     }
 }
 
