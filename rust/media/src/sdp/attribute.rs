@@ -51,8 +51,8 @@ impl<'a> Attribute<'a> {
             b"inactive" => Self::Direction(Direction::Inactive),
             b"rtcp" => Self::Rtcp(value),
             b"rtcp-mux" => Self::RtcpMux,
-            b"candidate" | b"remote-candidates" | b"end-of-candidates" => Self::Elsewhere,
-            b"alt" | b"altc" | b"ccap" | b"source-filter" => Self::Elsewhere,
+            b"candidate" | b"remote-candidates" | b"end-of-candidates" | b"alt" | b"altc" | b"ccap"
+            | b"source-filter" => Self::Elsewhere,
             _ if name.starts_with(b"ice-") => Self::Elsewhere,
             b"group" if value.starts_with(b"BUNDLE") => Self::Bundle,
             b"rtpmap" => Self::Payload(PayloadAttribute::Rtpmap, payload_type(value)),
