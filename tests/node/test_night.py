@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mediaha.cli.render import CAUSES, WANTING
 from tests.peers.ng import NgClient
 from tests.peers.rtp import RtpEndpoint
 from tests.peers.sitefile import SiteFile, ours
@@ -45,6 +46,9 @@ def test_what_is_lost_and_refused_is_shown_with_its_cause_and_since_when(site):
     assert (before["refused"], before["dropped"]) == ([], [])
 
     client = NgClient(before["ng"])
+    counted = client.ask(command="statistics")["statistics"]
+    assert set(counted["dropped"]) == set(CAUSES), "a person is told what each cause means"
+    assert set(counted["refusedcalls"]) == set(WANTING)
     caller, callee, stranger = (RtpEndpoint(ssrc) for ssrc in (1, 2, 3))
     names = {"call-id": "one", "from-tag": "a"}
     client.ask(command="offer", sdp=sdp(caller), **names)
