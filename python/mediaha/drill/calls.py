@@ -46,12 +46,15 @@ async def open_phones(site: SiteUnderDrill) -> AsyncIterator[tuple[Load, Phones]
         yield load, phones
 
 
-async def place_calls(phones: Phones, calls: int, rate: float, progress: Progress) -> None:
-    """Place so many calls, ``rate`` a second, and wait for each. Raises DrillImpossible when none stands."""
+async def place_calls(phones: Phones, calls: int, rate: float, progress: Progress, *, one_talks_in: int = 1) -> None:
+    """Place so many calls, ``rate`` a second, and wait for each. Raises DrillImpossible when none stands.
+
+    Of ``one_talks_in`` calls one has audio.
+    """
     began = trio.current_time()
     for number in range(calls):
         await trio.sleep_until(began + number / rate)
-        phones.invite(phones.prepare(number), trio.current_time())
+        phones.invite(phones.prepare(number, talks=number % one_talks_in == 0), trio.current_time())
         progress("placing calls", number + 1, calls)
     for call in phones.calls:
         await call.settled.wait()

@@ -64,6 +64,8 @@ class Call:
     caller: Leg
     callee: Leg
     call_id: str
+    talks: bool = True
+    """Otherwise its legs say nothing, and hear nothing."""
     invited_at: float = 0.0
     answered_at: float | None = None
     lost: str | None = None
@@ -99,13 +101,13 @@ class Phones:
         self._run = secrets.token_hex(3)
         self.calls: list[Call] = []
 
-    def prepare(self, number: int) -> Call:
+    def prepare(self, number: int, *, talks: bool = True) -> Call:
         """A call with its two sockets; nothing is sent yet."""
         legs = []
         for endpoint in (self._caller, self._callee):
             audio, listens = self._load.open(endpoint.address.host)
             legs.append(Leg(audio, Address.parse(listens)))
-        call = Call(number, legs[0], legs[1], f"drill-{self._run}-{number}@{self._caller.address.host}")
+        call = Call(number, legs[0], legs[1], f"drill-{self._run}-{number}@{self._caller.address.host}", talks)
         self._load.pair(call.caller.audio, call.callee.audio)
         self._by_name[f"drill-{self._run}-{number}"] = call
         self._by_call_id[call.call_id] = (call, call.caller)
@@ -152,8 +154,12 @@ class Phones:
         call.caller.dialog = dialog
         call.answered_at = trio.current_time()
         self._aim(call.caller, response.body)
-        self._load.start(call.caller.audio)
+        self._talk(call, call.caller)
         call.settled.set()
+
+    def _talk(self, call: Call, leg: Leg) -> None:
+        if call.talks:
+            self._load.start(leg.audio)
 
     def _aim(self, leg: Leg, sdp: bytes) -> None:
         for stream in streams(sdp):
@@ -191,7 +197,7 @@ class Phones:
                 found = self._by_call_id.get(event.request.call_id)
                 # The ACK of a re-INVITE may come after the call was ended here; nobody talks any more then.
                 if found is not None and not found[0].ended:
-                    self._load.start(found[1].audio)
+                    self._talk(*found)
             case _:
                 pass
 

@@ -36,7 +36,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     calls_lost: int
     streams: int
-    """Audio streams that were watched: two for each call."""
+    """Audio streams that were watched: two for each call that talks."""
     fault: str
     target: str
     """The media server that the fault was done to."""

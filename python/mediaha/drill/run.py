@@ -36,6 +36,8 @@ class Plan:
     """The media server to hurt; the first of the domain's list when None."""
     rate: float = 50.0
     """Calls placed a second."""
+    one_talks_in: int = 1
+    """Of so many calls one has audio: what all would send may be more than the phones' machine has time for."""
     before_s: float = 2.0
     """Talking before the fault."""
     resume_s_max: float = 15.0
@@ -76,7 +78,7 @@ async def run(plan: Plan, site: SiteUnderDrill, progress: Progress) -> Outcome:
     victim = await site.victim(plan.target)
     check_possible(plan.fault, victim)
     async with open_phones(site) as (load, phones):
-        await place_calls(phones, plan.calls, plan.rate, progress)
+        await place_calls(phones, plan.calls, plan.rate, progress, one_talks_in=plan.one_talks_in)
         progress("talking", 0, 1)
         await trio.sleep(plan.before_s)
         async with _broken(plan.fault, victim, site) as fault_at:
@@ -113,7 +115,7 @@ async def _broken(fault: Fault, victim: Victim, site: SiteUnderDrill) -> AsyncIt
 async def _wait_until_resumed(plan: Plan, load: Load, phones: Phones, fault_at: float, progress: Progress) -> None:
     """Until every stream that fell silent is heard again, and for at least a second, since silence takes time."""
     deadline = fault_at + plan.resume_s_max
-    streams = 2 * len(phones.calls)
+    streams = 2 * sum(call.talks for call in phones.calls)
     while (now := time.monotonic()) < deadline:
         await trio.sleep(0.1)
         silent = len(silent_streams(load, phones))
@@ -124,8 +126,9 @@ async def _wait_until_resumed(plan: Plan, load: Load, phones: Phones, fault_at: 
 
 def _gaps(load: Load, phones: Phones, fault_at: float) -> dict[int, tuple[float, float | None]]:
     """For each stream of a standing call its longest gap after the fault in ms, and when it ended."""
+    standing = (call for call in phones.calls if call.lost is None and call.talks)
     longest: dict[int, tuple[float, float | None]] = {
-        leg.audio: (float(PTIME_MS), None) for call in phones.calls if call.lost is None for leg in call.legs()
+        leg.audio: (float(PTIME_MS), None) for call in standing for leg in call.legs()
     }
     now = time.monotonic()
     for gap in load.gaps(after=fault_at):
@@ -156,7 +159,7 @@ def _report(plan: Plan, load: Load, phones: Phones, seen: Seen) -> Report:
     return Report(
         calls=len(phones.calls),
         calls_lost=sum(lost.values()),
-        streams=2 * len(phones.calls),
+        streams=2 * sum(call.talks for call in phones.calls),
         fault=str(plan.fault),
         target=seen.victim.name,
         moved_to=_moved_to(seen),
