@@ -11,6 +11,7 @@ from tests.nets.story import (
     OFFER,
     AnswerMedia,
     DropMedia,
+    EndStray,
     Fault,
     OfferMedia,
     Party,
@@ -399,3 +400,20 @@ def test_a_call_that_only_rings_cannot_be_adopted():
     story = Story()
     story.anchored()
     assert adopted(story.call, story.now) is None
+
+
+@pytest.mark.parametrize("by", list(Party))
+def test_a_bye_that_crosses_our_re_invite_ends_the_call_at_once(by):
+    """Neither phone says a word about the INVITE, though it should (RFC 3261 section 15.1.2)."""
+    story = talking()
+    story.moved()
+    theirs = story.sent("INVITE", by.other)
+    story.asks(by, "BYE")
+    assert story.the(Reply).status == 200
+    story.responds(story.sent("BYE", by.other), 200)
+    assert story.over
+    assert story.the(SendCancel).ref == theirs.ref, "or it would be under way for ever once the phone says 180"
+    story.call = story.call.in_short()
+    story.responds(theirs, 200, ANSWER)
+    stray = story.the(EndStray)
+    assert stray.met == story.call.leg(by.other).met, "one that it has taken after all is acknowledged where it is"

@@ -291,7 +291,7 @@ class Call(Value, frozen=True, kw_only=True):
 
     def in_short(self) -> Call:
         """What is remembered of a call that is over: not what its parties said, but where they were."""
-        caller, callee = (Leg(tag=leg.tag, met=leg.met) for leg in (self.caller, self.callee))
+        caller, callee = (Leg(tag=leg.tag, met=leg.met, by_flow=leg.by_flow) for leg in (self.caller, self.callee))
         return replace(self, caller=caller, callee=callee)
 
     def has_phone_at(self, target: Target) -> bool:

@@ -292,6 +292,9 @@ class Carrier:
             dialog = replace(Dialog.from_response(effect.request, effect.response), local_cseq=effect.cseq - 1)
         except Malformed:
             return  # there is nowhere to send an ACK; the callee's own timers end it
+        if effect.request.to.tag is not None:
+            # It was in a dialog, whose route no response changes (section 12.2.1.2).
+            dialog = replace(dialog, route_set=tuple(effect.request.headers.all("Route")))
         target = self._open(ways(dialog, effect.met, by_flow=effect.by_flow))
         if key is not None:
             self._endpoint.send_ack(dialog.ack(effect.request.cseq.number), target, key)

@@ -156,7 +156,10 @@ def _responded(turn: Turn, event: Responded) -> None:
         return
     elif item.purpose is Purpose.NOTIFY:
         subscription.responded(turn, item, response)
-    elif item.purpose in {Purpose.BYE, Purpose.HEEDLESS}:
+    elif item.purpose is Purpose.BYE:
+        turn.close(item.ref)
+        ending.has_left(turn, item.party)
+    elif item.purpose is Purpose.HEEDLESS:
         turn.close(item.ref)
     elif item.purpose is Purpose.REFRESH:
         refresh.responded(turn, item, request, response)

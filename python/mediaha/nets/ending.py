@@ -24,6 +24,9 @@ from mediaha.nets.turn import Turn
 from mediaha.nets.underway import NOBODY, Open, Party, Purpose, Step
 from mediaha.sip.message import Request, Response
 
+LEFT_UNANSWERED = frozenset({Purpose.MEDIA, Purpose.REFRESH, Purpose.HEEDLESS})
+"""Requests inside a dialog that concern nobody any more once it is over."""
+
 
 def end(
     turn: Turn,
@@ -156,6 +159,7 @@ def bye_received(turn: Turn, party: Party, reason: Pairs) -> None:
     transfer = turn.call.transfer
     if isinstance(turn.call.phase, Ending):
         turn.exchange(party, IDLE)
+        has_left(turn, party)
         if transfer is not None and transfer.by is party:
             turn.transfer(replace(transfer, farewell=None))
         return
@@ -167,6 +171,21 @@ def bye_received(turn: Turn, party: Party, reason: Pairs) -> None:
     # While the caller has no 2xx yet, its BYE takes the INVITE back (RFC 3261 section 15.1.2).
     status = 487 if party is Party.CALLER else 480
     end(turn, status, f"the {party} hung up", gone=(party,), reason=reason)
+    has_left(turn, party)
+
+
+def has_left(turn: Turn, party: Party) -> None:
+    """Its dialog is over, by its BYE or by its response to ours: what it was asked there is waited for no more.
+
+    It should still refuse an INVITE that has crossed the BYE (section 15.1.2), but many a phone does not. So that is
+    taken back, or it would be under way for as long as the phone says that it rings. If it takes the INVITE after all,
+    that is acknowledged and ended as any late answer.
+    """
+    for item in turn.call.open:
+        if item.party is party and item.purpose in LEFT_UNANSWERED:
+            turn.close(item.ref)
+            if not item.cancelled:
+                turn.effects.append(SendCancel(item.ref))
 
 
 def stray_response(turn: Turn, item: Open | None, ref: int, request: Request, response: Response) -> None:

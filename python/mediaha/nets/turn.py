@@ -201,7 +201,7 @@ class Turn:
         Its early dialog may be forgotten by now, but not how far it has counted (12.2.1.1): a BYE with the number of a
         PRACK would be refused, and the callee left in a call that nobody knows of.
         """
-        leg = self.leg(Party.CALLEE)
+        leg = self.leg(Party.CALLER if request.from_tag == self.call.caller.tag else Party.CALLEE)
         met = (item.met if item is not None else None) or leg.met
         assert met is not None, "no INVITE was sent nowhere"
         cseq = max(request.cseq.number, self.call.early_cseq) + 1
