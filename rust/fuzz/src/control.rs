@@ -264,6 +264,7 @@ impl Server {
     }
 
     fn look_around(&mut self) {
+        self.controller.look(&self.datapath, self.now);
         let _ = self.controller.statistics(&self.datapath);
         for call in self.calls() {
             let body = Dictionary::new().with("command", "query").with("call-id", call);
