@@ -23,7 +23,7 @@ def status(*, control: Control = None, json: AsJson = False) -> int:
 
     * mediaha status
 
-    * mediaha status --json | jq '.servers[] | {name, state, calls}'
+    * mediaha status --json | jq '.servers[] | {name, state, calls, refuses}'
 
     Parameters
     ----------
