@@ -89,7 +89,7 @@ pub struct SideCounters {
     pub rtcp_packets: u64,
     /// Bytes of those.
     pub rtcp_bytes: u64,
-    /// DTLS packets forwarded.
+    /// DTLS packets forwarded, and those of ZRTP.
     pub dtls_packets: u64,
     /// Bytes of those.
     pub dtls_bytes: u64,
@@ -254,7 +254,7 @@ impl Shared<'_> {
         let [packets, octets] = match kind {
             Kind::Rtp(_) | Kind::Datagram => [PACKETS, BYTES],
             Kind::Rtcp => [RTCP_PACKETS, RTCP_BYTES],
-            Kind::Dtls => [DTLS_PACKETS, DTLS_BYTES],
+            Kind::Handshake => [DTLS_PACKETS, DTLS_BYTES],
         };
         self.add(packets, 1_u64.wrapping_neg());
         self.add(octets, (bytes as u64).wrapping_neg());

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!              [0..3]      STUN: a relay is no ICE agent, and answers no connectivity checks
+//!              [16..19]    ZRTP: keys that the parties agree on by themselves (RFC 6189), beside RTP in the clear
 //!              [20..63]    DTLS: the handshake that keys the SRTP of a stream over UDP/TLS (RFC 5764)
 //!              [128..191]  RTP or RTCP, which a shared port tells apart by the second byte (RFC 5761 §4)
 //! ```
@@ -15,13 +16,17 @@ use crate::{rtcp, rtp};
 const STUN_HEADER_BYTES: usize = 20;
 /// The length in bytes of the header of a DTLS record (RFC 6347 §4.1).
 const DTLS_HEADER_BYTES: usize = 13;
+/// What stands in the second word of ZRTP (RFC 6189 §5), and the length in bytes of the shortest packet: header, message, checksum.
+const ZRTP_COOKIE: &[u8] = b"ZRTP";
+const ZRTP_BYTES_MIN: usize = 28;
 
 /// Something that is forwarded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Rtp(rtp::Header),
     Rtcp,
-    Dtls,
+    /// A handshake beside the packets: DTLS, or ZRTP.
+    Handshake,
     /// What is in it is the parties' business.
     Datagram,
 }
@@ -50,8 +55,15 @@ pub(crate) fn kind_untrusted(
             };
             kind.ok_or(Cause::Malformed)
         }
-        Some(20..=63) if plan.content == Content::DtlsRtp && bytes.len() >= DTLS_HEADER_BYTES => Ok(Kind::Dtls),
+        Some(16..=19) if is_zrtp(bytes) && component == Component::Rtp => Ok(Kind::Handshake),
+        Some(20..=63) if plan.content == Content::DtlsRtp && bytes.len() >= DTLS_HEADER_BYTES => {
+            Ok(Kind::Handshake)
+        }
         Some(0..=3) if bytes.len() >= STUN_HEADER_BYTES => Err(Cause::Stun),
         _ => Err(Cause::Malformed),
     }
+}
+
+fn is_zrtp(bytes: &[u8]) -> bool {
+    bytes.len() >= ZRTP_BYTES_MIN && bytes.get(4..8) == Some(ZRTP_COOKIE)
 }

@@ -145,7 +145,7 @@ impl Stream {
         match kind {
             Kind::Rtp(_) | Kind::Datagram => self.counters.side(side).rtp(bytes.len()),
             Kind::Rtcp => self.counters.side(side).rtcp(bytes.len()),
-            Kind::Dtls => self.counters.side(side).dtls(bytes.len()),
+            Kind::Handshake => self.counters.side(side).dtls(bytes.len()),
         }
         Verdict::Forward { from: self.plan.side(side.other()).local(outgoing), component: outgoing, to }
     }
@@ -255,7 +255,7 @@ impl Stream {
         match kind {
             Kind::Rtp(header) => blocks.withholds(self.plan.events.has(header.payload_type)),
             Kind::Datagram => blocks.withholds(false),
-            Kind::Rtcp | Kind::Dtls => false,
+            Kind::Rtcp | Kind::Handshake => false,
         }
     }
 
@@ -266,7 +266,7 @@ impl Stream {
             Kind::Rtp(_) => Component::Rtp,
             Kind::Rtcp => self.way_of_reports(side),
             // Each port has a handshake of its own (RFC 5764 §4.1), which must not get into the other one's.
-            Kind::Dtls | Kind::Datagram => arrived,
+            Kind::Handshake | Kind::Datagram => arrived,
         };
         self.way_out(side, component)
     }
@@ -534,6 +534,21 @@ mod tests {
         assert_eq!(stranger, Verdict::Drop(Cause::Stranger));
         let [a, _] = counters.snapshot();
         assert_eq!((a.dtls_packets, a.dtls_bytes, a.packets), (2, 126, 0));
+    }
+
+    #[test]
+    fn phones_agree_on_keys_by_themselves_beside_their_packets() {
+        let hello = [&[0x10, 0, 0, 1][..], b"ZRTP", &[7; 20]].concat();
+        let (mut stream, counters) = stream(&plan());
+        let phone = at("198.51.100.1:4000");
+        let verdict = stream.packet(Side::A, Component::Rtp, &hello, phone, Time::ZERO);
+        assert!(matches!(verdict, Verdict::Forward { to, .. } if to == at("198.51.100.2:5000")));
+        for other in [&hello[..27], &[0x10; 40]] {
+            let verdict = stream.packet(Side::A, Component::Rtp, other, phone, Time::ZERO);
+            assert_eq!(verdict, Verdict::Drop(Cause::Malformed));
+        }
+        let [a, _] = counters.snapshot();
+        assert_eq!((a.dtls_packets, a.packets), (1, 0));
     }
 
     #[test]
