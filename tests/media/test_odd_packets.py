@@ -114,6 +114,7 @@ def all_that_is_odd(wire, family):
     yield wire.odd("of a VLAN that is not ours", sound=False, frame={"vlan": ANOTHER_VLAN})
     yield wire.odd("for another host", sound=False, frame={"to": SOMEBODY_ELSE})
     yield wire.in_pieces()
+    yield wire.odd("at its last hop", hops=1)
     if family == "IP4":
         yield wire.odd("with options", options=b"\x01\x01\x01\x00")
         yield wire.odd("more in the packet than in the datagram", behind=b"more")
@@ -140,7 +141,7 @@ def test_what_is_plain_is_forwarded_whole_with_a_checksum_that_is_right(call, wi
     plain = [
         wire.odd("of an odd length", length=161),
         wire.odd("the longest", length=LONGEST[call.family]),
-        wire.odd("at its last hop", hops=1),
+        wire.odd("at its last hop but one", hops=2),
         wire.odd("damaged", sound=False, checksum=0x1234),
     ]
     if call.family == "IP4":

@@ -24,6 +24,14 @@ impl Family {
         }
     }
 
+    /// Where it says how many routers it may still pass.
+    pub(super) const fn hops(self) -> i16 {
+        match self {
+            Self::Ipv4 => ETHERNET + 8,
+            Self::Ipv6 => ETHERNET + 7,
+        }
+    }
+
     pub(super) const fn source(self) -> i16 {
         match self {
             Self::Ipv4 => ETHERNET + 12,

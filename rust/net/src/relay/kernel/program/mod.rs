@@ -6,7 +6,7 @@
 //!  RTP or RTCP by its first bytes, as the port has it?                                    ── no ──▶ up
 //!  from the only source that is believed?      ── no: if the lane is open, count it and drop it, else up
 //!  armed: note that this one rose                                                         ────────▶ up
-//!  one packet, not too long for the way?       ── no: recall the lane, so that none behind it is earlier ──▶ up
+//!  one packet, not too long, not at its last hop?  ── no: recall the lane, so that none behind it is earlier ──▶ up
 //!  count it, write addresses, ports, hops and checksums
 //!  a party on this host: on to its socket; else out by the interface and to the party or its router
 //! ```
@@ -88,6 +88,7 @@ enum Label {
     Reached(Family),
     Armed,
     Alone,
+    Aged(Family),
     Recall,
     Counted(Family),
     CountRtcp(Family),
@@ -317,6 +318,8 @@ impl Program<'_> {
         code.jump_if(If::Equal, R1, Of(1), Label::Armed);
         code.load(Word, R1, R6, context::SEGMENT_SIZE);
         code.jump_if(If::NotEqual, R1, Of(0), Label::Recall);
+        code.load(Byte, R1, R8, family.hops());
+        code.jump_if(If::Below, R1, Of(2), Label::Recall);
         code.load(Double, R1, R10, stack::OCTETS);
         code.sum(Sum::Add, R1, Of(UDP_BYTES + i32::from(family.ip_bytes())));
         code.load(Word, R2, R7, at::LENGTH_MAX);

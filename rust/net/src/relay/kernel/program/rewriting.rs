@@ -12,6 +12,8 @@ const PSEUDO_HEADER: i32 = 0x10;
 /// No checksum stays no checksum, and zero becomes its other form.
 const ZERO_IS_NONE: i32 = 0x20;
 
+/// How many routers a packet may pass at most from here on. One that has fewer left loses one, so that what goes round between two
+/// such servers comes to its last hop, and rises to a worker, who knows it again.
 const HOPS: i32 = 64;
 /// Up to this length an IPv4 packet forbids routers to cut it, and needs no identification (RFC 6864 §4.1).
 const UNCUT_IPV4_BYTES: i32 = 576;
@@ -24,10 +26,14 @@ impl Program<'_> {
             Family::Ipv6 => {
                 code.set(R1, network_order_32(0x6000_0000 | u32::from(self.traffic_class) << 20));
                 code.store(Word, R8, ETHERNET, R1);
-                code.set(R1, HOPS);
-                code.store(Byte, R8, ETHERNET + 7, R1);
             }
         }
+        code.load(Byte, R1, R8, family.hops());
+        code.sum(Sum::Subtract, R1, Of(1));
+        code.jump_if(If::Below, R1, Of(HOPS + 1), Label::Aged(family));
+        code.set(R1, HOPS);
+        code.label(Label::Aged(family));
+        code.store(Byte, R8, family.hops(), R1);
         for word in 0..family.words() {
             way(code, Word, R1, at::FROM + 4 * word);
             code.store(Word, R8, family.source() + 4 * word, R1);
@@ -77,8 +83,6 @@ fn rewrite_ipv4(code: &mut Assembly<Label>, traffic_class: u8) {
     code.set(R1, 0);
     code.store(Half, R8, ETHERNET + 6, R1);
     code.label(Label::Marked);
-    code.set(R1, HOPS);
-    code.store(Byte, R8, ETHERNET + 8, R1);
     code.set(R1, 0);
     code.store(Half, R8, ETHERNET + 10, R1);
 }
