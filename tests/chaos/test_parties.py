@@ -29,9 +29,9 @@ pytestmark = [
 ]
 
 TALKS = pause(1500)
-PACKETS = 50
-PACKETS_MIN = 40
-"""The first may be lost to the other side's set-up, and the machine may be busy."""
+PACKETS = 30
+PACKETS_MIN = 20
+"""The first may be lost to the other side's set-up; a busy machine is late, and the caller hangs up in its time."""
 
 
 @pytest.fixture
