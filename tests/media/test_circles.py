@@ -72,6 +72,8 @@ def test_nor_does_it_for_ever_when_two_kernels_forward_it_to_each_other(tmp_path
                 source, to = (address(it) for it in (one.for_callee, other.for_caller))
                 frames.send(IPV4, ipv4(udp(RTP, source, to), source[0], to[0]))
             comes_to_an_end(one, other)
+            for server in servers:
+                server.end()
 
 
 def in_a_circle(one, other):

@@ -39,6 +39,7 @@ def far():
 def server(far, tmp_path_factory):
     with far_server(tmp_path_factory.mktemp("far"), far) as server:
         yield server
+        server.end()
 
 
 @pytest.fixture(params=["IP4", "IP6"])

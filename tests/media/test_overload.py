@@ -203,5 +203,6 @@ def test_what_the_process_cannot_read_costs_the_calls_that_the_kernel_forwards_n
         assert (heard.lost, heard.reordered, heard.duplicated, heard.misdirected, heard.corrupt) == (0, 0, 0, 0, 0)
         counted = [client.ask(command="query", **call.words)["totals"]["RTP"]["packets"] for call in calls]
         assert sum(counted) == heard.sent
+        server.end()
         load.close()
         client.close()

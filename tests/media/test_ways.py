@@ -41,6 +41,7 @@ def call(far, tmp_path_factory):
         until("the kernel forwards", call.needs_nobody)
         yield call
         call.end()
+        server.end()
 
 
 def ip(*words, inside=()):
