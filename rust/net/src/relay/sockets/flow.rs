@@ -4,37 +4,20 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mediaha_media::{Believed, Component, Ours, Side, Stream, StreamPlan, Verdict};
+use mediaha_media::{Believed, Component, Side, Stream, StreamPlan, Verdict};
 use mediaha_time::{Duration, Time};
 
 use super::datapath::Install;
+use super::desk::{DATAGRAM_MAX, Desk};
 use super::doorstep::{self, Doorstep};
 use super::pair::SocketPair;
 use super::watch::{Place, Watch};
-use crate::relay::kernel::{Risen, Usher};
-use crate::relay::stamps::Stamps;
+use crate::relay::kernel::Risen;
 use crate::relay::tally::Tally;
 use crate::sys::udp::UdpSocket;
 
-/// Longer than any UDP datagram, so that none is ever cut.
-pub(super) const DATAGRAM_MAX: usize = 65_536;
-
 /// How often it is looked what the kernel has dropped at a flow's sockets. Each look takes four system calls.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// What a worker lends to the flow it looks after.
-pub(super) struct Desk<'a> {
-    pub(super) buffer: &'a mut [u8],
-    pub(super) tally: &'a Tally,
-    pub(super) now: Time,
-    /// When the packet arrived that is to be taken; `None`: the kernel knows.
-    pub(super) arrived: Option<Time>,
-    pub(super) stamps: &'a Stamps,
-    /// The ports that packets of ours may come from.
-    pub(super) ours: &'a Arc<Ours>,
-    /// Shows packets into the lanes of the kernel.
-    pub(super) usher: Option<&'a mut Usher>,
-}
 
 /// A stream and the sockets of its two sides.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 //! opens again, the first socket is disconnected and the second one closed.
 
 mod datapath;
+mod desk;
 mod doorstep;
 mod flow;
 mod pair;

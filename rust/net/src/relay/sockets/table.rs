@@ -5,7 +5,8 @@ use std::{io, mem};
 use mediaha_media::{Component, Side, StreamId};
 
 use super::datapath::Install;
-use super::flow::{Desk, Flow};
+use super::desk::Desk;
+use super::flow::Flow;
 use super::watch::{self, Place, Watch};
 use crate::relay::kernel::Usher;
 use crate::relay::slab::Slab;

@@ -4,12 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use mediaha_media::Ours;
 use mediaha_time::{Duration, Time};
 use serde_json::json;
 
 use super::datapath::Command;
-use super::flow::{DATAGRAM_MAX, Desk};
+use super::desk::Tools;
 use super::punctual::Punctual;
 use super::table::Table;
 use crate::record::{Level, Record, Records};
@@ -17,7 +16,6 @@ use crate::relay::RelayConfig;
 use crate::relay::kernel::Usher;
 use crate::relay::mailbox::Mailbox;
 use crate::relay::pace::Pace;
-use crate::relay::stamps::Stamps;
 use crate::relay::tally::Tally;
 use crate::sys::{Epoll, Events, Trigger, monotonic, precise_timers, realtime};
 
@@ -36,17 +34,13 @@ const BELL: u64 = u64::MAX;
 pub(super) struct Worker {
     epoll: Epoll,
     events: Events,
-    buffer: Box<[u8]>,
+    tools: Tools,
     table: Table,
     pace: Pace,
-    stamps: Stamps,
     punctual: Punctual,
     mailbox: Arc<Mailbox<Command>>,
-    tally: Arc<Tally>,
     records: Records,
     settle_at: Time,
-    ours: Arc<Ours>,
-    usher: Option<Usher>,
 }
 
 impl Worker {
@@ -66,17 +60,13 @@ impl Worker {
         Ok(Self {
             epoll,
             events: Events::new(EVENTS_MAX),
-            buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
+            tools: Tools::new(config, tally, usher),
             table: Table::default(),
             pace: Pace::new(config.coalesce, monotonic()),
-            stamps: Stamps::new(monotonic(), realtime()),
             punctual: Punctual::new(),
             mailbox,
-            tally,
             records,
             settle_at: Time::FAR,
-            ours: config.ours(),
-            usher,
         })
     }
 
@@ -101,8 +91,8 @@ impl Worker {
             self.pace.found(found, woken_at);
             let busy_since = if pausing { done_at } else { woken_at };
             done_at = monotonic();
-            self.tally.wakeups.add(1);
-            self.tally.busy_ns.add(u64::try_from(done_at.since(busy_since).as_nanos()).unwrap_or(0));
+            self.tools.tally.wakeups.add(1);
+            self.tools.tally.busy_ns.add(u64::try_from(done_at.since(busy_since).as_nanos()).unwrap_or(0));
             if pausing && found == 0 {
                 thread::sleep(self.pace.pause());
                 done_at = monotonic();
@@ -123,19 +113,10 @@ impl Worker {
     /// In this order, so that a party that sends as soon as its SDP is answered is heard: the command was given before the
     /// answer was sent. A token may mean another stream after a command than before; it is then only asked in vain, or early.
     fn look(&mut self, now: Time) -> usize {
-        self.stamps.look(now, realtime());
+        self.tools.stamps.look(now, realtime());
         self.obey(now);
         let mut found = 0;
-        let usher = self.usher.as_mut();
-        let mut desk = Desk {
-            buffer: &mut self.buffer,
-            tally: &self.tally,
-            now,
-            arrived: None,
-            stamps: &self.stamps,
-            ours: &self.ours,
-            usher,
-        };
+        let mut desk = self.tools.desk(now);
         for (place, ready) in self.events.iter().enumerate() {
             if ready.token == BELL {
                 self.mailbox.bell.drain();
@@ -155,7 +136,7 @@ impl Worker {
         for _ in 0..COMMANDS_MAX {
             match self.mailbox.take() {
                 Some(Command::Install(install)) => self.install(*install, now),
-                Some(Command::Remove(stream)) => self.table.remove(stream, &self.epoll, self.usher.as_mut()),
+                Some(Command::Remove(stream)) => self.table.remove(stream, &self.epoll, self.tools.usher.as_mut()),
                 None => return,
             }
         }
@@ -167,16 +148,7 @@ impl Worker {
             self.settle_at = now + SETTLE_EVERY;
         }
         let ports = install.plan.sides.map(|side| side.local.rtp.to_string());
-        let usher = self.usher.as_mut();
-        let mut desk = Desk {
-            buffer: &mut self.buffer,
-            tally: &self.tally,
-            now,
-            arrived: None,
-            stamps: &self.stamps,
-            ours: &self.ours,
-            usher,
-        };
+        let mut desk = self.tools.desk(now);
         if let Err(error) = self.table.install(install, &self.epoll, &mut desk) {
             let facts = json!({ "ports": ports, "error": error.to_string() });
             self.records.push(Record::now(Level::Error, "ports_unwatched", facts));
@@ -185,16 +157,7 @@ impl Worker {
 
     fn settle(&mut self, now: Time) {
         if now >= self.settle_at {
-            let usher = self.usher.as_mut();
-            let mut desk = Desk {
-                buffer: &mut self.buffer,
-                tally: &self.tally,
-                now,
-                arrived: None,
-                stamps: &self.stamps,
-                ours: &self.ours,
-                usher,
-            };
+            let mut desk = self.tools.desk(now);
             let more = self.table.settle(&self.epoll, &mut desk);
             self.settle_at = match self.table.is_settled() {
                 true => Time::FAR,
