@@ -73,23 +73,32 @@ impl Overflow {
         Self { inlets, number, strangers, seen, compared: seen, progress: Progress::Idle, begun, missing }
     }
 
-    /// Begins a comparison, to be called before the queues are read; false if one is under way. Each stream is to be noted then.
-    pub(super) fn begin(&mut self, tally: &Tally) -> bool {
-        if self.progress != Progress::Idle {
-            return false;
+    /// Begins a comparison, unless one is under way; to be called before the queues are read. Counts the strangers that were
+    /// refused since the last time.
+    pub(super) fn begin(&mut self, table: &Table, tally: &Tally) {
+        let idle = self.progress == Progress::Idle;
+        if idle {
+            self.begun.clear();
+            // Asked before what has arrived: what is dropped in between is thought to wait.
+            self.progress = Progress::Begun(self.dropped(tally));
         }
-        self.begun.clear();
-        // Asked before what has arrived: what is dropped in between is thought to wait.
-        self.progress = Progress::Begun(self.dropped(tally));
-        true
-    }
-
-    /// Takes note of what has arrived so far at the ports of the stream in this place. They come in order of their places.
-    pub(super) fn note(&mut self, place: usize, stream: &Stream) {
-        self.begun.resize((place + 1) * 2, None);
-        for side in Side::BOTH {
-            let begun = Begun { port: stream.plan().side(side).local.rtp, arrived: self.arrived(stream, side) };
-            self.begun[place * 2 + side.index()] = Some(begun);
+        let Self { strangers, begun, .. } = self;
+        for (place, stream) in table.streams() {
+            if idle {
+                begun.resize((place + 1) * 2, None);
+            }
+            for side in Side::BOTH {
+                let ports = stream.plan().side(side).local;
+                let arrived = strangers.arrived(ports.rtp).wrapping_add(strangers.arrived(ports.rtcp));
+                // In this order: then none of those that are refused from here on is missed.
+                let refused = strangers.refused(ports.rtp) + strangers.refused(ports.rtcp);
+                if refused > 0 {
+                    stream.strangers(side, refused);
+                }
+                if idle {
+                    begun[place * 2 + side.index()] = Some(Begun { port: ports.rtp, arrived });
+                }
+            }
         }
     }
 
@@ -160,20 +169,15 @@ impl Overflow {
     fn agree(&self, table: &Table) {
         for (place, stream) in table.streams() {
             for (side, &missing) in Side::BOTH.into_iter().zip(self.missing.iter().skip(place * 2)) {
+                let ports = stream.plan().side(side).local;
+                let arrived = self.strangers.arrived(ports.rtp).wrapping_add(self.strangers.arrived(ports.rtcp));
                 // What has arrived meanwhile may wait by now, or be accounted for.
-                let arrived = self.arrived(stream, side);
                 let wrong = if missing > 0 { missing } else { unaccounted(arrived, stream, side).min(0) };
                 if wrong != 0 {
-                    self.strangers.forgive(stream.plan().side(side).local.rtp, wrong.cast_unsigned());
+                    self.strangers.forgive(ports.rtp, wrong.cast_unsigned());
                 }
             }
         }
-    }
-
-    /// How many packets have come to a side's ports, by the program's account.
-    fn arrived(&self, stream: &Stream, side: Side) -> u32 {
-        let ports = stream.plan().side(side).local;
-        self.strangers.arrived(ports.rtp).wrapping_add(self.strangers.arrived(ports.rtcp))
     }
 
     /// How many packets have found a queue full, and are nobody's so far.

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use mediaha_media::{Believed, Component, Side, Stream};
-use mediaha_time::Time;
+use mediaha_media::Believed;
 
 use super::lookup::{PORTS, belief};
 use crate::sys::Shared;
@@ -69,23 +68,8 @@ impl Strangers {
         entry[belief::WHO].store(who, Release);
     }
 
-    /// Tells a stream how many strangers were refused at its ports since the last time, and has others refused where a party is certain
-    /// by now.
-    pub(super) fn look_after(&self, stream: &Stream, now: Time) {
-        for side in Side::BOTH {
-            let ports = Component::BOTH.map(|component| (component, stream.plan().side(side).local(component)));
-            let refused: u64 = ports.iter().map(|&(_, port)| self.refused(port)).sum();
-            if refused > 0 {
-                stream.strangers(side, refused);
-            }
-            for (component, port) in ports {
-                self.believe(port, stream.believed(side, component, now));
-            }
-        }
-    }
-
     /// How many packets to this port were refused since this was last asked.
-    fn refused(&self, port: SocketAddr) -> u64 {
+    pub(super) fn refused(&self, port: SocketAddr) -> u64 {
         let Some(entry) = self.entry(port) else { return 0 };
         // Nearly always there were none, and a cache line that is only read is nobody's to wait for.
         if entry[belief::REFUSED].load(Relaxed) == 0 { 0 } else { entry[belief::REFUSED].swap(0, Relaxed).into() }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mediaha_media::{Component, Ours, Side, Stream, StreamCounters, StreamId, StreamPlan, Verdict};
 use mediaha_time::Time;
 
+use super::strangers::Strangers;
 use crate::relay::RelayConfig;
 use crate::relay::kernel::{Risen, Ticket, Usher};
 use crate::relay::slab::Slab;
@@ -117,6 +118,18 @@ impl Table {
     /// All streams, in order of their places.
     pub(super) fn streams(&self) -> impl Iterator<Item = (usize, &Stream)> {
         self.streams.all()
+    }
+
+    /// Has strangers refused where a party is certain by now.
+    pub(super) fn settle(&mut self, strangers: &Strangers, now: Time) {
+        for (_, stream) in self.streams.all() {
+            for side in Side::BOTH {
+                for component in Component::BOTH {
+                    let port = stream.plan().side(side).local(component);
+                    strangers.believe(port, stream.believed(side, component, now));
+                }
+            }
+        }
     }
 
     /// Writes into the entries of the plan's ports that they are the stream's at `place`, or that they no longer are.

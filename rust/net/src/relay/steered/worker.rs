@@ -29,7 +29,7 @@ pub(super) const BATCH: usize = 64;
 const BATCHES_MAX: usize = 4;
 /// How many commands are carried out before packets are looked for again.
 const COMMANDS_MAX: usize = 64;
-/// How often streams are looked through: which parties have become certain, whose packets were dropped.
+/// How often it is looked which parties have become certain.
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
 /// How long a worker that waits for streams sleeps.
 const NAP: Duration = Duration::from_micros(100);
@@ -154,8 +154,9 @@ impl Worker {
     fn look(&mut self, now: Time) -> Found {
         let mut found = Found::default();
         self.stamps.look(now, realtime());
-        if now >= self.settle_at {
-            self.settle(now);
+        let settles = now >= self.settle_at;
+        if settles {
+            self.overflow.begin(&self.table, &self.tally);
         }
         for inlet in 0..self.inlets.len() {
             let of_inlet = self.forward(inlet, now);
@@ -164,21 +165,12 @@ impl Worker {
         }
         // With nothing received there may still be something to do.
         self.obey(now);
+        if settles {
+            self.table.settle(&self.strangers, now);
+            self.settle_at = now + SETTLE_EVERY;
+        }
         self.overflow.read(found.packets, !found.more, &self.table, &self.tally);
         found
-    }
-
-    /// Compares accounts with the program in the kernel, stream by stream.
-    fn settle(&mut self, now: Time) {
-        let begins = self.overflow.begin(&self.tally);
-        for (place, stream) in self.table.streams() {
-            if begins {
-                self.overflow.note(place, stream);
-            }
-            // In this order: of what is noted as arrived, none that was refused is missed.
-            self.strangers.look_after(stream, now);
-        }
-        self.settle_at = now + SETTLE_EVERY;
     }
 
     fn forward(&mut self, inlet: usize, now: Time) -> Found {
