@@ -8,7 +8,10 @@ import socket
 import time
 from collections.abc import Callable
 
+import pytest
+
 from mediaha.load import Load
+from tests.peers.mediaserver import MediaServer
 
 PATIENCE_S = 30.0
 
@@ -42,6 +45,13 @@ class Client:
             return json.loads(reply)
         except OSError:
             return None
+
+
+def answers(server: MediaServer, client: Client) -> None:
+    """Wait until it does; the test is skipped if it cannot have its datapath here."""
+    until("it answers, or says why not", lambda: client.ask(command="ping") or "cannot be had" in server.log())
+    if "cannot be had" in server.log():
+        pytest.skip(server.log())
 
 
 def sdp(family: str, listens: str) -> str:

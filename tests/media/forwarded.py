@@ -6,9 +6,7 @@ import socket
 import struct
 from pathlib import Path
 
-import pytest
-
-from tests.media.calls import Client, audio, sdp, until
+from tests.media.calls import Client, answers, audio, sdp, until
 from tests.peers import netns
 from tests.peers.mediaserver import MediaServer
 
@@ -28,13 +26,6 @@ def far_server(
     interfaces = [word for address in families[1:] for word in ("--interface", address)]
     where = {"inside": far.inside_network, "datapath": datapath, "ports": ports}
     return MediaServer(folder, name, host=netns.FAR, options=interfaces, **where)
-
-
-def answers(server: MediaServer, client: Client) -> None:
-    """Wait until it does; the test is skipped if it cannot have its datapath here."""
-    until("it answers, or says why not", lambda: client.ask(command="ping") or "cannot be had" in server.log())
-    if "cannot be had" in server.log():
-        pytest.skip(server.log())
 
 
 class Forwarded:
@@ -105,3 +96,12 @@ class Forwarded:
         self.client.ask(command="delete", **{"call-id": self.call_id, "from-tag": "1", "delete-delay": 0})
         for party in self.parties:
             party.close()
+
+
+def forwarded_call(server: MediaServer, family: str = "IP4", call_id: str = "call") -> Forwarded:
+    """A call of this server, once the kernel forwards it."""
+    client = Client(server.ng)
+    answers(server, client)
+    call = Forwarded(server, client, family, call_id)
+    until("the kernel forwards", call.needs_nobody)
+    return call

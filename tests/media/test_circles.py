@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from tests.media.calls import Client, audio, sdp, until
-from tests.media.forwarded import answers
+from tests.media.calls import Client, answers, audio, sdp, until
 from tests.peers import netns
 from tests.peers.frames import IPV4, Frames, ipv4, udp
 from tests.peers.installed import unless

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from mediaha.load import Load
-from tests.media.calls import Client, two_that_talk, until
-from tests.media.forwarded import Forwarded, answers, far_server
+from tests.media.calls import Client, answers, two_that_talk, until
+from tests.media.forwarded import far_server, forwarded_call
 from tests.peers import netns, pins
 from tests.peers.installed import unless
 from tests.peers.mediaserver import MediaServer
@@ -58,9 +58,7 @@ def test_calls_go_on_without_the_process_and_without_a_lost_packet(tmp_path, far
     kernel = {"inside": far.inside_network, "datapath": "kernel", "ports": (18000, 18099)}
     with MediaServer(tmp_path, "far", host=netns.FAR, media=media, **kernel) as server:
         client = Client(server.ng)
-        until("it answers, or says why not", lambda: client.ask(command="ping") or "cannot be had" in server.log())
-        if "cannot be had" in server.log():
-            pytest.skip(server.log())
+        answers(server, client)
         (port, _), talking = two_that_talk(load, client, family, near, "call", "strict source")
         parties = [endpoint for endpoint, _ in talking]
         until("both hear each other", lambda: goes_on(load, parties))
@@ -95,10 +93,7 @@ def test_calls_go_on_without_the_process_and_without_a_lost_packet(tmp_path, far
 def test_flows_end_with_the_lease_of_a_process_that_never_comes_back_and_any_other_sweeps_up(tmp_path, far):
     """While it runs, servers that begin and die beside it change nothing."""
     with far_server(tmp_path, far) as server:
-        client = Client(server.ng)
-        answers(server, client)
-        call = Forwarded(server, client)
-        until("the kernel forwards", call.needs_nobody)
+        call = forwarded_call(server)
         server.crash()
         [left] = pins.folders("far", far.number())
         with far_server(tmp_path, far, "another", ports=ELSEWHERE) as another:
@@ -120,23 +115,20 @@ def test_flows_end_with_the_lease_of_a_process_that_never_comes_back_and_any_oth
 def test_a_flow_goes_to_the_process_and_back_and_keeps_its_order_and_its_account(tmp_path, far):
     """Digits are withheld and let through again and again, while packets are on their way."""
     with far_server(tmp_path, far) as server:
-        client = Client(server.ng)
-        answers(server, client)
-        call = Forwarded(server, client)
-        until("the kernel forwards", call.needs_nobody)
+        call = forwarded_call(server)
         words = {"call-id": call.call_id, "from-tag": "1"}
         before, said, over = call.number, [], threading.Event()
         speaking = threading.Thread(target=speak, args=(call, said, over))
         speaking.start()
         for _ in range(TURNS):
             for command in ("block DTMF", "unblock DTMF"):
-                assert client.ask(command=command, **words)["result"] == "ok"
+                assert call.client.ask(command=command, **words)["result"] == "ok"
                 time.sleep(0.03)
         over.set()
         speaking.join()
         assert call.heard() == said
         until("the kernel forwards again", call.needs_nobody)
-        [stream] = client.ask(command="query", **words)["tags"]["1"]["medias"][0]["streams"][:1]
+        [stream] = call.client.ask(command="query", **words)["tags"]["1"]["medias"][0]["streams"][:1]
         assert stream["stats"]["packets"] == call.number, (before, len(said))
         assert not any(stream["dropped"].values())
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.media.calls import Client, until
-from tests.media.forwarded import Forwarded, answers, far_server
+from tests.media.calls import until
+from tests.media.forwarded import far_server, forwarded_call
 from tests.peers import netns
 from tests.peers.frames import IPV4, IPV6, UDP, Frames, ipv4, ipv6, udp
 from tests.peers.installed import needs, unless
@@ -46,10 +46,7 @@ def server(far, tmp_path_factory):
 def call(server, request):
     if request.param == "IP6" and not netns.HAS_IPV6:
         pytest.skip("there is no IPv6 here")
-    client = Client(server.ng)
-    answers(server, client)
-    call = Forwarded(server, client, request.param, request.node.name)
-    until("the kernel forwards", call.needs_nobody)
+    call = forwarded_call(server, request.param, request.node.name)
     yield call
     call.end()
 

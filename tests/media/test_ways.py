@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.media.calls import Client, until
-from tests.media.forwarded import Forwarded, answers, far_server
+from tests.media.calls import until
+from tests.media.forwarded import Forwarded, far_server, forwarded_call
 from tests.peers import netns, pins
 from tests.peers.frames import Frames
 from tests.peers.installed import unless
@@ -35,10 +35,7 @@ def far():
 @pytest.fixture(scope="module")
 def call(far, tmp_path_factory):
     with far_server(tmp_path_factory.mktemp("far"), far) as server:
-        client = Client(server.ng)
-        answers(server, client)
-        call = Forwarded(server, client)
-        until("the kernel forwards", call.needs_nobody)
+        call = forwarded_call(server)
         yield call
         call.end()
         server.end()
